@@ -1,0 +1,116 @@
+//! File access whose errors name the path, and writes that a reader never sees half done.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// An I/O error with what was being done and to which path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct FileError {
+    action: &'static str,
+    /// The file or folder concerned.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Ties an I/O error to a path; `action` is a verb such as "read".
+    #[must_use]
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the file simply is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Opens a file for reading.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    File::open(path).map_err(|e| FileError::new("open", path, e))
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|e| FileError::new("read", path, e))
+}
+
+/// Reads a whole text file.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))
+}
+
+/// The non-empty lines of a text file that do not start with `#`, trimmed.
+pub fn read_lines(path: &Path) -> Result<Vec<String>, FileError> {
+    let text = read_text(path)?;
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Creates a folder and its parents.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(|e| FileError::new("create folder", path, e))
+}
+
+/// Writes a file by filling a temporary neighbour and renaming it, creating parent folders.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// Like [`write_atomic`], with the content written by `fill`.
+pub fn write_atomic_with(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    let fail = |e| FileError::new("write", path, e);
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(default_permissions())
+        .tempfile_in(parent)
+        .map_err(fail)?;
+    fill(temporary.as_file_mut()).map_err(fail)?;
+    temporary.as_file_mut().sync_data().map_err(fail)?;
+    temporary.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn default_permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o644)
+}
+
+#[cfg(not(unix))]
+fn default_permissions() -> std::fs::Permissions {
+    std::fs::metadata(std::env::temp_dir()).map(|m| m.permissions()).expect("a temporary folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b.txt");
+        write_atomic(&path, b"old").unwrap();
+        let full = |_: &mut File| Err(io::Error::from(io::ErrorKind::StorageFull));
+        let error = write_atomic_with(&path, full).unwrap_err();
+        assert!(error.to_string().contains("b.txt"), "{error}");
+        assert_eq!(read_text(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let error = read(Path::new("no/such/file")).unwrap_err();
+        assert!(error.is_missing());
+        assert!(error.to_string().starts_with("cannot read `no/such/file`"), "{error}");
+    }
+}

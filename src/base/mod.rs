@@ -1,0 +1,8 @@
+//! Leaf helpers used everywhere: digests, atomic files, the counter-based generator, registries,
+//! spanned configuration files. Nothing here knows of models, data or statistics.
+
+pub mod digest;
+pub mod fs;
+pub mod registry;
+pub mod rng;
+pub mod table;

@@ -1,0 +1,73 @@
+//! Registries: one visible static list per extension point, with lookup and near-match advice.
+
+/// What every registered item says of itself.
+pub trait Named {
+    /// The kebab-case name used in suite files.
+    fn name(&self) -> &'static str;
+    /// One line for `specbench list`.
+    fn summary(&self) -> &'static str;
+    /// The paper or program whose definition is followed.
+    fn reference(&self) -> &'static str;
+}
+
+/// A static list of one kind of item.
+pub struct Registry<T: ?Sized + 'static> {
+    /// What the items are, in the singular ("metric").
+    pub kind: &'static str,
+    /// The items, sorted by name.
+    pub items: &'static [&'static T],
+}
+
+impl<T: Named + ?Sized> Registry<T> {
+    /// Finds an item by its exact name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'static T> {
+        self.items.iter().copied().find(|item| item.name() == name)
+    }
+
+    /// All names in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.items.iter().map(|item| item.name())
+    }
+
+    /// "unknown metric `tpo1`; did you mean `top1`?", or the list of what is known.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> (String, String) {
+        (format!("unknown {} `{name}`", self.kind), advice(name, self.names()))
+    }
+}
+
+/// The known name closest to `name`, if it is close enough to be a slip of the keyboard.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(name, k), k))
+        .filter(|(distance, k)| *distance <= 3.min(k.len().div_ceil(2)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}
+
+/// Advice for a name that is not known.
+#[must_use]
+pub fn advice<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(name, known.iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None if known.is_empty() => "none is known".to_owned(),
+        None => format!("known: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested_and_far_ones_listed() {
+        let known = ["wise-ft", "slerp"];
+        assert_eq!(advice("wiseft", known), "did you mean `wise-ft`?");
+        assert_eq!(advice("dare-ties", known), "known: wise-ft, slerp");
+        assert_eq!(nearest("ab", ["xyzabc"]), None);
+    }
+}

@@ -1,0 +1,293 @@
+//! Parquet and CSV tables with typed columns. The only module that names polars.
+
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{
+    BooleanChunked, Column, CsvWriter, DataFrame, Float32Chunked, Float64Chunked, IntoColumn as _,
+    IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
+    ParquetReader, ParquetWriter, PolarsError, SerReader as _, SerWriter as _, Series, DataType,
+    Float32Type, UInt32Type, UInt32Chunked,
+};
+
+use super::fs::{FileError, open, write_atomic_with};
+
+/// Why a table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file is missing or cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not Parquet, or damaged.
+    #[error("cannot {action} `{}` as Parquet: {reason}", path.display())]
+    Parquet {
+        /// "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What polars said.
+        reason: String,
+    },
+    /// A column is missing or of another type.
+    #[error("column `{column}`: {reason}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A table of equally long columns.
+#[derive(Clone)]
+pub struct Table(DataFrame);
+
+impl Table {
+    /// An empty table that will have `rows` rows.
+    #[must_use]
+    pub fn new(rows: usize) -> Self {
+        Self(DataFrame::empty_with_height(rows))
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.0.height()
+    }
+
+    /// Names of the columns in order.
+    pub fn columns(&self) -> Vec<String> {
+        self.0.get_column_names().iter().map(|n| n.to_string()).collect()
+    }
+
+    /// Reads some columns (all if `None`) and some rows (`(offset, length)`, all if `None`).
+    pub fn read(
+        path: &Path,
+        columns: Option<&[&str]>,
+        rows: Option<(usize, usize)>,
+    ) -> Result<Self, TableError> {
+        let names = columns.map(|c| c.iter().map(|n| (*n).to_owned()).collect());
+        let reader = ParquetReader::new(open(path)?).with_columns(names).with_slice(rows);
+        reader.finish().map(Self).map_err(|e| parquet_error("read", path, &e))
+    }
+
+    /// Number of rows of a file, from its footer.
+    pub fn count(path: &Path) -> Result<usize, TableError> {
+        let mut reader = ParquetReader::new(open(path)?);
+        reader.num_rows().map_err(|e| parquet_error("read", path, &e))
+    }
+
+    /// Writes the table as zstd-compressed Parquet, atomically. Small row groups, so that a range
+    /// of rows can be read without the rest.
+    pub fn write(&mut self, path: &Path) -> Result<(), TableError> {
+        let mut failure = None;
+        let written = write_atomic_with(path, |file| {
+            let result = ParquetWriter::new(std::io::BufWriter::new(file))
+                .with_row_group_size(Some(4096))
+                .set_parallel(false)
+                .finish(&mut self.0);
+            result.map(|_| ()).map_err(|e| match e {
+                PolarsError::IO { error, .. } => std::io::Error::new(error.kind(), error.to_string()),
+                other => {
+                    failure = Some(parquet_error("write", path, &other));
+                    std::io::Error::other("see above")
+                }
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(written?),
+        }
+    }
+
+    /// Writes the table as CSV with a header line, atomically.
+    pub fn write_csv(&mut self, path: &Path) -> Result<(), TableError> {
+        write_atomic_with(path, |file| {
+            CsvWriter::new(file).finish(&mut self.0).map_err(std::io::Error::other)
+        })?;
+        Ok(())
+    }
+
+    /// Stacks tables of equal columns.
+    pub fn concat(tables: Vec<Self>) -> Result<Self, TableError> {
+        let mut tables = tables.into_iter();
+        let Some(mut all) = tables.next() else { return Ok(Self::new(0)) };
+        for table in tables {
+            all.0.vstack_mut_owned(table.0).map_err(|e| column_error("*", &e))?;
+        }
+        all.0.rechunk_mut();
+        Ok(all)
+    }
+
+    fn push(&mut self, name: &str, series: Series) -> Result<(), TableError> {
+        let column = series.with_name(name.into()).into_column();
+        self.0.with_column(column).map(|_| ()).map_err(|e| column_error(name, &e))
+    }
+
+    /// Appends a text column.
+    pub fn push_strings(&mut self, name: &str, values: Vec<String>) -> Result<(), TableError> {
+        self.push(name, Series::new(name.into(), values))
+    }
+
+    /// Appends a column of byte strings.
+    pub fn push_bytes(&mut self, name: &str, values: Vec<Vec<u8>>) -> Result<(), TableError> {
+        let slices: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+        self.push(name, Series::new(name.into(), slices))
+    }
+
+    /// Appends a column of unsigned integers.
+    pub fn push_u32(&mut self, name: &str, values: Vec<u32>) -> Result<(), TableError> {
+        self.push(name, UInt32Chunked::from_vec(name.into(), values).into_series())
+    }
+
+    /// Appends a column of single-precision numbers.
+    pub fn push_f32(&mut self, name: &str, values: Vec<f32>) -> Result<(), TableError> {
+        self.push(name, Float32Chunked::from_vec(name.into(), values).into_series())
+    }
+
+    /// Appends a column of double-precision numbers; `None` is a missing value.
+    pub fn push_f64(&mut self, name: &str, values: Vec<Option<f64>>) -> Result<(), TableError> {
+        self.push(name, values.into_iter().collect::<Float64Chunked>().into_series())
+    }
+
+    /// Appends a column of truth values.
+    pub fn push_bools(&mut self, name: &str, values: Vec<bool>) -> Result<(), TableError> {
+        self.push(name, values.into_iter().collect::<BooleanChunked>().into_series())
+    }
+
+    /// Appends a column of lists, `width` values a row.
+    pub fn push_u32_lists(&mut self, name: &str, values: &[u32], width: usize) -> Result<(), TableError> {
+        let rows = values.chunks(width.max(1));
+        let mut builder = ListPrimitiveChunkedBuilder::<UInt32Type>::new(
+            name.into(), rows.len(), values.len(), DataType::UInt32);
+        rows.for_each(|row| builder.append_slice(row));
+        self.push(name, builder.finish().into_series())
+    }
+
+    /// Appends a column of lists, `width` values a row.
+    pub fn push_f32_lists(&mut self, name: &str, values: &[f32], width: usize) -> Result<(), TableError> {
+        let rows = values.chunks(width.max(1));
+        let mut builder = ListPrimitiveChunkedBuilder::<Float32Type>::new(
+            name.into(), rows.len(), values.len(), DataType::Float32);
+        rows.for_each(|row| builder.append_slice(row));
+        self.push(name, builder.finish().into_series())
+    }
+
+    fn column(&self, name: &str) -> Result<&Column, TableError> {
+        self.0.column(name).map_err(|e| column_error(name, &e))
+    }
+
+    fn cast(&self, name: &str, to: &DataType) -> Result<Column, TableError> {
+        self.column(name)?.strict_cast(to).map_err(|e| column_error(name, &e))
+    }
+
+    /// A text column.
+    pub fn strings(&self, name: &str) -> Result<Vec<String>, TableError> {
+        let column = self.cast(name, &DataType::String)?;
+        let values = column.str().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter().map(|v| v.map(str::to_owned)))
+    }
+
+    /// A column of byte strings.
+    pub fn bytes(&self, name: &str) -> Result<Vec<Vec<u8>>, TableError> {
+        let column = self.column(name)?;
+        let values = column.binary().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter().map(|v| v.map(<[u8]>::to_vec)))
+    }
+
+    /// A column of integers that fit 32 unsigned bits.
+    pub fn u32s(&self, name: &str) -> Result<Vec<u32>, TableError> {
+        let column = self.cast(name, &DataType::UInt32)?;
+        let values = column.u32().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    /// A column of numbers.
+    pub fn f32s(&self, name: &str) -> Result<Vec<f32>, TableError> {
+        let column = self.cast(name, &DataType::Float32)?;
+        let values = column.f32().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    /// A column of truth values.
+    pub fn bools(&self, name: &str) -> Result<Vec<bool>, TableError> {
+        let column = self.column(name)?;
+        let values = column.bool().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    /// A column of lists of integers, flattened.
+    pub fn u32_lists(&self, name: &str) -> Result<Vec<u32>, TableError> {
+        let flat = self.flattened(name)?;
+        let values = flat.u32().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    /// A column of lists of numbers, flattened.
+    pub fn f32_lists(&self, name: &str) -> Result<Vec<f32>, TableError> {
+        let flat = self.flattened(name)?;
+        let values = flat.f32().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    fn flattened(&self, name: &str) -> Result<Series, TableError> {
+        let list = self.column(name)?.list().map_err(|e| column_error(name, &e))?;
+        Ok(list.get_inner())
+    }
+}
+
+fn parquet_error(action: &'static str, path: &Path, error: &PolarsError) -> TableError {
+    TableError::Parquet { action, path: path.to_owned(), reason: error.to_string() }
+}
+
+fn column_error(column: &str, error: &PolarsError) -> TableError {
+    TableError::Column { column: column.to_owned(), reason: error.to_string() }
+}
+
+fn require<T>(name: &str, values: impl Iterator<Item = Option<T>>) -> Result<Vec<T>, TableError> {
+    let missing = || TableError::Column { column: name.to_owned(), reason: "has missing values".into() };
+    values.map(|v| v.ok_or_else(missing)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(rows: usize) -> Table {
+        let mut table = Table::new(rows);
+        table.push_strings("id", (0..rows).map(|i| format!("e{i}")).collect()).unwrap();
+        table.push_u32("label", (0..rows as u32).collect()).unwrap();
+        table.push_bytes("image", (0..rows).map(|i| vec![i as u8; 3]).collect()).unwrap();
+        let scores: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();
+        table.push_f32_lists("scores", &scores, 2).unwrap();
+        table
+    }
+
+    #[test]
+    fn round_trip_with_columns_and_ranges() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.parquet");
+        sample(10_000).write(&path).unwrap();
+        assert_eq!(Table::count(&path).unwrap(), 10_000);
+        let part = Table::read(&path, Some(&["label", "scores", "image"]), Some((9_000, 5))).unwrap();
+        assert_eq!(part.u32s("label").unwrap(), [9000, 9001, 9002, 9003, 9004]);
+        assert_eq!(part.f32_lists("scores").unwrap()[..2], [18_000.0, 18_001.0]);
+        assert_eq!(part.bytes("image").unwrap()[0], [40, 40, 40]);
+        assert!(part.strings("id").is_err());
+    }
+
+    #[test]
+    fn concat_stacks_rows() {
+        let all = Table::concat(vec![sample(3), sample(2)]).unwrap();
+        assert_eq!(all.u32s("label").unwrap(), [0, 1, 2, 0, 1]);
+        assert_eq!(all.f32_lists("scores").unwrap().len(), 10);
+    }
+
+    #[test]
+    fn damaged_files_are_errors_that_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.parquet");
+        std::fs::write(&path, b"PAR1 this is not it").unwrap();
+        let text = Table::read(&path, None, None).err().unwrap().to_string();
+        assert!(text.contains("bad.parquet"), "{text}");
+    }
+}

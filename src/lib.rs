@@ -1,0 +1,4 @@
+//! specbench
+pub mod base;
+pub mod emoji;
+pub mod image;
