@@ -1,8 +1,7 @@
+use specbench::{catalog::Catalog, train::*};
 fn main() {
-    let mut a = std::env::args().skip(1);
-    let source = a.next().unwrap().into();
-    let out: std::path::PathBuf = a.next().unwrap().into();
-    let train = a.next().map(Into::into);
-    let s = specbench::emoji::build(&specbench::emoji::BuildOptions{source, out, train_out: train, train_views: 24, concepts: 400, side: 32, seed: 0}, |f| println!("{} {} {}", f.path.display(), f.examples, f.bytes)).unwrap();
-    println!("{} {}", s.concepts.len(), s.files.iter().map(|f| f.bytes).sum::<u64>());
+    let r = Recipe::open(std::env::args().nth(1).unwrap().as_ref()).unwrap_or_else(|e| panic!("{e}"));
+    let c = Catalog::open("datasets.toml".as_ref()).unwrap_or_else(|e| panic!("{e}"));
+    let t = std::time::Instant::now();
+    tune(&r, &c, |e| { if let TuneEvent::Step{step, ..} = e { if step % 20 == 0 { eprintln!("{:?} {e:?}", t.elapsed()); } } else { eprintln!("{e:?}") } true }).unwrap_or_else(|e| panic!("{e}"));
 }

@@ -1,6 +1,7 @@
 //! Leaf helpers used everywhere: digests, atomic files, the counter-based generator, registries,
 //! spanned configuration files. Nothing here knows of models, data or statistics.
 
+pub mod config;
 pub mod digest;
 pub mod fs;
 pub mod registry;

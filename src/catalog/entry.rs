@@ -1,0 +1,56 @@
+//! One data set of the registry.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::base::digest::Digest;
+
+/// Where the files of a split lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Files in the order in which their rows count, relative to the registry.
+    Files(Vec<PathBuf>),
+    /// Files of an installed package, looked for in these folders in turn.
+    Installed {
+        /// Folders to look in.
+        search: Vec<PathBuf>,
+        /// File names within the folder.
+        files: Vec<String>,
+    },
+}
+
+/// One split of a data set.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// "test", "val", "train" …
+    pub name: String,
+    /// Where it lies.
+    pub source: Source,
+    /// How many examples it has.
+    pub examples: Option<u64>,
+    /// SHA-256 of each file in order; empty where the split is made locally.
+    pub sha256: Vec<Digest>,
+}
+
+/// One data set.
+#[derive(Clone, Debug)]
+pub struct DatasetEntry {
+    /// The key in `datasets.toml`.
+    pub name: String,
+    /// One line on what it is.
+    pub summary: String,
+    /// Name of the layout that reads it.
+    pub layout: String,
+    /// SPDX identifier or a sentence.
+    pub licence: String,
+    /// Who made it and where it comes from.
+    pub origin: String,
+    /// How to get it, for the message when it is missing.
+    pub obtain: String,
+    /// File with one class name a line, in label order.
+    pub classes: PathBuf,
+    /// File with one template a line; `{}` stands for the class name.
+    pub templates: PathBuf,
+    /// Splits by name.
+    pub splits: BTreeMap<String, Split>,
+}

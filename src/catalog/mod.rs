@@ -1,0 +1,7 @@
+//! The data registry: `datasets.toml` says what each data set is, where it lies, whose it is.
+
+mod entry;
+mod read;
+
+pub use entry::{DatasetEntry, Source, Split};
+pub use read::{Catalog, CatalogError};

@@ -1,0 +1,185 @@
+//! Reads `datasets.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::entry::{DatasetEntry, Source, Split};
+use crate::base::config::{ConfigError, Document, Section};
+use crate::base::fs::{FileError, read_lines};
+use crate::base::registry::advice;
+
+/// Why the registry cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A file is missing.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// `datasets.toml` has mistakes.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The data set is not registered.
+    #[error("unknown data set `{name}`; {advice}")]
+    UnknownDataset {
+        /// As asked for.
+        name: String,
+        /// The nearest name or all names.
+        advice: String,
+    },
+    /// The data set has no such split.
+    #[error("data set `{dataset}` has no split `{split}`; {advice}")]
+    UnknownSplit {
+        /// The data set.
+        dataset: String,
+        /// As asked for.
+        split: String,
+        /// The nearest name or all names.
+        advice: String,
+    },
+    /// A file that should hold names or templates is empty.
+    #[error("`{}` is empty", .0.display())]
+    Empty(PathBuf),
+}
+
+/// The registry.
+#[derive(Debug)]
+pub struct Catalog {
+    root: PathBuf,
+    entries: BTreeMap<String, DatasetEntry>,
+}
+
+impl Catalog {
+    /// Reads a registry; its relative paths count from the folder it lies in.
+    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+        let document = Document::open(path)?;
+        let table = document.parse()?;
+        let root = document.root(table.get_ref());
+        let mut entries = BTreeMap::new();
+        for (name, section) in root.named_sections() {
+            if let Some(entry) = read_entry(&name.value, &section) {
+                entries.insert(name.value, entry);
+            }
+            section.finish();
+        }
+        document.finish()?;
+        let root = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { root, entries })
+    }
+
+    /// All data sets by name.
+    pub fn entries(&self) -> impl Iterator<Item = &DatasetEntry> {
+        self.entries.values()
+    }
+
+    /// Finds a data set.
+    pub fn dataset(&self, name: &str) -> Result<&DatasetEntry, CatalogError> {
+        self.entries.get(name).ok_or_else(|| CatalogError::UnknownDataset {
+            name: name.to_owned(),
+            advice: advice(name, self.entries.keys().map(String::as_str)),
+        })
+    }
+
+    /// Finds a split.
+    pub fn split<'a>(&self, entry: &'a DatasetEntry, split: &str) -> Result<&'a Split, CatalogError> {
+        entry.splits.get(split).ok_or_else(|| CatalogError::UnknownSplit {
+            dataset: entry.name.clone(),
+            split: split.to_owned(),
+            advice: advice(split, entry.splits.keys().map(String::as_str)),
+        })
+    }
+
+    /// A path of the registry, made absolute or relative to the working folder.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The files of a split as paths, whether or not they are there.
+    #[must_use]
+    pub fn files(&self, split: &Split) -> Vec<PathBuf> {
+        match &split.source {
+            Source::Files(files) => files.iter().map(|f| self.resolve(f)).collect(),
+            Source::Installed { search, files } => {
+                let has_all = |folder: &&PathBuf| files.iter().all(|f| self.resolve(folder).join(f).is_file());
+                let folder = search.iter().find(has_all).or_else(|| search.first());
+                let folder = folder.map(|f| self.resolve(f)).unwrap_or_default();
+                files.iter().map(|f| folder.join(f)).collect()
+            }
+        }
+    }
+
+    /// The class names in label order.
+    pub fn class_names(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
+        self.lines(&entry.classes)
+    }
+
+    /// The lines of a names or templates file of the registry.
+    pub fn lines(&self, path: &Path) -> Result<Vec<String>, CatalogError> {
+        let path = self.resolve(path);
+        let lines = read_lines(&path)?;
+        if lines.is_empty() { Err(CatalogError::Empty(path)) } else { Ok(lines) }
+    }
+}
+
+fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
+    let summary = section.required_text("summary");
+    let layout = section.required_text("layout");
+    let licence = section.required_text("licence");
+    let origin = section.required_text("origin");
+    let obtain = section.text("obtain");
+    let classes = section.required_text("classes");
+    let templates = section.required_text("templates");
+    let search = section.texts("search");
+    let mut splits = BTreeMap::new();
+    if let Some(all) = section.required_section("split") {
+        for (split, part) in all.named_sections() {
+            if let Some(found) = read_split(&split.value, &part, search.as_deref()) {
+                splits.insert(split.value, found);
+            }
+            part.finish();
+        }
+    }
+    if let Some(layout) = &layout
+        && crate::data::LAYOUTS.get(&layout.value).is_none()
+    {
+        let (message, help) = crate::data::LAYOUTS.unknown(&layout.value);
+        section.note(layout.span.clone(), message, Some(help));
+    }
+    Some(DatasetEntry {
+        name: name.to_owned(),
+        summary: summary?.value,
+        layout: layout?.value,
+        licence: licence?.value,
+        origin: origin?.value,
+        obtain: obtain.map(|o| o.value).unwrap_or_default(),
+        classes: classes?.value.into(),
+        templates: templates?.value.into(),
+        splits,
+    })
+}
+
+fn read_split(
+    name: &str,
+    section: &Section<'_>,
+    search: Option<&[crate::base::config::Located<String>]>,
+) -> Option<Split> {
+    let examples = section.count("examples").map(|c| c.value);
+    let sha256 = section.texts("sha256").unwrap_or_default();
+    let files = section.texts("files");
+    if files.is_none() {
+        section.note(section.span.clone(), format!("split `{name}` lacks `files`"), None);
+    }
+    let files: Vec<String> = files?.into_iter().map(|f| f.value).collect();
+    if !sha256.is_empty() && sha256.len() != files.len() {
+        let message = format!("{} digests for {} files", sha256.len(), files.len());
+        section.note(section.span.clone(), message, None);
+    }
+    let source = match search {
+        Some(folders) => Source::Installed {
+            search: folders.iter().map(|f| PathBuf::from(&f.value)).collect(),
+            files,
+        },
+        None => Source::Files(files.into_iter().map(PathBuf::from).collect()),
+    };
+    let sha256 = sha256.iter().map(|d| d.value.as_str().into()).collect();
+    Some(Split { name: name.to_owned(), source, examples, sha256 })
+}

@@ -1,0 +1,15 @@
+//! Weights on disk and in memory.
+//!
+//! A [`StateDict`] maps safetensors files (one, or shards with an index) and reads a tensor when
+//! it is asked for; names, shapes and equality of two checkpoints are known without loading.
+
+mod state_dict;
+
+pub use state_dict::{CheckpointError, StateDict, TensorInfo, write_safetensors};
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+/// Named tensors in memory, in f32 on the CPU unless said otherwise.
+pub type Tensors = BTreeMap<String, Tensor>;

@@ -1,0 +1,269 @@
+//! Memory-mapped safetensors.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::safetensors::MmapedSafetensors;
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+
+use super::Tensors;
+use crate::base::digest::Digest;
+use crate::base::fs::{FileError, read, write_atomic};
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file is missing or cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The folder holds no weights that are understood.
+    #[error("no `model.safetensors` (nor `model.safetensors.index.json`) in `{}`", .0.display())]
+    NoWeights(PathBuf),
+    /// The file is not safetensors, or cut short.
+    #[error("`{}` is not a whole safetensors file ({reason}); fetch or write it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The shard index is not what it should be.
+    #[error("`{}` is not a shard index: {reason}", path.display())]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor is not there.
+    #[error("`{}` has no tensor `{name}`{hint}", path.display())]
+    MissingTensor {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The nearest name, if there is one.
+        hint: String,
+    },
+    /// NaN or infinity among the weights.
+    #[error("tensor `{name}` of `{}` holds {count} values that are not finite (first at {first})", path.display())]
+    NonFinite {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// How many.
+        count: usize,
+        /// Flat index of the first.
+        first: usize,
+    },
+    /// Candle could not read or convert a tensor.
+    #[error("tensor `{name}` of `{}`: {source}", path.display())]
+    Tensor {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What candle said.
+        source: candle_core::Error,
+    },
+}
+
+/// Shape and type of a stored tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Stored type, as safetensors spells it.
+    pub dtype: String,
+}
+
+impl TensorInfo {
+    /// Whether arithmetic on the tensor makes sense (it is not an integer buffer).
+    #[must_use]
+    pub fn is_float(&self) -> bool {
+        self.dtype.starts_with('F') || self.dtype.starts_with("BF")
+    }
+}
+
+/// Named tensors on disk, read when asked for.
+pub struct StateDict {
+    /// The folder or file that was opened.
+    pub path: PathBuf,
+    files: Vec<PathBuf>,
+    mapped: MmapedSafetensors,
+    entries: BTreeMap<String, TensorInfo>,
+}
+
+impl StateDict {
+    /// Opens a safetensors file, or the one (or the shards) in a folder.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let files = if path.is_dir() { weight_files(path)? } else { vec![path.to_owned()] };
+        for file in &files {
+            crate::base::fs::open(file)?;
+        }
+        #[expect(unsafe_code, reason = "mapped files must not change while they are read; documented in the README")]
+        let mapped = unsafe { MmapedSafetensors::multi(&files) };
+        let mapped = mapped.map_err(|e| CheckpointError::Damaged {
+            path: files.first().cloned().unwrap_or_else(|| path.to_owned()),
+            reason: e.to_string(),
+        })?;
+        let info = |view: &safetensors::tensor::TensorView<'_>| TensorInfo {
+            shape: view.shape().to_vec(),
+            dtype: format!("{:?}", view.dtype()),
+        };
+        let entries = mapped.tensors().iter().map(|(name, view)| (name.clone(), info(view))).collect();
+        Ok(Self { path: path.to_owned(), files, mapped, entries })
+    }
+
+    /// Names, shapes and types in alphabetical order.
+    #[must_use]
+    pub const fn entries(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.entries
+    }
+
+    /// Whether a tensor is there.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// One digest over all weight files.
+    pub fn digest(&self) -> Result<Digest, CheckpointError> {
+        let each: Vec<Digest> = self.files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+        Ok(Digest::of_value(&each))
+    }
+
+    fn view(&self, name: &str) -> Result<safetensors::tensor::TensorView<'_>, CheckpointError> {
+        self.mapped.get(name).map_err(|_| CheckpointError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            hint: crate::base::registry::nearest(name, self.entries.keys().map(String::as_str))
+                .map(|n| format!("; the nearest is `{n}`"))
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Whether both hold the same bytes under this name.
+    #[must_use]
+    pub fn same_tensor(&self, other: &Self, name: &str) -> bool {
+        match (self.mapped.get(name), other.mapped.get(name)) {
+            (Ok(a), Ok(b)) => a.dtype() == b.dtype() && a.shape() == b.shape() && a.data() == b.data(),
+            _ => false,
+        }
+    }
+
+    /// Loads a tensor as f32 on the CPU and checks that every value is finite.
+    pub fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        self.view(name)?;
+        let wrap = |source| CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source };
+        let tensor = self.mapped.load(name, &Device::Cpu).map_err(wrap)?;
+        let tensor = tensor.to_dtype(DType::F32).map_err(wrap)?;
+        let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(wrap)?;
+        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
+        if let Some(first) = bad.next() {
+            return Err(CheckpointError::NonFinite {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                count: 1 + bad.count(),
+                first,
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// Loads every floating-point tensor.
+    pub fn load_all(&self) -> Result<Tensors, CheckpointError> {
+        let floats = self.entries.iter().filter(|(_, info)| info.is_float());
+        floats.map(|(name, _)| Ok((name.clone(), self.load(name)?))).collect()
+    }
+}
+
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let index = folder.join("model.safetensors.index.json");
+    if !folder.exists() || !index.is_file() {
+        return Err(CheckpointError::NoWeights(folder.to_owned()));
+    }
+    let bad = |reason: String| CheckpointError::Index { path: index.clone(), reason };
+    let json: Value = serde_json::from_slice(&read(&index)?).map_err(|e| bad(e.to_string()))?;
+    let map = json.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| bad("`weight_map` is missing".to_owned()))?;
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().map(|n| folder.join(n)).collect())
+}
+
+/// Writes tensors as one safetensors file, atomically, in the given type.
+pub fn write_safetensors(path: &Path, tensors: &Tensors, dtype: DType) -> Result<(), CheckpointError> {
+    let wrap = |name: &str, source| CheckpointError::Tensor { path: path.to_owned(), name: name.to_owned(), source };
+    let converted: BTreeMap<String, Tensor> = tensors
+        .iter()
+        .map(|(name, t)| {
+            let t = t.detach().to_device(&Device::Cpu).and_then(|t| t.to_dtype(dtype));
+            Ok((name.clone(), t.and_then(|t| t.contiguous()).map_err(|e| wrap(name, e))?))
+        })
+        .collect::<Result<_, CheckpointError>>()?;
+    let bytes = safetensors::tensor::serialize(converted.iter(), None);
+    let bytes = bytes.map_err(|e| wrap("*", candle_core::Error::wrap(e)))?;
+    Ok(write_atomic(path, &bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dict(dir: &Path, values: &[f32]) -> StateDict {
+        let tensor = Tensor::from_slice(values, values.len(), &Device::Cpu).unwrap();
+        let path = dir.join("model.safetensors");
+        write_safetensors(&path, &BTreeMap::from([("w".to_owned(), tensor)]), DType::F32).unwrap();
+        StateDict::open(dir).unwrap()
+    }
+
+    #[test]
+    fn round_trip_and_missing_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let dict = dict(dir.path(), &[1.0, 2.5]);
+        assert_eq!(dict.load("w").unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.5]);
+        assert_eq!(dict.entries()["w"].shape, [2]);
+        assert!(dict.load("v").unwrap_err().to_string().contains("no tensor `v`"));
+    }
+
+    #[test]
+    fn non_finite_weights_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = dict(dir.path(), &[1.0, f32::NAN, f32::INFINITY]).load("w").unwrap_err();
+        assert!(matches!(error, CheckpointError::NonFinite { count: 2, first: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn truncated_files_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(dict(dir.path(), &[1.0; 100]));
+        let path = dir.path().join("model.safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
+        let error = StateDict::open(dir.path()).err().unwrap().to_string();
+        assert!(error.contains("model.safetensors` is not a whole"), "{error}");
+    }
+
+    #[test]
+    fn shards_are_found_through_the_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let tensor = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        for (file, name) in [("a.safetensors", "x"), ("b.safetensors", "y")] {
+            let tensors = BTreeMap::from([(name.to_owned(), tensor.clone())]);
+            write_safetensors(&dir.path().join(file), &tensors, DType::F16).unwrap();
+        }
+        let index = r#"{"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}"#;
+        std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+        let dict = StateDict::open(dir.path()).unwrap();
+        assert_eq!(dict.entries().keys().collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(dict.entries()["x"].dtype, "F16");
+    }
+}

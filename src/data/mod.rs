@@ -1,0 +1,100 @@
+//! Examples, from files to decoded images, in a fixed order.
+//!
+//! A layout knows how one kind of files is read; everything after it sees a [`Dataset`]: a number
+//! of examples with stable ids and labels, whose images can be read range by range, so that memory
+//! does not grow with the data set.
+
+mod classes;
+pub mod layouts;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+pub use classes::ClassSubset;
+pub use layouts::LAYOUTS;
+
+use crate::base::fs::FileError;
+use crate::base::registry::Named;
+use crate::base::table::TableError;
+use crate::image::{DecodeError, Rgb, decode};
+
+/// Why data cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file is missing or cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A Parquet file is damaged or lacks a column.
+    #[error("`{}`: {source}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: TableError,
+    },
+    /// The file is not what its layout says.
+    #[error("`{}`: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A label has no class name.
+    #[error("example `{id}` has label {label}, but there are only {classes} class names")]
+    Label {
+        /// The example.
+        id: String,
+        /// Its label.
+        label: u32,
+        /// Number of class names.
+        classes: usize,
+    },
+}
+
+/// An image before decoding.
+#[derive(Clone, Debug)]
+pub enum RawImage {
+    /// A file's bytes (JPEG, PNG, …).
+    Encoded(Vec<u8>),
+    /// Pixels that need no decoding.
+    Pixels(Rgb),
+}
+
+impl RawImage {
+    /// The image as RGB.
+    pub fn decode(self) -> Result<Rgb, DecodeError> {
+        match self {
+            Self::Encoded(bytes) => decode(&bytes),
+            Self::Pixels(image) => Ok(image),
+        }
+    }
+}
+
+/// A split of a data set, opened.
+pub trait Dataset: Send + Sync {
+    /// Stable id and label of every example, in order. Kept in memory (a few dozen bytes each).
+    fn examples(&self) -> &[Example];
+
+    /// Reads the images of a range of examples. Reading in ascending ranges is cheapest.
+    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError>;
+}
+
+/// Identity of one example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Unique within the split, independent of position.
+    pub id: String,
+    /// Index into the class names.
+    pub label: u32,
+}
+
+/// A kind of files that can be read as a data set.
+pub trait Layout: Named + Sync {
+    /// Opens the files of one split.
+    fn open(&self, files: &[PathBuf]) -> Result<Box<dyn Dataset>, DataError>;
+}
+
+pub(crate) fn format_error(path: &Path, reason: impl Into<String>) -> DataError {
+    DataError::Format { path: path.to_owned(), reason: reason.into() }
+}

@@ -1,0 +1,176 @@
+//! The parts that both towers are made of.
+
+use candle_core::{D, Result, Tensor};
+use candle_nn::ops::{sigmoid, softmax, softmax_last_dim};
+
+use super::config::{Activation, TowerConfig};
+use crate::checkpoint::Tensors;
+
+/// Which implementations of the operators are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// Plain operators with gradients: training, and the reference in tests.
+    Differentiable,
+    /// candle's fused operators without gradients.
+    Inference,
+}
+
+/// Looks tensors up by name and checks their shapes.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    tensors: &'a Tensors,
+    kernels: Kernels,
+}
+
+impl<'a> Weights<'a> {
+    pub const fn new(tensors: &'a Tensors, kernels: Kernels) -> Self {
+        Self { tensors, kernels }
+    }
+
+    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.tensors.get(name);
+        let tensor = tensor.ok_or_else(|| candle_core::Error::Msg(format!("no tensor `{name}`")))?;
+        if tensor.dims() != shape {
+            candle_core::bail!("tensor `{name}` has shape {:?}, the configuration says {shape:?}", tensor.dims());
+        }
+        Ok(tensor.clone())
+    }
+
+    pub fn norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
+        Ok(LayerNorm {
+            weight: self.get(&format!("{name}.weight"), &[width])?,
+            bias: self.get(&format!("{name}.bias"), &[width])?,
+            eps,
+            kernels: self.kernels,
+        })
+    }
+
+    pub fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+        Ok(Linear {
+            weight: self.get(&format!("{name}.weight"), &[to, from])?,
+            bias: Some(self.get(&format!("{name}.bias"), &[to])?),
+        })
+    }
+
+    pub fn projection(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+        Ok(Linear { weight: self.get(&format!("{name}.weight"), &[to, from])?, bias: None })
+    }
+
+    pub fn blocks(&self, tower: &str, config: &TowerConfig) -> Result<Vec<Block>> {
+        let load = |i| Block::load(self, &format!("{tower}.encoder.layers.{i}"), config);
+        (0..config.num_hidden_layers).map(load).collect()
+    }
+}
+
+/// Layer normalisation over the last axis.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+    kernels: Kernels,
+}
+
+impl LayerNorm {
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self.kernels {
+            Kernels::Differentiable => {
+                candle_nn::ops::layer_norm_slow(x, &self.weight, &self.bias, self.eps as f32)
+            }
+            Kernels::Inference => {
+                candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.eps as f32)
+            }
+        }
+    }
+}
+
+/// `x W^T + b`; the weight is `[out, in]`.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        // One matrix product over all leading axes together.
+        let (rows, width) = (x.elem_count() / x.dim(D::Minus1)?, x.dim(D::Minus1)?);
+        let y = x.reshape((rows, width))?.matmul(&self.weight.t()?)?;
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        let mut shape = x.dims().to_vec();
+        *shape.last_mut().expect("at least one axis") = self.weight.dim(0)?;
+        y.reshape(shape)
+    }
+}
+
+/// One pre-norm transformer block.
+pub struct Block {
+    norm1: LayerNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    norm2: LayerNorm,
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+    heads: usize,
+    kernels: Kernels,
+}
+
+impl Block {
+    fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+        let (d, h) = (config.hidden_size, config.intermediate_size);
+        let name = |part: &str| format!("{prefix}.{part}");
+        Ok(Self {
+            norm1: weights.norm(&name("layer_norm1"), d, config.layer_norm_eps)?,
+            query: weights.linear(&name("self_attn.q_proj"), d, d)?,
+            key: weights.linear(&name("self_attn.k_proj"), d, d)?,
+            value: weights.linear(&name("self_attn.v_proj"), d, d)?,
+            out: weights.linear(&name("self_attn.out_proj"), d, d)?,
+            norm2: weights.norm(&name("layer_norm2"), d, config.layer_norm_eps)?,
+            up: weights.linear(&name("mlp.fc1"), d, h)?,
+            down: weights.linear(&name("mlp.fc2"), h, d)?,
+            activation: config.hidden_act,
+            heads: config.num_attention_heads,
+            kernels: weights.kernels,
+        })
+    }
+
+    /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
+    pub fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let x = (x + self.attention(&self.norm1.forward(x)?, mask)?)?;
+        let hidden = self.activate(&self.up.forward(&self.norm2.forward(&x)?)?)?;
+        x + self.down.forward(&hidden)?
+    }
+
+    fn attention(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let (batch, tokens, width) = x.dims3()?;
+        let head = width / self.heads;
+        let split = |t: Tensor| {
+            t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous()
+        };
+        let query = split((self.query.forward(x)? * (head as f64).powf(-0.5))?)?;
+        let key = split(self.key.forward(x)?)?;
+        let value = split(self.value.forward(x)?)?;
+        let scores = query.matmul(&key.t()?)?;
+        let scores = match mask {
+            Some(mask) => scores.broadcast_add(mask)?,
+            None => scores,
+        };
+        let weights = match self.kernels {
+            Kernels::Differentiable => softmax(&scores, D::Minus1)?,
+            Kernels::Inference => softmax_last_dim(&scores)?,
+        };
+        let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, tokens, width))?;
+        self.out.forward(&mixed)
+    }
+
+    fn activate(&self, x: &Tensor) -> Result<Tensor> {
+        match self.activation {
+            Activation::QuickGelu => x * sigmoid(&(x * 1.702)?)?,
+            Activation::Gelu => x.gelu_erf(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The text tower.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::config::{ClipConfig, TextConfig};
+use super::layers::{Block, Kernels, LayerNorm, Linear, Weights};
+use crate::checkpoint::Tensors;
+
+/// CLIP's causal text transformer with its projection.
+pub struct TextTower {
+    config: TextConfig,
+    tokens: Tensor,
+    position: Tensor,
+    blocks: Vec<Block>,
+    norm_out: LayerNorm,
+    projection: Linear,
+}
+
+impl TextTower {
+    /// Takes the tower's tensors by their Hugging Face names.
+    pub fn new(config: &ClipConfig, tensors: &Tensors, kernels: Kernels) -> Result<Self> {
+        let weights = Weights::new(tensors, kernels);
+        let c = &config.text_config;
+        let d = c.tower.hidden_size;
+        let embedding = |part: &str| format!("text_model.embeddings.{part}.weight");
+        Ok(Self {
+            tokens: weights.get(&embedding("token_embedding"), &[c.vocab_size, d])?,
+            position: weights.get(&embedding("position_embedding"), &[c.max_position_embeddings, d])?,
+            blocks: weights.blocks("text_model", &c.tower)?,
+            norm_out: weights.norm("text_model.final_layer_norm", d, c.tower.layer_norm_eps)?,
+            projection: weights.projection("text_projection", d, config.projection_dim)?,
+            config: c.clone(),
+        })
+    }
+
+    /// Whether a tensor of the checkpoint belongs to this tower.
+    #[must_use]
+    pub fn owns(name: &str) -> bool {
+        name.starts_with("text_model.") || name.starts_with("text_projection.")
+    }
+
+    /// Token sequences to features `[texts, projection_dim]`, not normalised.
+    ///
+    /// Sequences may differ in length. What follows the end token has no influence (the attention
+    /// is causal), so the batch is only as long as its longest text.
+    pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Tensor> {
+        let device = self.tokens.device();
+        let length = texts.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let flat: Vec<u32> = texts
+            .iter()
+            .flat_map(|t| t.iter().copied().chain(std::iter::repeat_n(0, length - t.len())))
+            .collect();
+        let ids = Tensor::from_vec(flat, texts.len() * length, device)?;
+        let d = self.config.tower.hidden_size;
+        let mut state = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), length, d))?;
+        state = state.broadcast_add(&self.position.narrow(0, 0, length)?)?;
+        let mask = causal_mask(length, state.dtype(), device)?;
+        for block in &self.blocks {
+            state = block.forward(&state, Some(&mask))?;
+        }
+        let ends: Vec<u32> = texts
+            .iter()
+            .enumerate()
+            .map(|(row, text)| (row * length + self.end_position(text)) as u32)
+            .collect();
+        let ends = Tensor::from_vec(ends, texts.len(), device)?;
+        let pooled = state.reshape((texts.len() * length, d))?.index_select(&ends, 0)?;
+        self.projection.forward(&self.norm_out.forward(&pooled)?)
+    }
+
+    /// Where a text ends: the first end token; for `eos_token_id = 2` the largest id, as
+    /// `transformers` keeps it for the first CLIP checkpoints.
+    fn end_position(&self, text: &[u32]) -> usize {
+        let eos = self.config.eos_token_id;
+        let end = if eos == 2 { text.iter().max().copied() } else { Some(eos) };
+        text.iter().position(|id| Some(*id) == end).unwrap_or(0)
+    }
+}
+
+fn causal_mask(length: usize, dtype: DType, device: &candle_core::Device) -> Result<Tensor> {
+    let values: Vec<f32> = (0..length * length)
+        .map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 })
+        .collect();
+    Tensor::from_vec(values, (length, length), device)?.to_dtype(dtype)
+}

@@ -1,0 +1,10 @@
+//! Models: from configuration and tensors to features and logits.
+
+pub mod clip;
+mod folder;
+mod head;
+mod tokenizer;
+
+pub use folder::{CheckpointFolder, Classifier, ModelError};
+pub use head::{class_embeddings, normalise_rows, zero_shot_head};
+pub use tokenizer::TextTokenizer;

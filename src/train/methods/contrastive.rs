@@ -1,0 +1,283 @@
+//! Contrastive pretraining on image-caption pairs (Radford et al. 2021, figure 3).
+//!
+//! Captions are the class names in a randomly chosen template of the data set. The classes of a
+//! batch are distinct, so that no caption is a false negative of another.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{D, DType, Device, Tensor, Var};
+use candle_nn::loss::cross_entropy;
+use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
+use tokenizers::normalizers::Lowercase;
+use tokenizers::pre_tokenizers::whitespace::Whitespace;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, TokenizerBuilder};
+
+use crate::base::fs::{read, write_atomic};
+use crate::base::registry::Named;
+use crate::base::rng::CounterRng;
+use crate::catalog::Catalog;
+use crate::checkpoint::Tensors;
+use crate::image::Preprocessor;
+use crate::model::clip::{ClipConfig, Kernels, TextTower, TowerConfig, VisionTower};
+use crate::model::{ModelError, TextTokenizer, normalise_rows};
+use crate::train::backward::{self, Encode, SHARDS};
+use crate::train::pool::Pool;
+use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
+
+const BOS: &str = "<|startoftext|>";
+const EOS: &str = "<|endoftext|>";
+
+/// The method.
+pub(super) struct Contrastive;
+
+impl Named for Contrastive {
+    fn name(&self) -> &'static str {
+        "contrastive"
+    }
+    fn summary(&self) -> &'static str {
+        "contrastive pretraining from scratch on captions made of class names and templates"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2103.00020, section 2.3"
+    }
+}
+
+impl Method for Contrastive {
+    fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
+        let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
+        let path = recipe.model.as_ref().ok_or_else(|| fail("this method needs `model`"))?;
+        let bad = |reason: String| ModelError::Config { path: path.clone(), reason };
+        let mut config: ClipConfig =
+            serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+        config.validate().map_err(bad)?;
+        let preprocessor = Preprocessor::clip(config.vision_config.image_size);
+        let pool = Pool::load(recipe, catalog, &preprocessor)?;
+        let captions: Vec<Vec<String>> = pool
+            .classes
+            .iter()
+            .map(|name| pool.templates.iter().map(|t| t.replace("{}", name)).collect())
+            .collect();
+        let tokenizer = train_tokenizer(&captions, recipe.vocabulary)
+            .map_err(|e| fail(&format!("cannot train a tokenizer: {e}")))?;
+        // The trained vocabulary may be smaller than asked for; start and end come last.
+        config.text_config.vocab_size = tokenizer.vocabulary;
+        config.text_config.eos_token_id = tokenizer.vocabulary as u32 - 1;
+        let tokens = tokenizer.encode(&captions, config.text_config.max_position_embeddings)?;
+
+        let rng = CounterRng::new(recipe.seed, "contrastive");
+        let parameters = initialise(&config, &rng)?;
+        let tensors: Tensors =
+            parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        let by_class = pool.by_class();
+        let trained: Vec<usize> = (0..by_class.len()).filter(|&c| !by_class[c].is_empty()).collect();
+        Ok(Box::new(Pretraining {
+            vision: VisionTower::new(&config, &tensors, Kernels::Differentiable)?,
+            text: TextTower::new(&config, &tensors, Kernels::Differentiable)?,
+            batch: recipe.batch.min(trained.len()),
+            tokenizer: tokenizer.json,
+            config, parameters, pool, tokens, by_class, trained, rng,
+        }))
+    }
+}
+
+struct Pretraining {
+    config: ClipConfig,
+    parameters: BTreeMap<String, Var>,
+    vision: VisionTower,
+    text: TextTower,
+    pool: Pool,
+    /// Token sequences by class and template.
+    tokens: Vec<Vec<Vec<u32>>>,
+    by_class: Vec<Vec<usize>>,
+    /// Classes that have examples.
+    trained: Vec<usize>,
+    batch: usize,
+    tokenizer: Vec<u8>,
+    rng: CounterRng,
+}
+
+impl Pretraining {
+    /// Examples and captions of one step: a stretch of a permutation of the classes.
+    fn draw(&self, step: usize) -> (Vec<usize>, Vec<Vec<u32>>) {
+        let per_round = self.trained.len() / self.batch;
+        let (round, place) = (step / per_round, step % per_round);
+        let order = self.rng.stream(1).stream(round as u64).permutation(self.trained.len());
+        let mut rng = self.rng.stream(2).stream(step as u64);
+        order[place * self.batch..(place + 1) * self.batch]
+            .iter()
+            .map(|&slot| {
+                let class = self.trained[slot];
+                let examples = &self.by_class[class];
+                let captions = &self.tokens[class];
+                let example = examples[rng.below(examples.len())];
+                (example, captions[rng.below(captions.len())].clone())
+            })
+            .unzip()
+    }
+}
+
+impl Objective for Pretraining {
+    fn parameters(&self) -> &BTreeMap<String, Var> {
+        &self.parameters
+    }
+
+    fn step(&self, step: usize) -> Result<StepOutcome, TrainError> {
+        let (examples, captions) = self.draw(step);
+        let size = examples.len().div_ceil(SHARDS);
+        let mut jobs: Vec<Encode<'_>> = Vec::new();
+        for part in examples.chunks(size) {
+            jobs.push(Box::new(move || self.vision.forward(&self.pool.batch(part)?)));
+        }
+        let images = jobs.len();
+        for part in captions.chunks(size) {
+            jobs.push(Box::new(move || self.text.forward(part)));
+        }
+        let features = backward::encode(&jobs)?;
+        let cuts = backward::cut(&features)?;
+        let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
+        let image = normalise_rows(&join(&cuts[..images])?)?;
+        let text = normalise_rows(&join(&cuts[images..])?)?;
+        let scale = self.parameters["logit_scale"].as_tensor().exp()?;
+        let logits = image.matmul(&text.t()?)?.broadcast_mul(&scale)?;
+        let targets = Tensor::arange(0u32, examples.len() as u32, &Device::Cpu)?;
+        let both = (cross_entropy(&logits, &targets)? + cross_entropy(&logits.t()?.contiguous()?, &targets)?)?;
+        let loss = (both * 0.5)?;
+        let hits = logits.argmax(D::Minus1)?.eq(&targets)?.to_dtype(DType::F32)?.mean_all()?;
+        let store = loss.backward()?;
+        Ok(StepOutcome {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            accuracy: f64::from(hits.to_scalar::<f32>()?),
+            gradients: backward::finish(store, &features, &cuts, &self.parameters)?,
+        })
+    }
+
+    fn finish(&self) -> Result<TunedModel, TrainError> {
+        let tensors =
+            self.parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        Ok(TunedModel {
+            config: self.config.clone(),
+            tensors,
+            tokenizer: self.tokenizer.clone(),
+            classifier: None,
+        })
+    }
+}
+
+struct TrainedTokenizer {
+    json: Vec<u8>,
+    vocabulary: usize,
+}
+
+impl TrainedTokenizer {
+    fn encode(&self, captions: &[Vec<String>], length: usize) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
+        let folder = tempfile::tempdir().map_err(|e| crate::base::fs::FileError::new("create", Path::new("."), e))?;
+        let path = folder.path().join("tokenizer.json");
+        write_atomic(&path, &self.json)?;
+        let tokenizer = TextTokenizer::open(&path, length)?;
+        Ok(captions.iter().map(|c| tokenizer.encode(c)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// A lower-casing byte-pair tokenizer over the captions, with CLIP's start and end tokens last.
+fn train_tokenizer(captions: &[Vec<String>], vocabulary: usize) -> tokenizers::Result<TrainedTokenizer> {
+    let model = BPE::builder().unk_token("<|unknown|>".to_owned()).end_of_word_suffix("</w>".to_owned()).build()?;
+    let mut tokenizer = TokenizerBuilder::default()
+        .with_model(model)
+        .with_normalizer(Some(Lowercase))
+        .with_pre_tokenizer(Some(Whitespace {}))
+        .with_post_processor(None::<TemplateProcessing>)
+        .with_decoder(None::<tokenizers::decoders::bpe::BPEDecoder>)
+        .build()?;
+    let mut trainer = BpeTrainerBuilder::new()
+        .vocab_size(vocabulary.saturating_sub(2))
+        .end_of_word_suffix("</w>".to_owned())
+        .special_tokens(vec![AddedToken::from("<|unknown|>", true)])
+        .show_progress(false)
+        .build();
+    tokenizer.train(&mut trainer, captions.iter().flatten().cloned())?;
+    let special = [BOS, EOS].map(|t| AddedToken::from(t, true));
+    tokenizer.add_special_tokens(special)?;
+    let size = tokenizer.get_vocab_size(true);
+    let template = TemplateProcessing::builder()
+        .try_single(format!("{BOS} $A {EOS}"))?
+        .special_tokens(vec![(BOS, size as u32 - 2), (EOS, size as u32 - 1)])
+        .build()?;
+    tokenizer.with_post_processor(Some(template));
+    Ok(TrainedTokenizer { json: tokenizer.to_string(true)?.into_bytes(), vocabulary: size })
+}
+
+/// OpenAI's initialisation (`CLIP.initialize_parameters`) on our own random numbers.
+fn initialise(config: &ClipConfig, rng: &CounterRng) -> Result<BTreeMap<String, Var>, TrainError> {
+    let mut all = Initialiser { rng: rng.stream(0), next: 0, made: BTreeMap::new() };
+    let (v, t) = (&config.vision_config, &config.text_config);
+    let (dv, dt, p) = (v.tower.hidden_size, t.tower.hidden_size, v.patch_size);
+    let embedding = "vision_model.embeddings";
+    all.normal(&format!("{embedding}.class_embedding"), &[dv], (dv as f64).powf(-0.5))?;
+    all.normal(&format!("{embedding}.patch_embedding.weight"), &[dv, 3, p, p], ((3 * p * p) as f64).powf(-0.5))?;
+    all.normal(&format!("{embedding}.position_embedding.weight"), &[v.patches() + 1, dv], (dv as f64).powf(-0.5))?;
+    all.norm("vision_model.pre_layrnorm", dv)?;
+    all.blocks("vision_model", &v.tower)?;
+    all.norm("vision_model.post_layernorm", dv)?;
+    all.normal("visual_projection.weight", &[config.projection_dim, dv], (dv as f64).powf(-0.5))?;
+    all.normal("text_model.embeddings.token_embedding.weight", &[t.vocab_size, dt], 0.02)?;
+    all.normal("text_model.embeddings.position_embedding.weight", &[t.max_position_embeddings, dt], 0.01)?;
+    all.blocks("text_model", &t.tower)?;
+    all.norm("text_model.final_layer_norm", dt)?;
+    all.normal("text_projection.weight", &[config.projection_dim, dt], (dt as f64).powf(-0.5))?;
+    all.constant("logit_scale", &[], config.logit_scale_init_value)?;
+    Ok(all.made)
+}
+
+struct Initialiser {
+    rng: CounterRng,
+    next: u64,
+    made: BTreeMap<String, Var>,
+}
+
+impl Initialiser {
+    fn normal(&mut self, name: &str, shape: &[usize], std: f64) -> Result<(), TrainError> {
+        let mut rng = self.rng.stream(self.next);
+        self.next += 1;
+        let values: Vec<f32> =
+            (0..shape.iter().product()).map(|_| (rng.normal() * std) as f32).collect();
+        let var = Var::from_vec(values, shape, &Device::Cpu)?;
+        self.made.insert(name.to_owned(), var);
+        Ok(())
+    }
+
+    fn constant(&mut self, name: &str, shape: &[usize], value: f64) -> Result<(), TrainError> {
+        let values = vec![value as f32; shape.iter().product()];
+        self.made.insert(name.to_owned(), Var::from_vec(values, shape, &Device::Cpu)?);
+        Ok(())
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> Result<(), TrainError> {
+        self.constant(&format!("{name}.weight"), &[width], 1.0)?;
+        self.constant(&format!("{name}.bias"), &[width], 0.0)
+    }
+
+    fn linear(&mut self, name: &str, from: usize, to: usize, std: f64) -> Result<(), TrainError> {
+        self.normal(&format!("{name}.weight"), &[to, from], std)?;
+        self.constant(&format!("{name}.bias"), &[to], 0.0)
+    }
+
+    fn blocks(&mut self, tower: &str, config: &TowerConfig) -> Result<(), TrainError> {
+        let (d, h) = (config.hidden_size, config.intermediate_size);
+        let attention = (d as f64).powf(-0.5);
+        let residual = attention * (2.0 * config.num_hidden_layers as f64).powf(-0.5);
+        for layer in 0..config.num_hidden_layers {
+            let name = |part: &str| format!("{tower}.encoder.layers.{layer}.{part}");
+            self.norm(&name("layer_norm1"), d)?;
+            for part in ["q_proj", "k_proj", "v_proj"] {
+                self.linear(&name(&format!("self_attn.{part}")), d, d, attention)?;
+            }
+            self.linear(&name("self_attn.out_proj"), d, d, residual)?;
+            self.norm(&name("layer_norm2"), d)?;
+            self.linear(&name("mlp.fc1"), d, h, (2.0 * d as f64).powf(-0.5))?;
+            self.linear(&name("mlp.fc2"), h, d, residual)?;
+        }
+        Ok(())
+    }
+}

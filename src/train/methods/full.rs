@@ -1,0 +1,145 @@
+//! Full fine-tuning as WiSE-FT does it (Wortsman et al. 2022, `src/wise_ft.py`).
+//!
+//! The classifier is the image tower followed by a linear head that starts as the zero-shot head
+//! (rows times `exp(logit_scale)`, bias zero) on normalised features; both are trained with cross
+//! entropy. The text tower stays as it is and stays in the checkpoint, so that classes that were
+//! not trained can still be named. Differs from the original in using no random crops.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{D, DType, Device, Tensor, Var};
+use candle_nn::loss::cross_entropy;
+
+use crate::base::fs::read;
+use crate::base::registry::Named;
+use crate::base::rng::CounterRng;
+use crate::catalog::Catalog;
+use crate::checkpoint::Tensors;
+use crate::model::clip::{Kernels, TextTower, VisionTower};
+use crate::model::{CheckpointFolder, Classifier, ModelError, normalise_rows, zero_shot_head};
+use crate::train::backward::{self, Encode, SHARDS};
+use crate::train::pool::Pool;
+use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
+
+/// The method.
+pub(super) struct Full;
+
+impl Named for Full {
+    fn name(&self) -> &'static str {
+        "full"
+    }
+    fn summary(&self) -> &'static str {
+        "image tower and linear head, end to end, from the zero-shot head"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2109.01903, mlfoundations/wise-ft"
+    }
+}
+
+impl Method for Full {
+    fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
+        let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
+        let from = recipe.from.as_deref().ok_or_else(|| fail("this method needs `from`"))?;
+        let folder = CheckpointFolder::open(from)?;
+        let pool = Pool::load(recipe, catalog, &folder.preprocessor)?;
+        let mut tensors = folder.weights.load_all().map_err(ModelError::from)?;
+        let head = initial_head(&folder, &tensors, &pool)?;
+
+        let mut parameters = BTreeMap::new();
+        for (name, tensor) in &mut tensors {
+            if VisionTower::stage_of(&folder.config, name).is_some() {
+                let var = Var::from_tensor(tensor)?;
+                *tensor = var.as_tensor().clone();
+                parameters.insert(name.clone(), var);
+            }
+        }
+        let bias = Tensor::zeros(head.dim(0)?, DType::F32, &Device::Cpu)?;
+        for (name, value) in [(Classifier::WEIGHT, head), (Classifier::BIAS, bias)] {
+            parameters.insert(name.to_owned(), Var::from_tensor(&value)?);
+        }
+        Ok(Box::new(FineTuning {
+            vision: VisionTower::new(&folder.config, &tensors, Kernels::Differentiable)?,
+            batch: recipe.batch.min(pool.len()),
+            rng: CounterRng::new(recipe.seed, "full"),
+            folder, tensors, parameters, pool,
+        }))
+    }
+}
+
+fn initial_head(folder: &CheckpointFolder, tensors: &Tensors, pool: &Pool) -> Result<Tensor, TrainError> {
+    let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
+    let texts: Vec<String> = pool
+        .classes
+        .iter()
+        .flat_map(|name| pool.templates.iter().map(move |t| t.replace("{}", name)))
+        .collect();
+    let tokens = folder.tokenizer()?.encode(&texts)?;
+    let scale = folder.weights.load("logit_scale").map_err(ModelError::from)?;
+    Ok(zero_shot_head(&tower, &scale, &tokens, pool.templates.len())?.detach())
+}
+
+struct FineTuning {
+    folder: CheckpointFolder,
+    /// All tensors; those of the image tower are the trained variables.
+    tensors: Tensors,
+    parameters: BTreeMap<String, Var>,
+    vision: VisionTower,
+    pool: Pool,
+    batch: usize,
+    rng: CounterRng,
+}
+
+impl FineTuning {
+    /// Examples of one step: a stretch of a permutation of all examples.
+    fn draw(&self, step: usize) -> Vec<usize> {
+        let per_epoch = self.pool.len() / self.batch;
+        let (epoch, place) = (step / per_epoch, step % per_epoch);
+        let order = self.rng.stream(epoch as u64).permutation(self.pool.len());
+        order[place * self.batch..(place + 1) * self.batch].to_vec()
+    }
+}
+
+impl Objective for FineTuning {
+    fn parameters(&self) -> &BTreeMap<String, Var> {
+        &self.parameters
+    }
+
+    fn step(&self, step: usize) -> Result<StepOutcome, TrainError> {
+        let examples = self.draw(step);
+        let jobs: Vec<Encode<'_>> = examples
+            .chunks(examples.len().div_ceil(SHARDS))
+            .map(|part| -> Encode<'_> { Box::new(move || self.vision.forward(&self.pool.batch(part)?)) })
+            .collect();
+        let features = backward::encode(&jobs)?;
+        let cuts = backward::cut(&features)?;
+        let joined = Tensor::cat(&cuts.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0)?;
+        let head = self.parameters[Classifier::WEIGHT].as_tensor();
+        let logits = normalise_rows(&joined)?
+            .matmul(&head.t()?)?
+            .broadcast_add(self.parameters[Classifier::BIAS].as_tensor())?;
+        let labels: Vec<u32> = examples.iter().map(|&i| self.pool.labels[i]).collect();
+        let targets = Tensor::from_vec(labels, examples.len(), &Device::Cpu)?;
+        let loss = cross_entropy(&logits, &targets)?;
+        let hits = logits.argmax(D::Minus1)?.eq(&targets)?.to_dtype(DType::F32)?.mean_all()?;
+        let store = loss.backward()?;
+        Ok(StepOutcome {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            accuracy: f64::from(hits.to_scalar::<f32>()?),
+            gradients: backward::finish(store, &features, &cuts, &self.parameters)?,
+        })
+    }
+
+    fn finish(&self) -> Result<TunedModel, TrainError> {
+        let mut tensors = self.tensors.clone();
+        for (name, var) in &self.parameters {
+            tensors.insert(name.clone(), var.as_tensor().clone());
+        }
+        Ok(TunedModel {
+            config: self.folder.config.clone(),
+            tensors,
+            tokenizer: read(&self.folder.path.join(Path::new("tokenizer.json")))?,
+            classifier: Some(Classifier { classes: self.pool.classes.clone() }),
+        })
+    }
+}

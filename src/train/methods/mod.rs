@@ -1,0 +1,11 @@
+//! The tuning methods. To add one, write a file with a `Method` and list it here.
+
+mod contrastive;
+mod full;
+
+use super::Method;
+use crate::base::registry::Registry;
+
+/// All methods.
+pub static METHODS: Registry<dyn Method> =
+    Registry { kind: "method", items: &[&contrastive::Contrastive, &full::Full] };

@@ -1,0 +1,108 @@
+//! Training images, decoded and preprocessed once, kept as 8-bit crops.
+
+use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
+
+use super::{Recipe, TrainError};
+use crate::catalog::Catalog;
+use crate::data::{ClassSubset, LAYOUTS};
+use crate::image::{Preprocessor, Rgb};
+
+/// Examples decoded at a time.
+const BLOCK: usize = 1024;
+
+/// All training examples of a recipe. Memory: examples x 3 x side x side bytes.
+pub struct Pool {
+    preprocessor: Preprocessor,
+    crops: Vec<Rgb>,
+    /// Class of each example, an index into `classes`.
+    pub labels: Vec<u32>,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Caption templates.
+    pub templates: Vec<String>,
+}
+
+impl Pool {
+    /// Loads every data set of the recipe. All must share one list of class names.
+    pub fn load(recipe: &Recipe, catalog: &Catalog, preprocessor: &Preprocessor) -> std::result::Result<Self, TrainError> {
+        let fail = |reason: String| TrainError::Recipe { recipe: recipe.id.clone(), reason };
+        let mut pool: Option<Self> = None;
+        for part in &recipe.data {
+            let entry = catalog.dataset(&part.dataset)?;
+            let split = catalog.split(entry, &part.split)?;
+            let names = catalog.class_names(entry)?;
+            let range = recipe.classes.range(names.len());
+            let pool = pool.get_or_insert_with(|| Self {
+                preprocessor: preprocessor.clone(),
+                crops: Vec::new(),
+                labels: Vec::new(),
+                classes: names[range.clone()].to_vec(),
+                templates: Vec::new(),
+            });
+            if pool.classes != names[range.clone()] {
+                return Err(fail(format!("`{}` has other classes than the first data set", part.dataset)));
+            }
+            if pool.templates.is_empty() {
+                pool.templates = catalog.lines(&entry.templates)?;
+            }
+            let layout = LAYOUTS.get(&entry.layout).ok_or_else(|| fail(LAYOUTS.unknown(&entry.layout).0))?;
+            let files = catalog.files(split);
+            if let Some(missing) = files.iter().find(|f| !f.is_file()) {
+                return Err(fail(format!(
+                    "`{}` of data set `{}` is missing; {}", missing.display(), entry.name, entry.obtain)));
+            }
+            let data = layout.open(&files)?;
+            let chosen: Vec<usize> = (0..data.examples().len())
+                .filter(|&i| range.contains(&(data.examples()[i].label as usize)))
+                .collect();
+            for block in chosen.chunks(BLOCK) {
+                let (first, last) = (block[0], block[block.len() - 1]);
+                let raw = data.read(first..last + 1)?;
+                let crops: Vec<Rgb> = block
+                    .par_iter()
+                    .map(|&i| {
+                        let image = raw[i - first].clone().decode().map_err(|e| TrainError::Image {
+                            dataset: entry.name.clone(),
+                            id: data.examples()[i].id.clone(),
+                            reason: e.to_string(),
+                        })?;
+                        Ok(preprocessor.crop_u8(&image))
+                    })
+                    .collect::<std::result::Result<_, TrainError>>()?;
+                pool.crops.extend(crops);
+                pool.labels.extend(block.iter().map(|&i| data.examples()[i].label - range.start as u32));
+            }
+        }
+        let pool = pool.ok_or_else(|| fail("no `[[data]]`".to_owned()))?;
+        if pool.labels.is_empty() {
+            let what = if recipe.classes == ClassSubset::All { "" } else { " in the chosen classes" };
+            return Err(fail(format!("no training example{what}")));
+        }
+        Ok(pool)
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Input tensor `[examples, 3, side, side]` of some examples.
+    pub fn batch(&self, examples: &[usize]) -> Result<Tensor> {
+        let (height, width) = (self.crops[0].height, self.crops[0].width);
+        let mut values = Vec::with_capacity(examples.len() * 3 * height * width);
+        for &i in examples {
+            self.preprocessor.normalise_into(&self.crops[i], &mut values);
+        }
+        Tensor::from_vec(values, (examples.len(), 3, height, width), &Device::Cpu)
+    }
+
+    /// Examples of each class.
+    pub fn by_class(&self) -> Vec<Vec<usize>> {
+        let mut all = vec![Vec::new(); self.classes.len()];
+        for (i, &label) in self.labels.iter().enumerate() {
+            all[label as usize].push(i);
+        }
+        all
+    }
+}

@@ -1,0 +1,153 @@
+//! Recipe files: how a checkpoint was made and how to make it again.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+
+use super::TrainError;
+use super::methods::METHODS;
+use crate::base::config::{Document, Section};
+use crate::data::ClassSubset;
+
+/// One training data set.
+#[derive(Clone, Debug)]
+pub struct RecipeData {
+    /// Key of `datasets.toml`.
+    pub dataset: String,
+    /// Its split.
+    pub split: String,
+}
+
+/// Type in which the result is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredType {
+    /// 32-bit.
+    F32,
+    /// 16-bit IEEE; half the size, relative error 5e-4.
+    F16,
+}
+
+impl StoredType {
+    /// The candle type.
+    #[must_use]
+    pub const fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+        }
+    }
+}
+
+/// A validated recipe. Paths are relative to the working folder.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Name of the checkpoint.
+    pub id: String,
+    /// Name of a registered method.
+    pub method: String,
+    /// Folder that is written.
+    pub out: PathBuf,
+    /// Folder to start from (methods that fine-tune).
+    pub from: Option<PathBuf>,
+    /// `config.json` of a new model (methods that start from scratch).
+    pub model: Option<PathBuf>,
+    /// Vocabulary size of a new tokenizer.
+    pub vocabulary: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Training data.
+    pub data: Vec<RecipeData>,
+    /// Which classes are seen.
+    pub classes: ClassSubset,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Examples per step.
+    pub batch: usize,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Whether biases, norms and scales decay as well (WiSE-FT's code decays everything).
+    pub decay_all: bool,
+    /// Largest norm of the whole gradient.
+    pub clip_norm: f64,
+    /// Type in which the result is stored.
+    pub store: StoredType,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        let document = Document::open(path)?;
+        let table = document.parse()?;
+        let root = document.root(table.get_ref());
+        let recipe = read(&root);
+        root.finish();
+        document.finish()?;
+        recipe.ok_or_else(|| TrainError::Recipe {
+            recipe: path.display().to_string(),
+            reason: "incomplete".to_owned(),
+        })
+    }
+}
+
+fn read(root: &Section<'_>) -> Option<Recipe> {
+    let head = root.required_section("recipe");
+    let train = root.required_section("train");
+    let parts = root.sections("data");
+    if parts.is_empty() {
+        root.note(root.span.clone(), "the recipe has no `[[data]]`", None);
+    }
+    let data = parts
+        .iter()
+        .filter_map(|part| {
+            let (dataset, split) = (part.required_text("dataset"), part.text("split"));
+            part.finish();
+            let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
+            Some(RecipeData { dataset: dataset?.value, split })
+        })
+        .collect();
+    let (head, train) = (head?, train?);
+    let id = head.required_text("id");
+    let method = head.required_text("method");
+    if let Some(method) = &method
+        && METHODS.get(&method.value).is_none()
+    {
+        let (message, help) = METHODS.unknown(&method.value);
+        head.note(method.span.clone(), message, Some(help));
+    }
+    let out = head.required_text("out");
+    let from = head.text("from").map(|f| f.value.into());
+    let model = head.text("model").map(|f| f.value.into());
+    let vocabulary = head.count("vocabulary").map_or(1000, |c| c.value as usize);
+    let seed = head.count("seed").map_or(0, |c| c.value);
+    let classes = head.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
+    let store = head
+        .choice("store", &[("f32", StoredType::F32), ("f16", StoredType::F16)])
+        .map_or(StoredType::F32, |c| c.value);
+    head.finish();
+    let count = |key| train.count(key).map(|c| c.value as usize);
+    let recipe = Recipe {
+        steps: count("steps").unwrap_or(1000),
+        batch: count("batch").unwrap_or(128).max(1),
+        warmup: count("warmup").unwrap_or(0),
+        lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
+        weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
+        decay_all: train.flag("decay_all").is_none_or(|f| f.value),
+        clip_norm: train.number_in("clip_norm", 0.0..=1e9).map_or(1.0, |n| n.value),
+        id: id?.value,
+        method: method?.value,
+        out: out?.value.into(),
+        from,
+        model,
+        vocabulary,
+        seed,
+        data,
+        classes,
+        store,
+    };
+    train.finish();
+    Some(recipe)
+}
