@@ -1,0 +1,97 @@
+//! The metrics. To add one, write a file with a `Metric` and list it here.
+
+mod loss;
+mod mean_per_class;
+mod top1;
+mod top5;
+
+use super::Metric;
+use crate::base::registry::Registry;
+
+/// All metrics.
+pub static METRICS: Registry<dyn Metric> = Registry {
+    kind: "metric",
+    items: &[&loss::Loss, &mean_per_class::MeanPerClass, &top1::Top1, &top5::Top5],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::{Columns, Form};
+    use crate::stats::Estimator;
+
+    /// Five examples of three classes; worked out by hand in each assertion below.
+    fn sample() -> Columns {
+        Columns {
+            label: vec![0, 0, 1, 1, 1],
+            prediction: vec![0, 1, 1, 1, 2],
+            in_top5: vec![true, true, true, true, false],
+            loss: vec![0.5, 1.0, 0.25, 0.25, 3.0],
+            classes: 6,
+        }
+    }
+
+    fn value(name: &str, columns: &Columns) -> Option<f64> {
+        METRICS.get(name).unwrap().form(columns).map(|f| Estimator::new(f).value())
+    }
+
+    #[test]
+    fn by_hand() {
+        let columns = sample();
+        assert_eq!(value("top1", &columns), Some(3.0 / 5.0));
+        assert_eq!(value("top5", &columns), Some(4.0 / 5.0));
+        let recall = value("mean-per-class", &columns).unwrap();
+        assert!((recall - f64::midpoint(1.0 / 2.0, 2.0 / 3.0)).abs() < 1e-15);
+        assert_eq!(value("loss", &columns), Some(1.0));
+    }
+
+    #[test]
+    fn undefined_is_not_a_number() {
+        for metric in METRICS.items {
+            assert!(metric.form(&Columns::default()).is_none(), "{}", metric.name());
+        }
+        let few = Columns { classes: 4, ..sample() };
+        assert!(value("top5", &few).is_none());
+    }
+
+    #[test]
+    fn order_of_examples_does_not_matter() {
+        let columns = sample();
+        let reversed = Columns {
+            label: columns.label.iter().rev().copied().collect(),
+            prediction: columns.prediction.iter().rev().copied().collect(),
+            in_top5: columns.in_top5.iter().rev().copied().collect(),
+            loss: columns.loss.iter().rev().copied().collect(),
+            classes: columns.classes,
+        };
+        for metric in METRICS.items {
+            let (a, b) = (value(metric.name(), &columns).unwrap(), value(metric.name(), &reversed).unwrap());
+            assert!((a - b).abs() < 1e-12, "{}", metric.name());
+        }
+    }
+
+    #[test]
+    fn perfect_predictions_are_best() {
+        let columns = sample();
+        let perfect = Columns {
+            prediction: columns.label.clone(),
+            in_top5: vec![true; 5],
+            loss: vec![0.0; 5],
+            ..columns
+        };
+        for metric in METRICS.items {
+            let best = if metric.higher_is_better() { 1.0 } else { 0.0 };
+            assert_eq!(value(metric.name(), &perfect), Some(best), "{}", metric.name());
+        }
+    }
+
+    #[test]
+    fn the_list_is_sorted_and_documented() {
+        let names: Vec<_> = METRICS.names().collect();
+        assert!(names.is_sorted());
+        for metric in METRICS.items {
+            assert!(!metric.summary().is_empty() && !metric.reference().is_empty());
+            assert!(matches!(metric.form(&sample()), Some(Form::Mean(_) | Form::MacroMean { .. })));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Top-5 accuracy.
+
+use crate::base::registry::Named;
+use crate::metric::{Columns, Form, Metric};
+
+/// The metric.
+pub(super) struct Top5;
+
+impl Named for Top5 {
+    fn name(&self) -> &'static str {
+        "top5"
+    }
+    fn summary(&self) -> &'static str {
+        "share of examples whose label is among the five largest logits; needs five classes"
+    }
+    fn reference(&self) -> &'static str {
+        "torchvision accuracy(topk=5); CLIP_benchmark acc5"
+    }
+}
+
+impl Metric for Top5 {
+    fn form(&self, columns: &Columns) -> Option<Form> {
+        let defined = !columns.is_empty() && columns.classes >= 5;
+        defined.then(|| Form::Mean(columns.in_top5.iter().map(|&hit| f64::from(hit)).collect()))
+    }
+}

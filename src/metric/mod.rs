@@ -1,0 +1,71 @@
+//! Numbers from stored predictions. Knows no model and no device.
+//!
+//! A metric is a function of a [`View`]: predictions seen through weights, so that the same code
+//! gives the value, a bootstrap replicate (weights are how often each example was drawn) and a
+//! per-class value.
+
+mod metrics;
+
+pub use metrics::METRICS;
+
+use crate::base::registry::Named;
+
+/// Columns of one cell's predictions that metrics read; all of one length.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// True class of each example.
+    pub label: Vec<u32>,
+    /// Class with the largest logit.
+    pub prediction: Vec<u32>,
+    /// Whether the label is among the five largest logits.
+    pub in_top5: Vec<bool>,
+    /// Negative log-likelihood of the label.
+    pub loss: Vec<f32>,
+    /// Number of classes of the head.
+    pub classes: usize,
+}
+
+impl Columns {
+    /// Number of examples.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.label.len()
+    }
+
+    /// Whether there is no example.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.label.is_empty()
+    }
+
+    /// Whether example `i` is classified correctly.
+    #[must_use]
+    pub fn correct(&self, i: usize) -> bool {
+        self.label[i] == self.prediction[i]
+    }
+}
+
+/// How a metric is computed from per-example parts.
+pub enum Form {
+    /// The mean of one number per example.
+    Mean(Vec<f64>),
+    /// The mean over groups of the mean within the group (`groups[i]` is the group of example
+    /// `i`). A group without examples does not count.
+    MacroMean {
+        /// One number per example.
+        values: Vec<f64>,
+        /// Group of each example.
+        groups: Vec<u32>,
+    },
+}
+
+/// A metric. Values are fractions in `[0, 1]` unless the summary says otherwise.
+pub trait Metric: Named + Sync {
+    /// Whether larger is better.
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    /// How the value comes about; `None` where it is not defined (no example, too few classes).
+    fn form(&self, columns: &Columns) -> Option<Form>;
+}

@@ -1,0 +1,11 @@
+//! Suite files: what is compared, on what, and how it is summed up.
+
+mod alphas;
+mod read;
+mod spec;
+
+pub use read::SuiteError;
+pub use spec::{
+    CheckpointRole, CheckpointSpec, CorruptPolicy, HeadRule, ProbeRole, ProbeSpec, StatsSpec, Suite,
+    SweepSpec, Track,
+};

@@ -1,0 +1,374 @@
+//! Reads a suite file and says precisely what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::alphas::{check_grid, parse_grid};
+use super::spec::{
+    CheckpointRole, CheckpointSpec, CorruptPolicy, HeadRule, ProbeRole, ProbeSpec, StatsSpec, Suite,
+    SweepSpec, Track,
+};
+use crate::base::config::{ConfigError, Document, Located, Section, Span};
+use crate::base::fs::FileError;
+use crate::base::registry::{Named, Registry, advice};
+use crate::catalog::{Catalog, CatalogError};
+use crate::data::ClassSubset;
+use crate::merge::MERGES;
+use crate::metric::METRICS;
+use crate::stats::Aggregate;
+
+/// Why a suite cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// The file is missing.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file has mistakes.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+}
+
+impl Suite {
+    /// Reads and checks a suite; data sets are looked up in `catalog`.
+    pub fn open(path: &Path, catalog: &Catalog) -> Result<Self, SuiteError> {
+        let document = Document::open(path)?;
+        Self::parse(path, &document, catalog)
+    }
+
+    fn parse(path: &Path, document: &Document, catalog: &Catalog) -> Result<Self, SuiteError> {
+        let table = document.parse()?;
+        let root = document.root(table.get_ref());
+        let head = root.required_section("suite").map(|s| read_head(&s));
+        let checkpoints = read_checkpoints(&root);
+        let sweeps = read_sweeps(&root, &checkpoints);
+        let probes = read_probes(&root, catalog);
+        let (speciality, generality) = read_aggregate(&root);
+        let stats = read_stats(&root);
+        check_whole(&root, &checkpoints, &probes);
+        root.finish();
+        document.finish()?;
+        let (name, track, description, corrupt) = head.flatten().unwrap_or_default();
+        Ok(Self {
+            path: path.to_owned(),
+            text: document.text().to_owned(),
+            name,
+            track,
+            description,
+            corrupt,
+            checkpoints,
+            sweeps,
+            probes,
+            speciality,
+            generality,
+            stats,
+        })
+    }
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self::Clip
+    }
+}
+
+type Head = (String, Track, String, CorruptPolicy);
+
+fn read_head(section: &Section<'_>) -> Option<Head> {
+    let name = section.required_text("name");
+    if let Some(name) = &name
+        && !is_plain(&name.value)
+    {
+        let help = "use letters, digits, `-`, `_` and `.`".to_owned();
+        section.note(name.span.clone(), format!("`{}` cannot name a folder", name.value), Some(help));
+    }
+    let track = section.text("track");
+    if let Some(track) = track.filter(|t| t.value != "clip") {
+        let (message, help) = match track.value.as_str() {
+            "lm" | "mllm" => (format!("track `{}` is not available yet", track.value), None),
+            other => (format!("unknown track `{other}`"), Some(advice(other, ["clip", "lm", "mllm"]))),
+        };
+        section.note(track.span, message, help);
+    }
+    let description = section.text("description").map(|d| d.value).unwrap_or_default();
+    let corrupt = section
+        .choice("corrupt", &[("fail", CorruptPolicy::Fail), ("skip", CorruptPolicy::Skip)])
+        .map_or(CorruptPolicy::Fail, |c| c.value);
+    section.finish();
+    Some((name?.value, Track::Clip, description, corrupt))
+}
+
+/// Whether a name can be part of a path on any system.
+fn is_plain(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.chars().all(allowed) && !name.starts_with('.')
+}
+
+/// Reads an id that must be a plain name and unique among `seen`.
+fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &str) -> Option<String> {
+    let id = section.required_text("id")?;
+    if !is_plain(&id.value) {
+        let help = "use letters, digits, `-`, `_` and `.`".to_owned();
+        section.note(id.span.clone(), format!("`{}` cannot name a {kind}", id.value), Some(help));
+    }
+    if seen.insert(id.value.clone(), id.span.clone()).is_some() {
+        section.note(id.span, format!("a second {kind} is called `{}`", id.value), None);
+    }
+    Some(id.value)
+}
+
+fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
+    let mut seen = BTreeMap::new();
+    let roles = [("pretrained", CheckpointRole::Pretrained), ("finetuned", CheckpointRole::Finetuned)];
+    root.sections("checkpoint")
+        .iter()
+        .filter_map(|section| {
+            let id = read_id(section, &mut seen, "checkpoint");
+            let role = section.required_choice("role", &roles);
+            let method = section.text("method").map(|m| m.value);
+            let source = section.required_text("source");
+            section.finish();
+            Some(CheckpointSpec { id: id?, role: role?.value, method, source: source?.value })
+        })
+        .collect()
+}
+
+fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[CheckpointSpec]) {
+    if !all.iter().any(|c| c.id == name.value) {
+        let help = advice(&name.value, all.iter().map(|c| c.id.as_str()));
+        section.note(name.span.clone(), format!("no checkpoint is called `{}`", name.value), Some(help));
+    }
+}
+
+/// Notes a name that a registry does not have.
+fn known<T: Named + ?Sized>(section: &Section<'_>, name: &Located<String>, registry: &Registry<T>) {
+    if registry.get(&name.value).is_none() {
+        let (message, help) = registry.unknown(&name.value);
+        section.note(name.span.clone(), message, Some(help));
+    }
+}
+
+fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec> {
+    let mut curves: Vec<String> = Vec::new();
+    root.sections("sweep")
+        .iter()
+        .filter_map(|section| {
+            let merge = section.required_text("merge");
+            if let Some(merge) = &merge {
+                known(section, merge, &MERGES);
+            }
+            let from = section.required_text("from");
+            let to = section.texts("to").unwrap_or_default();
+            if to.is_empty() {
+                section.note(section.span.clone(), "a sweep needs `to`, a list of checkpoint ids", None);
+            }
+            for name in from.iter().chain(&to) {
+                known_checkpoint(section, name, checkpoints);
+            }
+            for name in &to {
+                if curves.contains(&name.value) {
+                    let message = format!("a second sweep leads to `{}`", name.value);
+                    section.note(name.span.clone(), message, None);
+                }
+                if from.as_ref().is_some_and(|f| f.value == name.value) {
+                    section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
+                }
+                curves.push(name.value.clone());
+            }
+            let range = merge.as_ref().and_then(|m| MERGES.get(&m.value)).map_or(0.0..=1.0, |m| m.alphas());
+            let alphas = section.numbers_or_text("alphas").map_or_else(
+                || parse_grid("0:1:0.1"),
+                |found| {
+                    let grid = found.value.or_else(|text| parse_grid(&text));
+                    let grid = grid.and_then(|g| check_grid(g, &range));
+                    if let Err(message) = &grid {
+                        section.note(found.span, message.clone(), None);
+                    }
+                    grid
+                },
+            );
+            let patterns = |key| {
+                let list = section.texts(key).unwrap_or_default();
+                for pattern in &list {
+                    if let Err(e) = glob::Pattern::new(&pattern.value) {
+                        section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
+                    }
+                }
+                list.into_iter().map(|p| p.value).collect::<Vec<_>>()
+            };
+            let (include, exclude) = (patterns("include"), patterns("exclude"));
+            let rules = [
+                ("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
+            let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
+            section.finish();
+            Some(SweepSpec {
+                merge: merge?.value,
+                from: from?.value,
+                to: to.into_iter().map(|t| t.value).collect(),
+                alphas: alphas.ok()?,
+                include, exclude, head,
+            })
+        })
+        .collect()
+}
+
+fn read_probes(root: &Section<'_>, catalog: &Catalog) -> Vec<ProbeSpec> {
+    let mut seen = BTreeMap::new();
+    root.sections("probe").iter().filter_map(|s| read_probe(s, &mut seen, catalog)).collect()
+}
+
+fn read_probe(
+    section: &Section<'_>,
+    seen: &mut BTreeMap<String, Span>,
+    catalog: &Catalog,
+) -> Option<ProbeSpec> {
+    let id = read_id(section, seen, "probe");
+    let dataset = section.required_text("dataset");
+    let split = section.text("split");
+    let entry = dataset.as_ref().and_then(|name| match catalog.dataset(&name.value) {
+        Ok(entry) => Some(entry),
+        Err(CatalogError::UnknownDataset { name: wanted, advice }) => {
+            section.note(name.span.clone(), format!("unknown data set `{wanted}`"), Some(advice));
+            None
+        }
+        Err(error) => {
+            section.note(name.span.clone(), error.to_string(), None);
+            None
+        }
+    });
+    let split_name = split.as_ref().map_or("test", |s| s.value.as_str());
+    if let Some(Err(CatalogError::UnknownSplit { dataset, split: wanted, advice })) =
+        entry.map(|e| catalog.split(e, split_name))
+    {
+        let span = split.as_ref().map_or(section.span.clone(), |s| s.span.clone());
+        section.note(span, format!("data set `{dataset}` has no split `{wanted}`"), Some(advice));
+    }
+    let roles = [
+        ("speciality", ProbeRole::Speciality),
+        ("generality", ProbeRole::Generality),
+        ("selection", ProbeRole::Selection),
+    ];
+    let role = section.required_choice("role", &roles);
+    let group = section.text("group").map(|g| g.value).unwrap_or_default();
+    let metric = section.text("metric");
+    if let Some(metric) = &metric {
+        known(section, metric, &METRICS);
+        if METRICS.get(&metric.value).is_some_and(|m| !m.higher_is_better()) {
+            let help = "use a metric of which more is better; the loss is always reported".to_owned();
+            section.note(metric.span.clone(), format!("`{}` cannot be an axis", metric.value), Some(help));
+        }
+    }
+    let classes = section.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
+    let limit = section.count("limit");
+    if let Some(limit) = limit.as_ref().filter(|l| l.value == 0) {
+        section.note(limit.span.clone(), "`limit = 0` leaves nothing to measure", None);
+    }
+    let templates = section.text("templates").map(|t| t.value);
+    section.finish();
+    Some(ProbeSpec {
+        id: id?,
+        dataset: dataset?.value,
+        split: split.map_or_else(|| "test".to_owned(), |s| s.value),
+        role: role?.value,
+        group,
+        metric: metric.map_or_else(|| "top1".to_owned(), |m| m.value),
+        classes,
+        limit: limit.map(|l| l.value as usize),
+        templates,
+    })
+}
+
+fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {
+    let Some(section) = root.section("aggregate") else { return Default::default() };
+    let read = |key| section.choice(key, &Aggregate::CHOICES).map_or(Aggregate::Mean, |c| c.value);
+    let both = (read("speciality"), read("generality"));
+    section.finish();
+    both
+}
+
+fn read_stats(root: &Section<'_>) -> StatsSpec {
+    let mut stats = StatsSpec { confidence: 0.95, resamples: 2000, seed: 0 };
+    let Some(section) = root.section("stats") else { return stats };
+    if let Some(level) = section.number_in("confidence", 0.5..=0.9999) {
+        stats.confidence = level.value;
+    }
+    if let Some(n) = section.count("resamples") {
+        if !(100..=1_000_000).contains(&n.value) {
+            section.note(n.span, "`resamples` must be 100 to 1000000", None);
+        }
+        stats.resamples = n.value as usize;
+    }
+    if let Some(seed) = section.count("seed") {
+        stats.seed = seed.value;
+    }
+    section.finish();
+    stats
+}
+
+/// Rules about the suite as a whole.
+fn check_whole(root: &Section<'_>, checkpoints: &[CheckpointSpec], probes: &[ProbeSpec]) {
+    if checkpoints.is_empty() {
+        root.note(0..0, "the suite has no usable `[[checkpoint]]`", None);
+    }
+    if probes.is_empty() {
+        root.note(0..0, "the suite has no usable `[[probe]]`", None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = folder.path().join("datasets.toml");
+        std::fs::write(
+            &registry,
+            "[toys]\nsummary=\"x\"\nlayout=\"parquet\"\nlicence=\"MIT\"\norigin=\"x\"\nclasses=\"c\"\n\
+             templates=\"t\"\n[toys.split.test]\nfiles=[\"f\"]\n",
+        )
+        .unwrap();
+        let catalog = Catalog::open(&registry).unwrap();
+        let path = Path::new("s.toml");
+        let document = Document::from_text(path, text.to_owned());
+        Suite::parse(path, &document, &catalog).err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    const GOOD: &str = "[suite]\nname = \"demo\"\ntrack = \"clip\"\n\
+        [[checkpoint]]\nid = \"a\"\nrole = \"pretrained\"\nsource = \"x\"\n\
+        [[checkpoint]]\nid = \"b\"\nrole = \"finetuned\"\nsource = \"y\"\n\
+        [[sweep]]\nmerge = \"wise-ft\"\nfrom = \"a\"\nto = [\"b\"]\nalphas = \"0:1:0.5\"\n\
+        [[probe]]\nid = \"p\"\ndataset = \"toys\"\nrole = \"speciality\"\n";
+
+    #[test]
+    fn a_good_suite_has_no_problems() {
+        assert_eq!(problems(GOOD), "");
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        for (from, to, expected) in [
+            ("track = \"clip\"", "trak = \"clip\"", "did you mean `track`?"),
+            ("role = \"pretrained\"", "role = \"pretraind\"", "did you mean `pretrained`?"),
+            ("to = [\"b\"]", "to = [\"c\"]", "no checkpoint is called `c`"),
+            ("to = [\"b\"]", "to = [\"a\"]", "from a checkpoint to itself"),
+            ("id = \"b\"", "id = \"a\"", "a second checkpoint is called `a`"),
+            ("0:1:0.5", "0:2:0.5", "alpha 1.5 is outside 0 to 1"),
+            ("dataset = \"toys\"", "dataset = \"tyos\"", "did you mean `toys`?"),
+            ("wise-ft", "wise-tf", "did you mean `wise-ft`?"),
+            ("id = \"p\"", "id = \"p\"\nsplit = \"tset\"", "has no split `tset`"),
+            ("id = \"p\"", "id = \"p\"\nmetric = \"top2\"", "unknown metric `top2`"),
+            ("id = \"p\"", "id = \"p\"\nlimit = \"many\"", "`limit` must be a whole number"),
+            ("name = \"demo\"", "name = \"../demo\"", "cannot name a folder"),
+        ] {
+            let report = problems(&GOOD.replacen(from, to, 1));
+            assert!(report.contains(expected), "{expected} not in\n{report}");
+            assert!(report.contains("s.toml:"), "{report}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_come_together() {
+        let text = GOOD.replace("wise-ft", "x").replace("toys", "y").replace("finetuned", "z");
+        assert_eq!(problems(&text).matches("error: ").count(), 4, "{}", problems(&text));
+    }
+}

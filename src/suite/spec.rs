@@ -1,0 +1,175 @@
+//! A validated suite.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::digest::Digest;
+use crate::data::ClassSubset;
+use crate::stats::Aggregate;
+
+/// The family of models that a suite is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Track {
+    /// Image-text models.
+    Clip,
+}
+
+/// What a checkpoint is in the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointRole {
+    /// The foundation model.
+    Pretrained,
+    /// Made from it.
+    Finetuned,
+}
+
+/// What a probe measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeRole {
+    /// What the fine-tuning was for.
+    Speciality,
+    /// What it may have cost.
+    Generality,
+    /// Used to choose alpha, never reported as a result.
+    Selection,
+}
+
+/// Which head the variants of a curve use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadRule {
+    /// Interpolated like the other weights.
+    #[default]
+    Interpolate,
+    /// The pretrained end's.
+    From,
+    /// The fine-tuned end's.
+    To,
+}
+
+/// What happens when an image cannot be decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorruptPolicy {
+    /// The run stops and names it.
+    #[default]
+    Fail,
+    /// It is left out for every variant, named and counted in the manifest.
+    Skip,
+}
+
+/// One checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointSpec {
+    /// Its name.
+    pub id: String,
+    /// What it is.
+    pub role: CheckpointRole,
+    /// How it was made; shown in tables and legends.
+    pub method: Option<String>,
+    /// Folder, as written in the suite.
+    pub source: String,
+}
+
+/// One sweep: a curve for each of `to`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// Name of a registered merge method.
+    pub merge: String,
+    /// The pretrained end.
+    pub from: String,
+    /// The fine-tuned ends.
+    pub to: Vec<String>,
+    /// Weights of the fine-tuned model, ascending.
+    pub alphas: Vec<f64>,
+    /// Only tensors that match take part, if given.
+    pub include: Vec<String>,
+    /// Tensors that match do not take part.
+    pub exclude: Vec<String>,
+    /// Which head is used.
+    pub head: HeadRule,
+}
+
+/// One probe: a data set, a set of classes, a metric, a role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeSpec {
+    /// Its name.
+    pub id: String,
+    /// Key of `datasets.toml`.
+    pub dataset: String,
+    /// Split of the data set.
+    pub split: String,
+    /// What it measures.
+    pub role: ProbeRole,
+    /// Free label for grouping in tables.
+    pub group: String,
+    /// Name of a registered metric.
+    pub metric: String,
+    /// Which classes the head has and which examples are used.
+    pub classes: ClassSubset,
+    /// Use only the first examples of the selection.
+    pub limit: Option<usize>,
+    /// Templates file that replaces the data set's.
+    pub templates: Option<String>,
+}
+
+/// How numbers are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatsSpec {
+    /// Level of all intervals.
+    pub confidence: f64,
+    /// Bootstrap replicates.
+    pub resamples: usize,
+    /// Seed of all resampling.
+    pub seed: u64,
+}
+
+/// A validated suite.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// Name; becomes the results folder.
+    pub name: String,
+    /// Family of models.
+    pub track: Track,
+    /// What it is about.
+    pub description: String,
+    /// What happens with corrupt images.
+    pub corrupt: CorruptPolicy,
+    /// Checkpoints.
+    pub checkpoints: Vec<CheckpointSpec>,
+    /// Sweeps.
+    pub sweeps: Vec<SweepSpec>,
+    /// Probes.
+    pub probes: Vec<ProbeSpec>,
+    /// Speciality probes to one number.
+    pub speciality: Aggregate,
+    /// Generality probes to one number.
+    pub generality: Aggregate,
+    /// Statistics.
+    pub stats: StatsSpec,
+}
+
+impl Suite {
+    /// Digest of the suite's text.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_bytes(self.text.as_bytes())
+    }
+
+    /// A checkpoint by id. The id must be one of the suite's.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[must_use]
+    pub fn checkpoint(&self, id: &str) -> &CheckpointSpec {
+        self.checkpoints.iter().find(|c| c.id == id).expect("validated id")
+    }
+}
