@@ -1,13 +1,20 @@
+//! The `specbench` program. Everything is in the library.
+
+use std::process::ExitCode;
+
+/// Tensors come and go by the thousand; this allocator keeps their pages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use specbench::{catalog::Catalog, train::*};
-fn main() {
-    let r = Recipe::open(std::env::args().nth(1).unwrap().as_ref()).unwrap_or_else(|e| panic!("{e}"));
-    let c = Catalog::open("datasets.toml".as_ref()).unwrap_or_else(|e| panic!("{e}"));
-    let t = std::time::Instant::now();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    pool.install(|| {
-    tune(&r, &c, |e| { if let TuneEvent::Step{step, ..} = e { if step % 20 == 0 { eprintln!("{:?} {e:?}", t.elapsed()); } } else { eprintln!("{e:?}") } true }).unwrap_or_else(|e| panic!("{e}"));
-    });
+fn main() -> ExitCode {
+    // candle reads these when it first computes. Our own pool works on whole batches; threads
+    // inside each operator on top of it only get in its way.
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        #[expect(unsafe_code, reason = "no other thread runs yet")]
+        // SAFETY: the process has a single thread here.
+        unsafe {
+            std::env::set_var(name, "1");
+        }
+    }
+    specbench::cli::main()
 }

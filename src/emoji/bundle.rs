@@ -76,6 +76,21 @@ pub struct BuildOptions {
     pub seed: u64,
 }
 
+impl Default for BuildOptions {
+    /// The settings of the committed bundle.
+    fn default() -> Self {
+        Self {
+            source: PathBuf::from("."),
+            out: PathBuf::from("."),
+            train_out: None,
+            train_views: 24,
+            concepts: 400,
+            side: 32,
+            seed: 0,
+        }
+    }
+}
+
 /// One file that was written.
 pub struct BuiltFile {
     /// Where.

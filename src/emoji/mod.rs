@@ -10,7 +10,7 @@ mod icons;
 mod raster;
 mod views;
 
-pub use bundle::{BuildOptions, BuildSummary, EmojiError, build};
+pub use bundle::{BuildOptions, BuildSummary, BuiltFile, EmojiError, build};
 
 /// One drawing style and the part it plays.
 #[derive(Debug)]

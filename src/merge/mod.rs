@@ -3,6 +3,7 @@
 mod ends;
 mod methods;
 
+pub(crate) use ends::merge_tensors;
 pub use ends::{Ends, Fate, MergeError, TensorFilter};
 pub use methods::MERGES;
 

@@ -1,0 +1,238 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Evaluates what fine-tuned foundation models gain and forget.
+#[derive(Debug, Parser)]
+#[command(name = "specbench", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// Device that evaluates the models
+    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
+    pub device: String,
+    /// Type of weights and activations
+    #[arg(long, global = true, value_enum, default_value_t = DtypeArg::Auto)]
+    pub dtype: DtypeArg,
+    /// Never touch the network
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Threads; all cores if not given
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// No progress, no warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More detail on standard error
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value_t = ColorArg::Auto)]
+    pub color: ColorArg,
+    /// Machine-readable result on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The data registry
+    #[arg(long, global = true, value_name = "FILE", default_value = "datasets.toml")]
+    pub registry: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DtypeArg {
+    Auto,
+    F32,
+    Bf16,
+    F16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Evaluate every cell of a suite, then write tables and figures
+    Run(RunArgs),
+    /// Show what `run` would do, without loading a model
+    Plan {
+        /// The suite file
+        suite: PathBuf,
+        #[command(flatten)]
+        select: SelectArgs,
+    },
+    /// Rebuild tables and figures from stored predictions
+    Report {
+        /// A results folder
+        dir: PathBuf,
+    },
+    /// Fine-tune a checkpoint with a recipe
+    Tune {
+        /// The recipe file
+        recipe: PathBuf,
+        /// Write the checkpoint here instead of where the recipe says
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// The data registry
+    Data {
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+    /// What is registered
+    List {
+        #[arg(value_enum)]
+        what: ListKind,
+    },
+    /// Paired differences between two results folders (not available yet)
+    #[command(hide = true)]
+    Compare(Later),
+    /// The CI gate (not available yet)
+    #[command(hide = true)]
+    Check(Later),
+    /// Write a baseline for the gate (not available yet)
+    #[command(hide = true)]
+    Bless(Later),
+    /// Write a merged checkpoint (not available yet)
+    #[command(hide = true)]
+    Merge(Later),
+    /// Check the machine (not available yet)
+    #[command(hide = true)]
+    Doctor(Later),
+}
+
+/// Arguments of a command that is still to come.
+#[derive(Args, Debug)]
+pub struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub rest: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SelectArgs {
+    /// The results folder; `reports/<suite name>` if not given
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// At most this many examples of each probe
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub limit: Option<usize>,
+    /// Only cells whose `variant/probe` matches
+    #[arg(long, value_name = "GLOB")]
+    pub only: Option<String>,
+    /// Evaluate finished cells again
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The suite file
+    pub suite: PathBuf,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Evaluate part I of N; run without it (or all parts) to join
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<(usize, usize)>,
+    /// Examples per forward
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive)]
+    pub batch: usize,
+    /// Memory for interpolated weights, in MiB; beyond it they are formed anew for each segment
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub memory: usize,
+    /// Compute everything for each variant, sharing nothing (slower, same predictions)
+    #[arg(long)]
+    pub no_share: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the registered data sets
+    List,
+    /// Make a data set
+    Build(BuildArgs),
+    /// Check files against their registered digests and counts
+    Verify {
+        /// Data sets; all if none is named
+        names: Vec<String>,
+    },
+    /// Get data from where it is published (not available yet)
+    #[command(hide = true)]
+    Fetch(Later),
+}
+
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    #[arg(value_enum)]
+    pub dataset: Buildable,
+    /// Folder with the icon packages, unpacked or as `npm pack` leaves them
+    #[arg(long, value_name = "DIR")]
+    pub source: PathBuf,
+    /// Where the test and validation views go
+    #[arg(long, value_name = "DIR", default_value = "suites/emoji")]
+    pub out: PathBuf,
+    /// Make the training views as well
+    #[arg(long)]
+    pub train: bool,
+    /// Where the training views go
+    #[arg(long, value_name = "DIR", default_value = ".cache/emoji")]
+    pub train_out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Buildable {
+    Emoji,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ListKind {
+    Datasets,
+    Probes,
+    Metrics,
+    Merges,
+    Methods,
+    Models,
+    Layouts,
+    Tables,
+    Figures,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "must be a whole number, 1 or more".to_owned())
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let bad = || "must be I/N with 1 <= I <= N".to_owned();
+    let (i, n) = text.split_once('/').ok_or_else(bad)?;
+    match (i.parse::<usize>(), n.parse::<usize>()) {
+        (Ok(i), Ok(n)) if i >= 1 && i <= n => Ok((i - 1, n)),
+        _ => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shards() {
+        assert_eq!(shard("1/4"), Ok((0, 4)));
+        assert!(shard("0/4").is_err() && shard("5/4").is_err() && shard("x").is_err());
+    }
+}

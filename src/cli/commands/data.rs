@@ -1,0 +1,132 @@
+//! `specbench data`.
+
+use serde_json::json;
+
+use crate::base::digest::Digest;
+use crate::catalog::{Catalog, DatasetEntry, Split};
+use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::data::LAYOUTS;
+use crate::emoji::{self, BuildOptions};
+use crate::report::Grid;
+
+pub fn data(global: &Global, command: &DataCommand, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        DataCommand::List => list(&Catalog::open(&global.registry)?, output),
+        DataCommand::Build(args) => build(args, output),
+        DataCommand::Verify { names } => verify(&Catalog::open(&global.registry)?, names, output),
+        DataCommand::Fetch(_) => super::later("data fetch"),
+    }
+}
+
+/// The table of `data list` and `list datasets`.
+pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
+    let headers = ["data set", "summary", "licence", "splits (examples)"];
+    let rows = catalog.entries().map(|entry| {
+        let here = |s: &Split| if catalog.files(s).iter().all(|f| f.exists()) { "" } else { ", not here" };
+        let count = |s: &Split| s.examples.map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let splits = entry.splits.values().map(|s| format!("{} ({}{})", s.name, count(s), here(s)));
+        vec![
+            entry.name.clone(), entry.summary.clone(), entry.licence.clone(),
+            splits.collect::<Vec<_>>().join(", "),
+        ]
+    });
+    let grid = Grid {
+        title: "Data sets".to_owned(),
+        headers: headers.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        notes: vec![],
+    };
+    output.result(&grid.terminal());
+    Ok(Exit::Ok)
+}
+
+fn build(args: &BuildArgs, output: &Output) -> Result<Exit, CliError> {
+    let Buildable::Emoji = args.dataset;
+    let options = BuildOptions {
+        source: args.source.clone(),
+        out: args.out.clone(),
+        train_out: args.train.then(|| args.train_out.clone()),
+        ..BuildOptions::default()
+    };
+    let summary = emoji::build(&options, |file| {
+        output.note(&format!("{}: {} images, {} bytes", file.path.display(), file.examples, file.bytes));
+    })?;
+    for file in &summary.files {
+        output.result(&format!("{}  {}", file.digest, file.path.display()));
+    }
+    let total: u64 = summary.files.iter().map(|f| f.bytes).sum();
+    output.note(&format!("{} concepts, {} files, {total} bytes", summary.concepts.len(), summary.files.len()));
+    Ok(Exit::Ok)
+}
+
+/// What `verify` found out about one split.
+struct Verdict {
+    dataset: String,
+    split: String,
+    state: &'static str,
+    detail: String,
+}
+
+fn verify(catalog: &Catalog, names: &[String], output: &Output) -> Result<Exit, CliError> {
+    for name in names {
+        catalog.dataset(name)?;
+    }
+    let mut verdicts = Vec::new();
+    for entry in catalog.entries().filter(|e| names.is_empty() || names.contains(&e.name)) {
+        for split in entry.splits.values() {
+            let (state, detail) = verify_split(catalog, entry, split);
+            verdicts.push(Verdict { dataset: entry.name.clone(), split: split.name.clone(), state, detail });
+        }
+    }
+    let count = |state| verdicts.iter().filter(|v| v.state == state).count();
+    let (bad, missing) = (count("bad"), count("missing"));
+    if output.json {
+        let list: Vec<_> = verdicts
+            .iter()
+            .map(|v| json!({"dataset": v.dataset, "split": v.split, "state": v.state, "detail": v.detail}))
+            .collect();
+        output.result(&json!(list).to_string());
+    } else {
+        for v in &verdicts {
+            output.result(&format!("{:8} {} {}: {}", v.state, v.dataset, v.split, v.detail));
+        }
+    }
+    // Asking for a data set by name means that it should be here.
+    if bad > 0 || (missing > 0 && !names.is_empty()) {
+        let message = format!("{bad} splits differ from the registry, {missing} are missing");
+        return Err(CliError::new(Exit::Unmeasured, message));
+    }
+    Ok(Exit::Ok)
+}
+
+fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'static str, String) {
+    let files = catalog.files(split);
+    if let Some(path) = files.iter().find(|f| !f.exists()) {
+        return ("missing", format!("no `{}`; {}", path.display(), entry.obtain));
+    }
+    for (path, expected) in files.iter().zip(&split.sha256) {
+        match Digest::of_file(path) {
+            Ok(found) if found == *expected => {}
+            Ok(found) => {
+                let text = format!("`{}` has digest {}, registered is {}", path.display(), found.short(), expected.short());
+                return ("bad", text);
+            }
+            Err(error) => return ("bad", error.to_string()),
+        }
+    }
+    let opened = LAYOUTS.get(&entry.layout).map(|layout| layout.open(&files));
+    match opened {
+        Some(Ok(data)) => {
+            let found = data.examples().len() as u64;
+            match split.examples {
+                Some(expected) if expected != found => ("bad", format!("{found} examples, registered are {expected}")),
+                _ if split.sha256.is_empty() => ("counted", format!("{found} examples, no digest registered")),
+                _ => ("ok", format!("{found} examples, digests match")),
+            }
+        }
+        Some(Err(error)) => ("bad", error.to_string()),
+        None => ("bad", LAYOUTS.unknown(&entry.layout).0),
+    }
+}

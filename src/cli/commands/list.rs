@@ -1,0 +1,61 @@
+//! `specbench list`.
+
+use serde_json::json;
+
+use crate::base::registry::{Named, Registry};
+use crate::catalog::Catalog;
+use crate::cli::args::{Global, ListKind};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::data::LAYOUTS;
+use crate::merge::MERGES;
+use crate::metric::METRICS;
+use crate::report::{FIGURES, Grid, TABLES};
+use crate::suite::ProbeRole;
+use crate::train::METHODS;
+
+pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
+    match what {
+        ListKind::Datasets => return super::data::list(&Catalog::open(&global.registry)?, output),
+        ListKind::Metrics => show(&METRICS, output),
+        ListKind::Merges => show(&MERGES, output),
+        ListKind::Methods => show(&METHODS, output),
+        ListKind::Layouts => show(&LAYOUTS, output),
+        ListKind::Tables => show(&TABLES, output),
+        ListKind::Figures => show(&FIGURES, output),
+        ListKind::Models => rows("model", output, &[(
+            "clip",
+            "CLIP, both towers, QuickGELU or exact GELU, in the Hugging Face layout",
+            "arXiv:2103.00020, huggingface/transformers",
+        )]),
+        ListKind::Probes => {
+            let roles = [ProbeRole::Speciality, ProbeRole::Generality, ProbeRole::Selection];
+            let names = roles.map(|r| format!("{r:?}").to_lowercase());
+            let summary = "image classification with the zero-shot or fine-tuned head";
+            let all: Vec<(&str, &str, &str)> = names.iter().map(|n| (n.as_str(), summary, "-")).collect();
+            rows("probe role", output, &all);
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn show<T: Named + ?Sized>(registry: &Registry<T>, output: &Output) {
+    let all: Vec<_> = registry.items.iter().map(|i| (i.name(), i.summary(), i.reference())).collect();
+    rows(registry.kind, output, &all);
+}
+
+fn rows(kind: &str, output: &Output, all: &[(&str, &str, &str)]) {
+    if output.json {
+        let list: Vec<_> =
+            all.iter().map(|(n, s, r)| json!({"name": n, "summary": s, "reference": r})).collect();
+        output.result(&json!(list).to_string());
+        return;
+    }
+    let grid = Grid {
+        title: format!("Registered: {kind}"),
+        headers: [kind, "summary", "reference"].map(str::to_owned).to_vec(),
+        rows: all.iter().map(|(n, s, r)| vec![(*n).to_owned(), (*s).to_owned(), (*r).to_owned()]).collect(),
+        notes: vec![],
+    };
+    output.result(&grid.terminal());
+}

@@ -1,0 +1,79 @@
+//! One file per command: arguments to one call of the library, and its result to text.
+
+mod data;
+mod list;
+mod plan;
+mod report;
+mod run;
+mod tune;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
+use super::error::{CliError, Exit};
+use super::output::Output;
+use crate::catalog::Catalog;
+use crate::plan::{Numerics, Plan};
+use crate::suite::Suite;
+
+/// Runs the chosen command.
+pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Exit, CliError> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Run(args) => run::run(global, args, output, stop),
+        Command::Plan { suite, select } => plan::plan(global, suite, select, output),
+        Command::Report { dir } => report::report(dir, output),
+        Command::Tune { recipe, out } => tune::tune(global, recipe, out.as_deref(), output, stop),
+        Command::Data { command } => data::data(global, command, output),
+        Command::List { what } => list::list(global, *what, output),
+        Command::Compare(_) => later("compare"),
+        Command::Check(_) => later("check"),
+        Command::Bless(_) => later("bless"),
+        Command::Merge(_) => later("merge"),
+        Command::Doctor(_) => later("doctor"),
+    }
+}
+
+fn later(command: &str) -> Result<Exit, CliError> {
+    Err(CliError::new(Exit::Usage, format!("`specbench {command}` is not available yet")))
+}
+
+/// Device and type as results know them.
+fn numerics(global: &Global) -> Result<Numerics, CliError> {
+    if !matches!(global.device.as_str(), "auto" | "cpu") {
+        let known = global.device == "cuda" || global.device.starts_with("cuda:");
+        let message = if known {
+            format!("device `{}` is not available in this build; use `--device cpu`", global.device)
+        } else {
+            format!("unknown device `{}`; known: auto, cpu, cuda, cuda:N", global.device)
+        };
+        return Err(CliError::new(Exit::Usage, message));
+    }
+    match global.dtype {
+        DtypeArg::Auto | DtypeArg::F32 => Ok(Numerics::default()),
+        DtypeArg::Bf16 | DtypeArg::F16 => {
+            let message = "only `--dtype f32` is available on the CPU";
+            Err(CliError::new(Exit::Usage, message))
+        }
+    }
+}
+
+/// Reads suite and registry and makes the plan.
+fn make_plan(global: &Global, suite: &std::path::Path, select: &SelectArgs) -> Result<(Plan, PathBuf), CliError> {
+    let catalog = Catalog::open(&global.registry)?;
+    let suite = Suite::open(suite, &catalog)?;
+    let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
+    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?)?;
+    Ok((plan, out))
+}
+
+/// The glob of `--only`.
+fn only(select: &SelectArgs) -> Result<Option<glob::Pattern>, CliError> {
+    let compile = |text: &String| {
+        glob::Pattern::new(text)
+            .map_err(|e| CliError::new(Exit::Usage, format!("`--only {text}` is not a glob: {e}")))
+    };
+    select.only.as_ref().map(compile).transpose()
+}

@@ -1,0 +1,75 @@
+//! `specbench plan`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{make_plan, only};
+use crate::cli::args::{Global, SelectArgs};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::plan::{Cell, Plan};
+use crate::report::Grid;
+use crate::store::Manifest;
+
+pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
+    let (plan, out) = make_plan(global, suite, select)?;
+    let pattern = only(select)?;
+    let old = if select.fresh { None } else { Manifest::read(&out).ok() };
+    let variant = |cell: &Cell| plan.variants[cell.variant].id.clone();
+    let probe = |cell: &Cell| plan.probes[cell.probe].spec.id.clone();
+    let done = |cell: &Cell| {
+        let record = old.as_ref().and_then(|m| m.cell(&variant(cell), &probe(cell)));
+        record.is_some_and(|r| r.fingerprint == cell.fingerprint)
+    };
+    let todo = |cell: &Cell| {
+        let chosen = pattern.as_ref().is_none_or(|p| p.matches(&format!("{}/{}", variant(cell), probe(cell))));
+        chosen && !done(cell)
+    };
+    let cells_to_do = plan.cells.iter().filter(|c| todo(c)).count();
+    let predictions: usize =
+        plan.cells.iter().filter(|c| todo(c)).map(|c| plan.probes[c.probe].positions.len()).sum();
+    let decoded: usize = plan.passes(todo).iter().map(|p| p.positions.len()).sum();
+    if output.json {
+        let value = json!({
+            "suite": plan.suite.name, "out": out,
+            "variants": plan.variants.iter().map(|v| &v.id).collect::<Vec<_>>(),
+            "probes": plan.probes.iter().map(|p| json!({
+                "id": p.spec.id, "examples": p.positions.len(), "classes": p.class_names.len(),
+                "data": p.data_digest, "licence": p.licence,
+            })).collect::<Vec<_>>(),
+            "cells": plan.cells.len(), "cells_to_do": cells_to_do,
+            "images_to_decode": decoded, "predictions_to_make": predictions,
+        });
+        output.result(&value.to_string());
+        return Ok(Exit::Ok);
+    }
+    output.result(&probes(&plan).terminal());
+    for curve in &plan.curves {
+        let alphas: Vec<String> = curve.points.iter().map(|p| p.alpha.to_string()).collect();
+        output.result(&format!("curve {} to {} ({}): alpha {}", curve.from, curve.to, curve.merge, alphas.join(", ")));
+    }
+    output.result(&format!(
+        "{} variants x {} probes = {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
+         to decode, {predictions} predictions\nresults: {}",
+        plan.variants.len(), plan.probes.len(), plan.cells.len(),
+        plan.cells.iter().filter(|c| done(c)).count(), out.display()
+    ));
+    Ok(Exit::Ok)
+}
+
+fn probes(plan: &Plan) -> Grid {
+    let headers = ["probe", "data set", "split", "role", "group", "metric", "examples", "classes", "licence"];
+    let rows = plan
+        .probes
+        .iter()
+        .map(|p| {
+            vec![
+                p.spec.id.clone(), p.spec.dataset.clone(), p.spec.split.clone(),
+                format!("{:?}", p.spec.role).to_lowercase(), p.spec.group.clone(), p.spec.metric.clone(),
+                p.positions.len().to_string(), p.class_names.len().to_string(), p.licence.clone(),
+            ]
+        })
+        .collect();
+    Grid { title: format!("Suite {}", plan.suite.name), headers: headers.map(str::to_owned).to_vec(), rows, notes: vec![] }
+}

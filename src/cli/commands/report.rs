@@ -1,0 +1,31 @@
+//! `specbench report`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::report::{self, ReportData, TABLES};
+
+pub fn report(dir: &Path, output: &Output) -> Result<Exit, CliError> {
+    let data = report::build(dir)?;
+    if output.json {
+        output.result(&json!({ "out": dir, "frontier": data.frontier }).to_string());
+    } else {
+        show(&data, dir, output);
+    }
+    Ok(Exit::Ok)
+}
+
+/// The frontier table, or the probes where there is no frontier, and where the rest lies.
+pub fn show(data: &ReportData, dir: &Path, output: &Output) {
+    let table = |name| TABLES.get(name).and_then(|t| t.build(data));
+    if let Some(grid) = table("frontier").or_else(|| table("probes")) {
+        output.result(&grid.terminal());
+    }
+    for finding in report::findings(data) {
+        output.result(&format!("- {finding}"));
+    }
+    output.result(&format!("report: {}", dir.join("report.html").display()));
+}

@@ -1,0 +1,83 @@
+//! `specbench run`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{make_plan, only};
+use crate::cli::args::{Global, RunArgs};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::report;
+use crate::run::{RunEvent, RunOptions, run as execute};
+
+pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Arc<AtomicBool>) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let (plan, out) = make_plan(global, &args.suite, &args.select)?;
+    let options = RunOptions {
+        batch: args.batch,
+        memory: args.memory << 20,
+        shard: args.shard.unwrap_or((0, 1)),
+        fresh: args.select.fresh,
+        share: !args.no_share,
+        only: only(&args.select)?,
+        command: std::env::args().collect(),
+        stop: Arc::clone(stop),
+        ..RunOptions::new(out.clone())
+    };
+    let mut progress: Option<Progress<'_>> = None;
+    let result = execute(&plan, &options, &mut |event| match event {
+        RunEvent::Planned { cells, reused, predictions } => {
+            output.note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
+            progress = Some(Progress::new(output, "predictions", predictions as u64));
+        }
+        RunEvent::Pass { name, variants, shared, resumed } => {
+            let resumed = if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
+            if let Some(p) = &progress {
+                p.line(&format!("{name}: {variants} variants, shared stages {shared}{resumed}"));
+            }
+        }
+        RunEvent::Progress { predictions } => {
+            if let Some(p) = &mut progress {
+                p.add(predictions as u64);
+            }
+        }
+        RunEvent::Skipped { data, example, reason } => {
+            if let Some(p) = &progress {
+                p.line(&format!("warning: {data}, example `{example}` left out: {reason}"));
+            }
+        }
+    });
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    let summary = result?;
+    if summary.skipped > 0 {
+        output.warning(&format!("{} examples could not be decoded and were left out", summary.skipped));
+    }
+    if summary.missing > 0 {
+        let text = format!(
+            "this shard is finished; {} cells wait for the other shards. Run without `--shard` to join them",
+            summary.missing
+        );
+        output.note(&text);
+        return Ok(Exit::Ok);
+    }
+    let data = report::build(&out)?;
+    if output.json {
+        let value = json!({
+            "out": out, "finished": summary.finished, "reused": summary.reused,
+            "skipped": summary.skipped, "seconds": started.elapsed().as_secs_f64(),
+            "frontier": data.frontier,
+        });
+        output.result(&value.to_string());
+    } else {
+        super::report::show(&data, &out, output);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    output.note(&format!("{} cells evaluated, {} reused, {seconds:.1} s", summary.finished, summary.reused));
+    Ok(Exit::Ok)
+}

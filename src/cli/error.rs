@@ -1,0 +1,117 @@
+//! Exit codes and the one place where errors of all layers meet.
+
+use std::process::ExitCode;
+
+use crate::catalog::CatalogError;
+use crate::emoji::EmojiError;
+use crate::plan::PlanError;
+use crate::report::ReportError;
+use crate::run::RunError;
+use crate::store::StoreError;
+use crate::suite::SuiteError;
+use crate::train::TrainError;
+
+/// What the exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Ok = 0,
+    /// Usage or configuration.
+    Usage = 2,
+    /// Results cannot be compared.
+    Incomparable = 3,
+    /// Something could not be measured.
+    Unmeasured = 4,
+    /// A fault of this program or of the machine.
+    Internal = 5,
+    /// Stopped by the user; finished work is kept.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A message and an exit code.
+#[derive(Debug)]
+pub struct CliError {
+    pub exit: Exit,
+    pub message: String,
+}
+
+impl CliError {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+impl From<CatalogError> for CliError {
+    fn from(error: CatalogError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<SuiteError> for CliError {
+    fn from(error: SuiteError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<PlanError> for CliError {
+    fn from(error: PlanError) -> Self {
+        let exit = match &error {
+            PlanError::Catalog(_) | PlanError::Ends { .. } => Exit::Usage,
+            _ => Exit::Unmeasured,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        let exit = match &error {
+            RunError::Interrupted => Exit::Interrupted,
+            RunError::Merge(_) => Exit::Usage,
+            RunError::Store(_) => Exit::Internal,
+            _ => Exit::Unmeasured,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ReportError> for CliError {
+    fn from(error: ReportError) -> Self {
+        let exit = match &error {
+            ReportError::Empty(_) => Exit::Unmeasured,
+            ReportError::Store(StoreError::File(e)) if e.is_missing() => Exit::Usage,
+            ReportError::Store(StoreError::Format { .. }) | ReportError::Mixed { .. } => Exit::Incomparable,
+            _ => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<TrainError> for CliError {
+    fn from(error: TrainError) -> Self {
+        let exit = match &error {
+            TrainError::Config(_) | TrainError::Catalog(_) | TrainError::Recipe { .. } => Exit::Usage,
+            TrainError::Interrupted(_) => Exit::Interrupted,
+            TrainError::File(e) if e.is_missing() => Exit::Usage,
+            TrainError::File(_) | TrainError::Compute(_) => Exit::Internal,
+            _ => Exit::Unmeasured,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<EmojiError> for CliError {
+    fn from(error: EmojiError) -> Self {
+        let exit = match &error {
+            EmojiError::Package { .. } => Exit::Unmeasured,
+            _ => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,69 @@
+//! A bar on a terminal, plain lines elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::Output;
+
+/// Seconds between plain lines.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Progress towards a known total.
+pub struct Progress<'a> {
+    output: &'a Output,
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    done: u64,
+    total: u64,
+    last: Instant,
+}
+
+impl<'a> Progress<'a> {
+    pub fn new(output: &'a Output, what: &'static str, total: u64) -> Self {
+        let bar = (output.terminal && !output.quiet).then(|| {
+            let bar = ProgressBar::new(total);
+            let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {pos}/{len} {msg} {per_sec}, {eta} left");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_message(what);
+            bar
+        });
+        Self { output, bar, what, done: 0, total, last: Instant::now() }
+    }
+
+    /// Adds to what is done.
+    pub fn add(&mut self, n: u64) {
+        self.done += n;
+        match &self.bar {
+            Some(bar) => bar.inc(n),
+            None if self.last.elapsed() >= INTERVAL => {
+                self.last = Instant::now();
+                let percent = self.done * 100 / self.total.max(1);
+                self.output.note(&format!("{percent:>3}% {}/{} {}", self.done, self.total, self.what));
+            }
+            None => {}
+        }
+    }
+
+    /// Shows something beside the count.
+    pub fn message(&self, text: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
+    }
+
+    /// A line that does not disturb the bar.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.output.note(text)),
+            None => self.output.note(text),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Variants, curves and cells, with the digest of everything that a cell depends on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::inputs::{CheckpointInfo, Probe};
+use super::{Numerics, PlanError};
+use crate::base::digest::Digest;
+use crate::image::{DECODER, Preprocessor};
+use crate::suite::{HeadRule, Suite, SweepSpec};
+
+/// Raised whenever the same inputs would give other predictions.
+const EVALUATION_VERSION: u32 = 1;
+
+/// What a variant is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VariantInputs {
+    /// A checkpoint as it is.
+    Checkpoint(String),
+    /// A point on a curve.
+    Merged {
+        /// Name of the merge method.
+        merge: String,
+        /// The pretrained end.
+        from: String,
+        /// The fine-tuned end.
+        to: String,
+        /// Weight of the fine-tuned end.
+        alpha: f64,
+        /// Tensors that take part, if not all.
+        include: Vec<String>,
+        /// Tensors that do not.
+        exclude: Vec<String>,
+        /// Which head is used.
+        head: HeadRule,
+    },
+}
+
+/// One model that is evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Name; becomes a folder: a checkpoint's id, or `<fine-tuned id>@<alpha>`.
+    pub id: String,
+    /// What it is made of.
+    pub inputs: VariantInputs,
+}
+
+/// One point of a curve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Weight of the fine-tuned end.
+    pub alpha: f64,
+    /// The variant at this point.
+    pub variant: String,
+}
+
+/// The path from a pretrained to a fine-tuned checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The fine-tuned end's id.
+    pub id: String,
+    /// Name of the merge method.
+    pub merge: String,
+    /// The pretrained end.
+    pub from: String,
+    /// The fine-tuned end.
+    pub to: String,
+    /// How the fine-tuned end was made.
+    pub method: String,
+    /// Points by ascending alpha.
+    pub points: Vec<CurvePoint>,
+}
+
+/// One (variant, probe) pair.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Index of the variant.
+    pub variant: usize,
+    /// Index of the probe.
+    pub probe: usize,
+    /// Digest of everything that the predictions depend on.
+    pub fingerprint: Digest,
+}
+
+pub(super) fn expand(
+    suite: &Suite,
+    checkpoints: &BTreeMap<String, CheckpointInfo>,
+) -> Result<(Vec<Variant>, Vec<Curve>), PlanError> {
+    let mut variants: Vec<Variant> = suite
+        .checkpoints
+        .iter()
+        .map(|c| Variant { id: c.id.clone(), inputs: VariantInputs::Checkpoint(c.id.clone()) })
+        .collect();
+    let mut curves = Vec::new();
+    for sweep in &suite.sweeps {
+        for to in &sweep.to {
+            check_ends(&sweep.from, to, checkpoints)?;
+            curves.push(curve(suite, sweep, to, &mut variants));
+        }
+    }
+    Ok((variants, curves))
+}
+
+fn check_ends(from: &str, to: &str, checkpoints: &BTreeMap<String, CheckpointInfo>) -> Result<(), PlanError> {
+    let (a, b) = (&checkpoints[from], &checkpoints[to]);
+    let what = if a.preprocessor() != b.preprocessor() {
+        "preprocessing"
+    } else if a.tokenizer != b.tokenizer {
+        "tokenizer"
+    } else if a.folder.config != b.folder.config {
+        "configuration"
+    } else {
+        return Ok(());
+    };
+    Err(PlanError::Ends { from: from.to_owned(), to: to.to_owned(), what })
+}
+
+/// The points of one curve; both ends are always on it. An end is the checkpoint itself, unless a
+/// filter or head rule makes it something else.
+fn curve(suite: &Suite, sweep: &SweepSpec, to: &str, variants: &mut Vec<Variant>) -> Curve {
+    let filtered = !sweep.include.is_empty() || !sweep.exclude.is_empty();
+    let start_is_plain = sweep.head != HeadRule::To;
+    let end_is_plain = sweep.head != HeadRule::From && !filtered;
+    let mut alphas = sweep.alphas.clone();
+    alphas.extend([0.0, 1.0]);
+    alphas.sort_by(f64::total_cmp);
+    alphas.dedup();
+    let points = alphas
+        .into_iter()
+        .map(|alpha| {
+            let variant = if alpha == 0.0 && start_is_plain {
+                sweep.from.clone()
+            } else if alpha == 1.0 && end_is_plain {
+                to.to_owned()
+            } else {
+                let id = format!("{to}@{alpha}");
+                let inputs = VariantInputs::Merged {
+                    merge: sweep.merge.clone(),
+                    from: sweep.from.clone(),
+                    to: to.to_owned(),
+                    alpha,
+                    include: sweep.include.clone(),
+                    exclude: sweep.exclude.clone(),
+                    head: sweep.head,
+                };
+                variants.push(Variant { id: id.clone(), inputs });
+                id
+            };
+            CurvePoint { alpha, variant }
+        })
+        .collect();
+    Curve {
+        id: to.to_owned(),
+        merge: sweep.merge.clone(),
+        from: sweep.from.clone(),
+        to: to.to_owned(),
+        method: suite.checkpoint(to).method.clone().unwrap_or_else(|| "fine-tuned".to_owned()),
+        points,
+    }
+}
+
+/// Everything that the predictions of a cell depend on. Batch size, threads and time do not belong
+/// here; tests show that they change nothing.
+#[derive(Serialize)]
+struct CellInputs<'a> {
+    version: u32,
+    data: &'a Digest,
+    positions: Digest,
+    classes: &'a [String],
+    templates: &'a [String],
+    /// Ids stand for digests here: renaming a checkpoint changes no prediction.
+    variant: VariantInputs,
+    tokenizer: &'a Digest,
+    preprocess: &'a Preprocessor,
+    decoder: &'static str,
+    numerics: &'a Numerics,
+}
+
+pub(super) fn cells(
+    variants: &[Variant],
+    probes: &[Probe],
+    checkpoints: &BTreeMap<String, CheckpointInfo>,
+    numerics: &Numerics,
+) -> Vec<Cell> {
+    let digest = |id: &str| checkpoints[id].digest.as_str().to_owned();
+    let positions: Vec<Digest> = probes.iter().map(|p| Digest::of_value(&p.positions)).collect();
+    let mut all = Vec::with_capacity(variants.len() * probes.len());
+    for (v, variant) in variants.iter().enumerate() {
+        let mut inputs = variant.inputs.clone();
+        let info = match &mut inputs {
+            VariantInputs::Checkpoint(id) => {
+                let info = &checkpoints[id.as_str()];
+                *id = digest(id);
+                info
+            }
+            VariantInputs::Merged { from, to, .. } => {
+                let info = &checkpoints[from.as_str()];
+                (*from, *to) = (digest(from), digest(to));
+                info
+            }
+        };
+        for (p, probe) in probes.iter().enumerate() {
+            let fingerprint = Digest::of_value(&CellInputs {
+                version: EVALUATION_VERSION,
+                data: &probe.data_digest,
+                positions: positions[p].clone(),
+                classes: &probe.class_names,
+                templates: &probe.templates,
+                variant: inputs.clone(),
+                tokenizer: &info.tokenizer,
+                preprocess: info.preprocessor(),
+                decoder: DECODER,
+                numerics,
+            });
+            all.push(Cell { variant: v, probe: p, fingerprint });
+        }
+    }
+    all
+}

@@ -1,0 +1,176 @@
+//! What the cells are computed from: opened probes and checkpoints.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{MissingData, PlanError};
+use crate::base::digest::Digest;
+use crate::catalog::{Catalog, DatasetEntry, Split};
+use crate::data::{DataError, Dataset, LAYOUTS};
+use crate::image::Preprocessor;
+use crate::model::CheckpointFolder;
+use crate::suite::{ProbeSpec, Suite};
+
+/// A probe whose data set is open.
+pub struct Probe {
+    /// As the suite says.
+    pub spec: ProbeSpec,
+    /// The opened split, shared by probes on the same split.
+    pub data: Arc<dyn Dataset>,
+    /// Digest of the split's files.
+    pub data_digest: Digest,
+    /// Licence of the data.
+    pub licence: String,
+    /// Names of the classes of this probe's head, in label order.
+    pub class_names: Vec<String>,
+    /// Templates of the zero-shot head.
+    pub templates: Vec<String>,
+    /// Data set label of the first class of the head; labels are renumbered from 0.
+    pub first_label: u32,
+    /// Positions of the examples used, ascending.
+    pub positions: Vec<usize>,
+    /// Cap on the number of examples, if any.
+    pub limit: Option<usize>,
+}
+
+/// A checkpoint's identity, without its weights.
+pub struct CheckpointInfo {
+    /// The folder.
+    pub path: PathBuf,
+    /// The open folder; weights are mapped, not loaded.
+    pub folder: Arc<CheckpointFolder>,
+    /// Digest of weights, configuration and preprocessing.
+    pub digest: Digest,
+    /// Digest of the tokenizer.
+    pub tokenizer: Digest,
+}
+
+impl CheckpointInfo {
+    /// How this checkpoint reads images.
+    #[must_use]
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.folder.preprocessor
+    }
+}
+
+struct OpenSplit {
+    data: Arc<dyn Dataset>,
+    digest: Digest,
+}
+
+pub(super) fn open_probes(
+    suite: &Suite,
+    catalog: &Catalog,
+    limit: Option<usize>,
+) -> Result<Vec<Probe>, PlanError> {
+    let mut missing = Vec::new();
+    let mut wanted = Vec::new();
+    for spec in &suite.probes {
+        let entry = catalog.dataset(&spec.dataset)?;
+        let split = catalog.split(entry, &spec.split)?;
+        let files = catalog.files(split);
+        if let Some(path) = files.iter().find(|f| !f.exists()) {
+            missing.push(MissingData {
+                dataset: entry.name.clone(),
+                path: path.display().to_string(),
+                obtain: entry.obtain.clone(),
+            });
+        }
+        wanted.push((spec, entry, split, files));
+    }
+    missing.dedup_by(|a, b| a.path == b.path);
+    if !missing.is_empty() {
+        return Err(PlanError::MissingData(missing));
+    }
+    let mut open: BTreeMap<(String, String), OpenSplit> = BTreeMap::new();
+    let mut probes = Vec::new();
+    for (spec, entry, split, files) in wanted {
+        let key = (spec.dataset.clone(), spec.split.clone());
+        if !open.contains_key(&key) {
+            open.insert(key.clone(), open_split(&spec.id, entry, split, &files)?);
+        }
+        probes.push(probe(spec, entry, catalog, &open[&key], limit)?);
+    }
+    Ok(probes)
+}
+
+fn open_split(probe: &str, entry: &DatasetEntry, split: &Split, files: &[PathBuf]) -> Result<OpenSplit, PlanError> {
+    let digests: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+    for ((path, found), expected) in files.iter().zip(&digests).zip(&split.sha256) {
+        if found != expected {
+            return Err(PlanError::WrongDigest {
+                path: path.display().to_string(),
+                found: found.clone(),
+                expected: expected.clone(),
+            });
+        }
+    }
+    let fail = |source| PlanError::Data { probe: probe.to_owned(), source };
+    let layout = LAYOUTS.get(&entry.layout);
+    let layout = layout.ok_or_else(|| {
+        let reason = LAYOUTS.unknown(&entry.layout).0;
+        fail(DataError::Format { path: files.first().cloned().unwrap_or_default(), reason })
+    })?;
+    let data = layout.open(files).map_err(fail)?;
+    Ok(OpenSplit { data: data.into(), digest: Digest::of_value(&digests) })
+}
+
+fn probe(
+    spec: &ProbeSpec,
+    entry: &DatasetEntry,
+    catalog: &Catalog,
+    open: &OpenSplit,
+    limit: Option<usize>,
+) -> Result<Probe, PlanError> {
+    let names = catalog.class_names(entry)?;
+    let templates = match &spec.templates {
+        Some(path) => catalog.lines(Path::new(path))?,
+        None => catalog.lines(&entry.templates)?,
+    };
+    let range = spec.classes.range(names.len());
+    let limit = match (spec.limit, limit) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let examples = open.data.examples();
+    if let Some(bad) = examples.iter().find(|e| e.label as usize >= names.len()) {
+        let source = DataError::Label { id: bad.id.clone(), label: bad.label, classes: names.len() };
+        return Err(PlanError::Data { probe: spec.id.clone(), source });
+    }
+    let positions: Vec<usize> = (0..examples.len())
+        .filter(|&i| range.contains(&(examples[i].label as usize)))
+        .take(limit.unwrap_or(usize::MAX))
+        .collect();
+    if positions.is_empty() {
+        return Err(PlanError::NoExamples(spec.id.clone()));
+    }
+    Ok(Probe {
+        spec: spec.clone(),
+        data: Arc::clone(&open.data),
+        data_digest: open.digest.clone(),
+        licence: entry.licence.clone(),
+        class_names: names[range.clone()].to_vec(),
+        templates,
+        first_label: range.start as u32,
+        positions,
+        limit,
+    })
+}
+
+pub(super) fn open_checkpoints(suite: &Suite) -> Result<BTreeMap<String, CheckpointInfo>, PlanError> {
+    let open = |source: &str| -> Result<CheckpointInfo, crate::model::ModelError> {
+        let path = PathBuf::from(source);
+        let folder = CheckpointFolder::open(&path)?;
+        let (digest, tokenizer) = (folder.digest()?, folder.tokenizer_digest()?);
+        Ok(CheckpointInfo { path, folder: Arc::new(folder), digest, tokenizer })
+    };
+    suite
+        .checkpoints
+        .iter()
+        .map(|c| {
+            let wrap = |source| PlanError::Model { checkpoint: c.id.clone(), source };
+            Ok((c.id.clone(), open(&c.source).map_err(wrap)?))
+        })
+        .collect()
+}

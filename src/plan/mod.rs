@@ -1,0 +1,149 @@
+//! Turns a suite into work, without loading weights or images.
+//!
+//! The unit of results is the *cell* (variant x probe); the unit of work is the *pass* (one split of
+//! one data set, all variants that read it the same way), so that each image is decoded once.
+
+mod cells;
+mod inputs;
+mod passes;
+
+pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
+pub use inputs::{CheckpointInfo, Probe};
+pub use passes::Pass;
+
+use std::collections::BTreeMap;
+
+use crate::base::digest::Digest;
+use crate::base::fs::FileError;
+use crate::catalog::{Catalog, CatalogError};
+use crate::data::DataError;
+use crate::model::ModelError;
+use crate::suite::Suite;
+
+/// Why a plan cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The registry cannot answer.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A data set cannot be opened.
+    #[error("probe `{probe}`: {source}")]
+    Data {
+        /// The probe.
+        probe: String,
+        /// What is wrong.
+        source: DataError,
+    },
+    /// A checkpoint cannot be opened.
+    #[error("checkpoint `{checkpoint}`: {source}")]
+    Model {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What is wrong.
+        source: ModelError,
+    },
+    /// Files that the suite needs are not there.
+    #[error("{}", missing_text(.0))]
+    MissingData(Vec<MissingData>),
+    /// A file is not the one that was registered.
+    #[error("`{path}` has digest {found}, the registry says {expected}; fetch or build it again")]
+    WrongDigest {
+        /// The file.
+        path: String,
+        /// Its digest.
+        found: Digest,
+        /// The registered digest.
+        expected: Digest,
+    },
+    /// A probe has nothing to measure.
+    #[error("probe `{0}` selects no example")]
+    NoExamples(String),
+    /// The ends of a sweep read images or texts differently.
+    #[error("sweep to `{to}`: `{from}` and `{to}` differ in their {what}")]
+    Ends {
+        /// The pretrained end.
+        from: String,
+        /// The fine-tuned end.
+        to: String,
+        /// What differs.
+        what: &'static str,
+    },
+}
+
+/// A data set that is not on this machine.
+#[derive(Clone, Debug)]
+pub struct MissingData {
+    /// The data set.
+    pub dataset: String,
+    /// The first file that is not there.
+    pub path: String,
+    /// How to get it.
+    pub obtain: String,
+}
+
+fn missing_text(all: &[MissingData]) -> String {
+    let lines = all.iter().map(|m| {
+        let hint = if m.obtain.is_empty() { String::new() } else { format!("; {}", m.obtain) };
+        format!("data set `{}` is missing: no `{}`{hint}", m.dataset, m.path)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How numbers are computed, as far as results depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Numerics {
+    /// Type of weights and activations.
+    pub dtype: String,
+    /// Kind of device.
+    pub device: String,
+}
+
+impl Default for Numerics {
+    fn default() -> Self {
+        Self { dtype: "f32".to_owned(), device: "cpu".to_owned() }
+    }
+}
+
+/// What a suite amounts to.
+pub struct Plan {
+    /// The suite.
+    pub suite: Suite,
+    /// How numbers are computed.
+    pub numerics: Numerics,
+    /// Checkpoints by id.
+    pub checkpoints: BTreeMap<String, CheckpointInfo>,
+    /// Probes in the order of the suite.
+    pub probes: Vec<Probe>,
+    /// Everything that is evaluated, in order of first appearance.
+    pub variants: Vec<Variant>,
+    /// One curve per sweep and fine-tuned end.
+    pub curves: Vec<Curve>,
+    /// All cells, variant by variant.
+    pub cells: Vec<Cell>,
+}
+
+impl Plan {
+    /// Opens checkpoints (configuration and digests) and data (ids and labels), checks that all is
+    /// there and fits, and lays out cells. `limit` caps every probe.
+    pub fn new(
+        suite: Suite,
+        catalog: &Catalog,
+        limit: Option<usize>,
+        numerics: Numerics,
+    ) -> Result<Self, PlanError> {
+        let probes = inputs::open_probes(&suite, catalog, limit)?;
+        let checkpoints = inputs::open_checkpoints(&suite)?;
+        let (variants, curves) = cells::expand(&suite, &checkpoints)?;
+        let cells = cells::cells(&variants, &probes, &checkpoints, &numerics);
+        Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells })
+    }
+
+    /// Groups the cells for which `wanted` says so into passes.
+    #[must_use]
+    pub fn passes(&self, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
+        passes::group(self, wanted)
+    }
+}

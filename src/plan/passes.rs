@@ -1,0 +1,57 @@
+//! Cells grouped so that each image is decoded once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cells::{Cell, VariantInputs};
+use super::Plan;
+use crate::base::digest::Digest;
+
+/// Cells that read the same images in the same way.
+pub struct Pass {
+    /// Data set and split.
+    pub name: String,
+    /// Id of a checkpoint whose preprocessing is that of the whole pass.
+    pub reader: String,
+    /// Indices into the plan's cells, ascending.
+    pub cells: Vec<usize>,
+    /// Positions of all examples that any cell needs, ascending.
+    pub positions: Vec<usize>,
+    /// Identifies the work: a pass with the same key can go on from its finished segments.
+    pub key: Digest,
+}
+
+pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
+    let mut groups: BTreeMap<(usize, Digest), (String, Vec<usize>)> = BTreeMap::new();
+    for (index, cell) in plan.cells.iter().enumerate().filter(|(_, c)| wanted(c)) {
+        let reader = match &plan.variants[cell.variant].inputs {
+            VariantInputs::Checkpoint(id) | VariantInputs::Merged { from: id, .. } => id,
+        };
+        let preprocess = Digest::of_value(plan.checkpoints[reader].preprocessor());
+        let key = (first_on_split(plan, cell.probe), preprocess);
+        groups.entry(key).or_insert_with(|| (reader.clone(), Vec::new())).1.push(index);
+    }
+    groups
+        .into_iter()
+        .map(|((probe, _), (reader, cells))| {
+            let spec = &plan.probes[probe].spec;
+            let probes: BTreeSet<usize> = cells.iter().map(|&c| plan.cells[c].probe).collect();
+            let positions: BTreeSet<usize> =
+                probes.iter().flat_map(|&p| plan.probes[p].positions.iter().copied()).collect();
+            let fingerprints: Vec<&Digest> = cells.iter().map(|&c| &plan.cells[c].fingerprint).collect();
+            Pass {
+                name: format!("{}/{}", spec.dataset, spec.split),
+                reader,
+                key: Digest::of_value(&fingerprints),
+                positions: positions.into_iter().collect(),
+                cells,
+            }
+        })
+        .collect()
+}
+
+/// The first probe on the same split, which stands for the split.
+fn first_on_split(plan: &Plan, probe: usize) -> usize {
+    let spec = &plan.probes[probe].spec;
+    let same = |p: &super::Probe| p.spec.dataset == spec.dataset && p.spec.split == spec.split;
+    plan.probes.iter().position(same).unwrap_or(probe)
+}

@@ -1,0 +1,162 @@
+//! The one join of manifest and predictions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::ReportError;
+use super::frontier::{FrontierReport, assemble_frontier};
+use crate::metric::{Columns, METRICS};
+use crate::stats::{Estimate, Estimator, Resampling, percentile};
+use crate::store::{Manifest, Predictions, ProbeRecord};
+
+/// One metric of one cell.
+#[derive(Clone, Debug)]
+pub struct MetricValue {
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// Its value.
+    pub estimate: Estimate,
+    /// Bootstrap replicates; replicate `r` of every variant of a probe is on the same draw.
+    pub replicates: Vec<f64>,
+}
+
+/// All metrics of one cell.
+#[derive(Clone, Debug)]
+pub struct CellScore {
+    /// The variant.
+    pub variant: String,
+    /// The probe.
+    pub probe: String,
+    /// Metrics that are defined here.
+    pub metrics: Vec<MetricValue>,
+}
+
+impl CellScore {
+    /// A metric by name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<&MetricValue> {
+        self.metrics.iter().find(|m| m.metric == name)
+    }
+}
+
+/// Everything that tables and figures show.
+pub struct ReportData {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Scores by (variant, probe).
+    pub scores: BTreeMap<(String, String), CellScore>,
+    /// The frontier and what is said of the curves.
+    pub frontier: FrontierReport,
+}
+
+impl ReportData {
+    /// Reads a results folder and computes every number of the report.
+    pub fn load(out: &Path) -> Result<Self, ReportError> {
+        let manifest = Manifest::read(out)?;
+        if manifest.cells.is_empty() {
+            return Err(ReportError::Empty(out.display().to_string()));
+        }
+        let mut scores = BTreeMap::new();
+        for probe in &manifest.probes {
+            for score in score_probe(out, &manifest, probe)? {
+                scores.insert((score.variant.clone(), score.probe.clone()), score);
+            }
+        }
+        let frontier = assemble_frontier(&manifest, &scores);
+        Ok(Self { manifest, scores, frontier })
+    }
+
+    /// The probe's own metric in one cell.
+    #[must_use]
+    pub fn main(&self, variant: &str, probe: &ProbeRecord) -> Option<&MetricValue> {
+        main_metric(&self.scores, variant, probe)
+    }
+
+    /// A label for a variant in tables and legends.
+    #[must_use]
+    pub fn label(&self, variant: &str) -> String {
+        let on_curve = self.manifest.curves.iter().find_map(|curve| {
+            let point = curve.points.iter().find(|p| p.variant == variant)?;
+            (point.alpha > 0.0 && point.alpha < 1.0)
+                .then(|| format!("{} at alpha {}", curve.id, point.alpha))
+        });
+        on_curve.unwrap_or_else(|| variant.to_owned())
+    }
+}
+
+pub(super) fn main_metric<'a>(
+    scores: &'a BTreeMap<(String, String), CellScore>,
+    variant: &str,
+    probe: &ProbeRecord,
+) -> Option<&'a MetricValue> {
+    scores.get(&(variant.to_owned(), probe.spec.id.clone()))?.metric(&probe.spec.metric)
+}
+
+/// Scores every variant on one probe, all resampled together.
+fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<Vec<CellScore>, ReportError> {
+    let stats = &manifest.suite.stats;
+    let mut columns: Vec<(String, Columns)> = Vec::new();
+    let mut first_ids: Option<(String, Vec<String>)> = None;
+    for variant in &manifest.variants {
+        if manifest.cell(&variant.id, &probe.spec.id).is_none() {
+            continue;
+        }
+        let predictions = Predictions::read(&Predictions::path(out, &variant.id, &probe.spec.id))?;
+        match &first_ids {
+            None => first_ids = Some((variant.id.clone(), predictions.example_id.clone())),
+            Some((other, ids)) if *ids != predictions.example_id => {
+                return Err(ReportError::Mixed {
+                    variant: variant.id.clone(),
+                    probe: probe.spec.id.clone(),
+                    other: other.clone(),
+                });
+            }
+            Some(_) => {}
+        }
+        columns.push((variant.id.clone(), predictions.columns(probe.class_names.len())));
+    }
+    let mut estimators: Vec<(usize, &'static str, Estimator)> = Vec::new();
+    for (cell, (_, columns)) in columns.iter().enumerate() {
+        for metric in METRICS.items {
+            if let Some(form) = metric.form(columns) {
+                estimators.push((cell, metric.name(), Estimator::new(form)));
+            }
+        }
+    }
+    let n = columns.first().map_or(0, |c| c.1.len());
+    let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
+    let statistics: Vec<&Estimator> = estimators.iter().map(|e| &e.2).collect();
+    let replicates = resampling.replicates(&probe.spec.id, n, &statistics);
+
+    let mut scores: Vec<CellScore> = columns
+        .iter()
+        .map(|(variant, _)| CellScore {
+            variant: variant.clone(),
+            probe: probe.spec.id.clone(),
+            metrics: Vec::new(),
+        })
+        .collect();
+    for ((cell, metric, estimator), replicates) in estimators.iter().zip(replicates) {
+        let interval = estimator
+            .proportion_interval(stats.confidence)
+            .or_else(|| percentile(&replicates, stats.confidence));
+        let estimate = Estimate {
+            value: estimator.value(),
+            interval,
+            stderr: standard_deviation(&replicates),
+            n: estimator.n(),
+        };
+        scores[*cell].metrics.push(MetricValue { metric, estimate, replicates });
+    }
+    Ok(scores)
+}
+
+/// Standard deviation of replicates (n - 1); `None` of fewer than two.
+pub(super) fn standard_deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    Some((values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+}

@@ -1,0 +1,27 @@
+//! The figures. To add one, write a file with a `Figure` and list it here.
+
+mod alpha;
+mod axis;
+mod bars;
+mod canvas;
+mod frontier;
+
+pub use canvas::to_png;
+
+use super::ReportData;
+use crate::base::registry::{Named, Registry};
+
+/// A figure of the report.
+pub trait Figure: Named + Sync {
+    /// The figure as SVG; `None` where there is nothing to show, a text where drawing fails.
+    fn draw(&self, data: &ReportData) -> Result<Option<String>, String>;
+
+    /// What the reader sees, for the page.
+    fn caption(&self, data: &ReportData) -> String;
+}
+
+/// All figures.
+pub static FIGURES: Registry<dyn Figure> = Registry {
+    kind: "figure",
+    items: &[&alpha::Alpha, &bars::Bars, &frontier::FRONTIER, &frontier::FRONTIER_LOGIT],
+};

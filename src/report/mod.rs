@@ -1,0 +1,85 @@
+//! Stored predictions to tables, figures and a page. Loads no model and no image.
+
+mod assemble;
+mod figures;
+mod frontier;
+mod html;
+mod points;
+mod scores;
+mod tables;
+
+use std::path::Path;
+
+pub use assemble::{CellScore, MetricValue, ReportData};
+pub use figures::FIGURES;
+pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
+pub use html::findings;
+pub use tables::{Grid, TABLES};
+
+use crate::base::fs::{FileError, write_atomic};
+use crate::base::table::TableError;
+use crate::store::StoreError;
+
+/// Why a report cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Results cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The scores table cannot be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A figure cannot be drawn.
+    #[error("figure `{figure}`: {reason}")]
+    Figure {
+        /// The figure.
+        figure: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+    /// There is nothing to report on.
+    #[error("`{0}` holds no finished cell")]
+    Empty(String),
+    /// Predictions and manifest do not belong together.
+    #[error("the predictions of `{variant}` on `{probe}` are of other examples than those of `{other}`")]
+    Mixed {
+        /// The variant.
+        variant: String,
+        /// The probe.
+        probe: String,
+        /// The variant it was compared with.
+        other: String,
+    },
+}
+
+/// Rebuilds scores, frontier, tables, figures and the page of a results folder.
+pub fn build(out: &Path) -> Result<ReportData, ReportError> {
+    let data = ReportData::load(out)?;
+    scores::write(&data, out)?;
+    let mut json = serde_json::to_string_pretty(&data.frontier).expect("plain data always has a JSON form");
+    json.push('\n');
+    write_atomic(&out.join("frontier.json"), json.as_bytes())?;
+    for table in TABLES.items {
+        if let Some(grid) = table.build(&data) {
+            let path = |ending: &str| out.join("tables").join(format!("{}.{ending}", table.name()));
+            write_atomic(&path("md"), grid.markdown().as_bytes())?;
+            write_atomic(&path("csv"), grid.csv().as_bytes())?;
+            write_atomic(&path("tex"), grid.latex().as_bytes())?;
+        }
+    }
+    let mut drawn = Vec::new();
+    for figure in FIGURES.items {
+        let fail = |reason| ReportError::Figure { figure: figure.name(), reason };
+        if let Some(svg) = figure.draw(&data).map_err(fail)? {
+            let path = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name()));
+            write_atomic(&path("svg"), svg.as_bytes())?;
+            write_atomic(&path("png"), &figures::to_png(&svg).map_err(fail)?)?;
+            drawn.push((*figure, svg));
+        }
+    }
+    write_atomic(&out.join("report.html"), html::page(&data, &drawn).as_bytes())?;
+    Ok(data)
+}

@@ -1,0 +1,62 @@
+//! Axes of a variant: its probes aggregated, with replicates.
+
+use std::collections::BTreeMap;
+
+use super::assemble::{CellScore, main_metric};
+use crate::stats::{Aggregate, Interval, percentile};
+use crate::store::Manifest;
+use crate::suite::ProbeRole;
+
+/// An aggregate over the probes of one role.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// The value.
+    pub value: f64,
+    /// Its replicates.
+    pub replicates: Vec<f64>,
+}
+
+impl Axis {
+    /// Percentile interval of the replicates.
+    pub fn interval(&self, level: f64) -> Option<Interval> {
+        percentile(&self.replicates, level)
+    }
+
+    /// A function of two axes, replicate by replicate.
+    pub fn combine(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            value: f(self.value, other.value),
+            replicates: self.replicates.iter().zip(&other.replicates).map(|(a, b)| f(*a, *b)).collect(),
+        }
+    }
+}
+
+/// Joins cells of one variant over the probes of a role. `None` if there is no such probe or a
+/// cell is missing.
+pub fn axis(
+    manifest: &Manifest,
+    scores: &BTreeMap<(String, String), CellScore>,
+    variant: &str,
+    role: ProbeRole,
+    aggregate: Aggregate,
+    loss: bool,
+) -> Option<Axis> {
+    let cells = manifest
+        .probes
+        .iter()
+        .filter(|p| p.spec.role == role)
+        .map(|p| {
+            if loss {
+                scores.get(&(variant.to_owned(), p.spec.id.clone()))?.metric("loss")
+            } else {
+                main_metric(scores, variant, p)
+            }
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let value = aggregate.of(cells.iter().map(|c| c.estimate.value))?;
+    let resamples = cells.iter().map(|c| c.replicates.len()).min()?;
+    let replicates = (0..resamples)
+        .map(|r| aggregate.of(cells.iter().map(|c| c.replicates[r])).unwrap_or(f64::NAN))
+        .collect();
+    Some(Axis { value, replicates })
+}

@@ -1,0 +1,66 @@
+//! `scores.csv` and `scores.parquet`.
+
+use std::path::Path;
+
+use super::{ReportData, ReportError};
+use crate::base::table::Table;
+
+struct Row<'a> {
+    curve: String,
+    variant: &'a str,
+    alpha: Option<f64>,
+    method: String,
+    score: &'a super::CellScore,
+    probe: &'a crate::store::ProbeRecord,
+}
+
+/// Writes one row per curve point (or variant without a curve), probe and metric.
+pub(super) fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
+    let mut rows = Vec::new();
+    for variant in &data.manifest.variants {
+        let own = data.manifest.checkpoints.iter().find(|c| c.id == variant.id);
+        let mut places: Vec<(String, Option<f64>, String)> = data
+            .manifest
+            .curves
+            .iter()
+            .flat_map(|c| c.points.iter().map(move |p| (c, p)))
+            .filter(|(_, p)| p.variant == variant.id)
+            .map(|(c, p)| (c.id.clone(), Some(p.alpha), c.method.clone()))
+            .collect();
+        if places.is_empty() {
+            let method = own.and_then(|c| c.method.clone()).unwrap_or_default();
+            places.push((String::new(), None, method));
+        }
+        for (curve, alpha, method) in places {
+            for probe in &data.manifest.probes {
+                let key = (variant.id.clone(), probe.spec.id.clone());
+                if let Some(score) = data.scores.get(&key) {
+                    let (curve, method) = (curve.clone(), method.clone());
+                    rows.push(Row { curve, variant: &variant.id, alpha, method, score, probe });
+                }
+            }
+        }
+    }
+    let flat: Vec<(&Row<'_>, &super::MetricValue)> =
+        rows.iter().flat_map(|r| r.score.metrics.iter().map(move |m| (r, m))).collect();
+    let text = |f: &dyn Fn(&Row<'_>) -> String| flat.iter().map(|(r, _)| f(r)).collect::<Vec<_>>();
+    let mut table = Table::new(flat.len());
+    table.push_strings("suite", text(&|_| data.manifest.suite.name.clone()))?;
+    table.push_strings("curve", text(&|r| r.curve.clone()))?;
+    table.push_strings("variant", text(&|r| r.variant.to_owned()))?;
+    table.push_f64("alpha", flat.iter().map(|(r, _)| r.alpha).collect())?;
+    table.push_strings("method", text(&|r| r.method.clone()))?;
+    table.push_strings("probe", text(&|r| r.probe.spec.id.clone()))?;
+    table.push_strings("role", text(&|r| format!("{:?}", r.probe.spec.role).to_lowercase()))?;
+    table.push_strings("group", text(&|r| r.probe.spec.group.clone()))?;
+    table.push_strings("metric", flat.iter().map(|(_, m)| m.metric.to_owned()).collect())?;
+    let number = |f: &dyn Fn(&super::MetricValue) -> Option<f64>| flat.iter().map(|(_, m)| f(m)).collect();
+    table.push_f64("value", number(&|m| Some(m.estimate.value)))?;
+    table.push_f64("ci_low", number(&|m| m.estimate.interval.map(|i| i.low)))?;
+    table.push_f64("ci_high", number(&|m| m.estimate.interval.map(|i| i.high)))?;
+    table.push_f64("stderr", number(&|m| m.estimate.stderr))?;
+    table.push_u32("n", flat.iter().map(|(_, m)| m.estimate.n as u32).collect())?;
+    table.write(&out.join("scores.parquet"))?;
+    table.write_csv(&out.join("scores.csv"))?;
+    Ok(())
+}

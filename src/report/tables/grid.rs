@@ -1,0 +1,150 @@
+//! A table as text cells, and its three renderings.
+
+use comfy_table::{Table, presets};
+
+use crate::stats::Interval;
+
+/// A table of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// What the table shows.
+    pub title: String,
+    /// Column headings.
+    pub headers: Vec<String>,
+    /// Rows, as long as the headings.
+    pub rows: Vec<Vec<String>>,
+    /// Remarks below the table.
+    pub notes: Vec<String>,
+}
+
+/// A fraction in percent with its interval, such as `71.3 [68.9, 73.6]`.
+#[must_use]
+pub fn percent(value: f64, interval: Option<Interval>) -> String {
+    match interval {
+        Some(i) => format!("{:.1} [{:.1}, {:.1}]", value * 100.0, i.low * 100.0, i.high * 100.0),
+        None => format!("{:.1}", value * 100.0),
+    }
+}
+
+impl Grid {
+    fn table(&self, preset: &str) -> Table {
+        let mut table = Table::new();
+        table.load_preset(preset).set_header(self.headers.clone());
+        for row in &self.rows {
+            table.add_row(row.clone());
+        }
+        table
+    }
+
+    /// For a terminal.
+    #[must_use]
+    pub fn terminal(&self) -> String {
+        format!("{}\n{}\n{}", self.title, self.table(presets::UTF8_HORIZONTAL_ONLY), self.notes.join("\n"))
+    }
+
+    /// GitHub-flavoured Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let notes: String = self.notes.iter().map(|n| format!("\n{n}\n")).collect();
+        format!("**{}**\n\n{}\n{notes}", self.title, self.table(presets::ASCII_MARKDOWN))
+    }
+
+    /// Comma-separated values with a header line.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let records = std::iter::once(&self.headers).chain(&self.rows);
+        for record in records {
+            writer.write_record(record).expect("records of one length into memory");
+        }
+        let bytes = writer.into_inner().expect("memory does not fail");
+        String::from_utf8(bytes).expect("text in, text out")
+    }
+
+    /// A LaTeX `table` with `booktabs` rules.
+    #[must_use]
+    pub fn latex(&self) -> String {
+        let line = |cells: &[String]| {
+            cells.iter().map(|c| escape_latex(c)).collect::<Vec<_>>().join(" & ") + " \\\\\n"
+        };
+        let columns = "l".to_owned() + &"r".repeat(self.headers.len().saturating_sub(1));
+        let body: String = self.rows.iter().map(|r| line(r)).collect();
+        let notes = self.notes.iter().map(|n| format!(" {}", escape_latex(n))).collect::<String>();
+        format!(
+            "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{}.{notes}}}\n\
+             \\begin{{tabular}}{{{columns}}}\n\\toprule\n{}\\midrule\n{body}\\bottomrule\n\
+             \\end{{tabular}}\n\\end{{table}}\n",
+            escape_latex(&self.title),
+            line(&self.headers)
+        )
+    }
+
+    /// An HTML table.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let row = |cells: &[String], tag: &str| {
+            let cells: String =
+                cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect();
+            format!("<tr>{cells}</tr>")
+        };
+        let body: String = self.rows.iter().map(|r| row(r, "td")).collect();
+        let notes: String =
+            self.notes.iter().map(|n| format!("<p class=\"note\">{}</p>", escape_html(n))).collect();
+        format!(
+            "<h3>{}</h3><div class=\"scroll\"><table><thead>{}</thead><tbody>{body}</tbody></table></div>{notes}",
+            escape_html(&self.title),
+            row(&self.headers, "th")
+        )
+    }
+}
+
+fn escape_latex(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '~' => out.push_str("\\textasciitilde{}"),
+            '^' => out.push_str("\\textasciicircum{}"),
+            '\\' => out.push_str("\\textbackslash{}"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Text as HTML.
+pub fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Grid {
+        Grid {
+            title: "Scores, %".to_owned(),
+            headers: vec!["variant".to_owned(), "a_b".to_owned()],
+            rows: vec![vec!["x, \"y\"".to_owned(), "1.0".to_owned()]],
+            notes: vec!["n < 5".to_owned()],
+        }
+    }
+
+    #[test]
+    fn renderings_escape_what_they_must() {
+        assert_eq!(sample().csv(), "variant,a_b\n\"x, \"\"y\"\"\",1.0\n");
+        assert!(sample().latex().contains("Scores, \\%") && sample().latex().contains("a\\_b"));
+        assert!(sample().html().contains("n &lt; 5"));
+        assert!(sample().markdown().contains("| variant"));
+    }
+
+    #[test]
+    fn percent_with_interval() {
+        let interval = Interval { low: 0.6894, high: 0.7361 };
+        assert_eq!(percent(0.713, Some(interval)), "71.3 [68.9, 73.6]");
+        assert_eq!(percent(1.0, None), "100.0");
+    }
+}

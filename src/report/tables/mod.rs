@@ -1,0 +1,21 @@
+//! The tables. To add one, write a file with a `TableSpec` and list it here.
+
+mod curves;
+mod frontier;
+mod grid;
+mod probes;
+
+pub use grid::{Grid, escape_html, percent};
+
+use super::ReportData;
+use crate::base::registry::{Named, Registry};
+
+/// A table of the report.
+pub trait TableSpec: Named + Sync {
+    /// The table; `None` where there is nothing to show.
+    fn build(&self, data: &ReportData) -> Option<Grid>;
+}
+
+/// All tables.
+pub static TABLES: Registry<dyn TableSpec> =
+    Registry { kind: "table", items: &[&curves::Curves, &frontier::Frontier, &probes::Probes] };

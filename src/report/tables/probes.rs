@@ -1,0 +1,54 @@
+//! Every variant on every probe.
+
+use super::{Grid, TableSpec, percent};
+use crate::base::registry::Named;
+use crate::report::ReportData;
+
+/// The table.
+pub(super) struct Probes;
+
+impl Named for Probes {
+    fn name(&self) -> &'static str {
+        "probes"
+    }
+    fn summary(&self) -> &'static str {
+        "each variant on each probe, with intervals"
+    }
+    fn reference(&self) -> &'static str {
+        "Wilson's interval for proportions, otherwise bootstrap percentiles"
+    }
+}
+
+impl TableSpec for Probes {
+    fn build(&self, data: &ReportData) -> Option<Grid> {
+        let probes = &data.manifest.probes;
+        let role = |p: &crate::store::ProbeRecord| format!("{:?}", p.spec.role).to_lowercase();
+        let headers = std::iter::once("variant".to_owned())
+            .chain(probes.iter().map(|p| format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p))))
+            .collect();
+        let rows = data
+            .manifest
+            .variants
+            .iter()
+            .map(|v| {
+                let cell = |p| {
+                    let value = data.main(&v.id, p).map(|m| percent(m.estimate.value, m.estimate.interval));
+                    value.unwrap_or_else(|| "-".to_owned())
+                };
+                std::iter::once(data.label(&v.id)).chain(probes.iter().map(cell)).collect()
+            })
+            .collect();
+        let level = data.manifest.suite.stats.confidence * 100.0;
+        let sizes: Vec<String> =
+            probes.iter().map(|p| format!("{} {}", p.spec.id, p.examples)).collect();
+        Some(Grid {
+            title: "Scores in percent".to_owned(),
+            headers,
+            rows,
+            notes: vec![
+                format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", ")),
+                "Selection probes serve to choose alpha and are not results.".to_owned(),
+            ],
+        })
+    }
+}

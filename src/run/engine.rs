@@ -1,0 +1,458 @@
+//! Passes, segments, batches.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::family::{Family, families};
+use super::head::{Head, heads};
+use super::loader::{LoadedSegment, SEGMENT, stream};
+use super::score::score_row;
+use super::{RunError, RunEvent, RunOptions, RunSummary};
+use crate::base::digest::Digest;
+use crate::base::fs::{FileError, read_text, write_atomic};
+use crate::image::{DECODER, Preprocessor, Rgb};
+use crate::model::clip::VisionTower;
+use crate::model::{ModelError, normalise_rows};
+use crate::plan::{Cell, Pass, Plan};
+use crate::store::{
+    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord,
+    SkippedExample, StoreError, SuiteRecord, TOP, Timing,
+};
+use crate::suite::CorruptPolicy;
+
+/// Evaluates every cell that has no result with the same fingerprint yet, and writes predictions
+/// and manifest.
+pub fn run(
+    plan: &Plan,
+    options: &RunOptions,
+    listen: &mut dyn FnMut(RunEvent),
+) -> Result<RunSummary, RunError> {
+    let mut manifest = start_manifest(plan, options)?;
+    let name = |cell: &Cell| {
+        format!("{}/{}", plan.variants[cell.variant].id, plan.probes[cell.probe].spec.id)
+    };
+    let is_done = |manifest: &Manifest, cell: &Cell| {
+        manifest.cell(&plan.variants[cell.variant].id, &plan.probes[cell.probe].spec.id).is_some()
+    };
+    let reused = plan.cells.iter().filter(|c| is_done(&manifest, c)).count();
+    let passes = plan.passes(|cell| {
+        let chosen = options.only.as_ref().is_none_or(|p| p.matches(&name(cell)));
+        chosen && !is_done(&manifest, cell)
+    });
+    let predictions = passes
+        .iter()
+        .flat_map(|p| &p.cells)
+        .map(|&c| plan.probes[plan.cells[c].probe].positions.len())
+        .sum();
+    listen(RunEvent::Planned { cells: plan.cells.len(), reused, predictions });
+    manifest.write(&options.out)?;
+
+    let mut summary = RunSummary { reused, ..RunSummary::default() };
+    for pass in &passes {
+        let started = Instant::now();
+        let complete = PassRun::new(plan, options, pass)?.evaluate(listen)?;
+        if !complete {
+            summary.missing += pass.cells.len();
+            continue;
+        }
+        let skipped = finish_pass(plan, options, pass, &mut manifest)?;
+        let share = started.elapsed().as_secs_f64() / pass.cells.len() as f64;
+        for &cell in &pass.cells {
+            manifest.timing.cells.insert(name(&plan.cells[cell]), share);
+        }
+        manifest.write(&options.out)?;
+        remove_parts(options, pass)?;
+        summary.finished += pass.cells.len();
+        summary.skipped += skipped;
+    }
+    Ok(summary)
+}
+
+/// The manifest of this plan, with the cells of an earlier run that are still valid.
+fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunError> {
+    let suite = &plan.suite;
+    let checkpoints = suite.checkpoints.iter().map(|c| {
+        let info = &plan.checkpoints[&c.id];
+        CheckpointRecord {
+            id: c.id.clone(),
+            role: c.role,
+            method: c.method.clone(),
+            source: c.source.clone(),
+            digest: info.digest.clone(),
+            tokenizer: info.tokenizer.clone(),
+            preprocess: info.preprocessor().clone(),
+        }
+    });
+    let probes = plan.probes.iter().map(|p| ProbeRecord {
+        spec: p.spec.clone(),
+        data: p.data_digest.clone(),
+        licence: p.licence.clone(),
+        examples: p.positions.len(),
+        class_names: p.class_names.clone(),
+        templates_used: p.templates.clone(),
+    });
+    let mut manifest = Manifest {
+        format: FORMAT.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: options.command.clone(),
+        suite: SuiteRecord {
+            name: suite.name.clone(),
+            description: suite.description.clone(),
+            digest: suite.digest(),
+            text: suite.text.clone(),
+            speciality: suite.speciality,
+            generality: suite.generality,
+            stats: suite.stats,
+        },
+        numerics: plan.numerics.clone(),
+        decoder: DECODER.to_owned(),
+        checkpoints: checkpoints.collect(),
+        probes: probes.collect(),
+        variants: plan.variants.clone(),
+        curves: plan.curves.clone(),
+        cells: Vec::new(),
+        skipped: Vec::new(),
+        timing: Timing::default(),
+    };
+    if options.fresh || !Manifest::path(&options.out).is_file() {
+        return Ok(manifest);
+    }
+    let old = Manifest::read(&options.out)?;
+    for cell in &plan.cells {
+        let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe].spec.id);
+        let kept = old.cell(variant, probe).filter(|r| r.fingerprint == cell.fingerprint);
+        let Some(record) = kept else { continue };
+        let path = Predictions::path(&options.out, variant, probe);
+        // A file that was changed or lost since is evaluated again.
+        if Digest::of_file(&path).is_ok_and(|d| d == record.file) {
+            manifest.cells.push(record.clone());
+            let key = format!("{variant}/{probe}");
+            if let Some(&seconds) = old.timing.cells.get(&key) {
+                manifest.timing.cells.insert(key, seconds);
+            }
+        }
+    }
+    let read: Vec<String> = plan.probes.iter().map(|p| split_name(p)).collect();
+    manifest.skipped = old.skipped.into_iter().filter(|s| read.contains(&s.data)).collect();
+    Ok(manifest)
+}
+
+fn split_name(probe: &crate::plan::Probe) -> String {
+    format!("{}/{}", probe.spec.dataset, probe.spec.split)
+}
+
+/// One pass at work.
+struct PassRun<'a> {
+    plan: &'a Plan,
+    options: &'a RunOptions,
+    pass: &'a Pass,
+    preprocessor: &'a Preprocessor,
+    families: Vec<Family>,
+    /// Towers of families that stay in memory, member by member.
+    resident: Vec<Option<Vec<VisionTower>>>,
+    /// By family, probe of the pass, member.
+    heads: Vec<Vec<(usize, Vec<Head>)>>,
+    /// Number of a cell within the pass, by (variant, probe).
+    cells: BTreeMap<(usize, usize), u32>,
+}
+
+/// A batch of decoded examples.
+struct Batch {
+    positions: Vec<usize>,
+    pixels: Tensor,
+}
+
+impl<'a> PassRun<'a> {
+    fn new(plan: &'a Plan, options: &'a RunOptions, pass: &'a Pass) -> Result<Self, RunError> {
+        let number = |(i, &c): (usize, &usize)| ((plan.cells[c].variant, plan.cells[c].probe), i as u32);
+        let cells: BTreeMap<(usize, usize), u32> = pass.cells.iter().enumerate().map(number).collect();
+        let mut variants: Vec<usize> = cells.keys().map(|k| k.0).collect();
+        variants.dedup();
+        let mut probes: Vec<usize> = cells.keys().map(|k| k.1).collect();
+        probes.sort_unstable();
+        probes.dedup();
+        let families = families(plan, &variants, options.share)?;
+        let heads = families
+            .iter()
+            .map(|f| probes.iter().map(|&p| Ok((p, heads(f, &plan.probes[p])?))).collect())
+            .collect::<Result<Vec<_>, RunError>>()?;
+        let mut budget = options.memory;
+        let resident = families
+            .iter()
+            .map(|family| {
+                let bytes = family.bytes_per_member() * family.members.len();
+                if bytes > budget {
+                    return Ok(None);
+                }
+                budget -= bytes;
+                family.members.iter().map(|m| family.tower(m)).collect::<Result<_, _>>().map(Some)
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        let preprocessor = plan.checkpoints[&pass.reader].preprocessor();
+        Ok(Self { plan, options, pass, preprocessor, families, resident, heads, cells })
+    }
+
+    /// Evaluates this shard's segments; true if all segments of the pass are finished then.
+    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<bool, RunError> {
+        let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(SEGMENT).enumerate().collect();
+        let exists = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i).is_file();
+        let (shard, of) = self.options.shard;
+        let todo: Vec<(usize, &[usize])> =
+            all.iter().copied().filter(|(i, _)| i % of == shard && !exists(*i)).collect();
+        let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| exists(*i)).collect();
+        listen(RunEvent::Pass {
+            name: self.pass.name.clone(),
+            variants: self.families.iter().map(|f| f.members.len()).sum(),
+            shared: self
+                .families
+                .iter()
+                .map(|f| format!("{} of {}", f.shared, VisionTower::stages(f.config())))
+                .collect::<Vec<_>>()
+                .join(", "),
+            resumed: resumed.len(),
+        });
+        for (_, positions) in resumed {
+            listen(RunEvent::Progress { predictions: self.predictions(positions) });
+        }
+        let data = &*self.plan.probes[self.plan.cells[self.pass.cells[0]].probe].data;
+        stream(&self.pass.name, data, self.preprocessor, &todo, |segment| {
+            self.options.check_stop()?;
+            self.segment(segment, listen)
+        })?;
+        Ok(all.iter().all(|(i, _)| exists(*i)))
+    }
+
+    /// Predictions that some examples amount to.
+    fn predictions(&self, positions: &[usize]) -> usize {
+        let uses = |probe: usize| {
+            let used = &self.plan.probes[probe].positions;
+            positions.iter().filter(|p| used.binary_search(p).is_ok()).count()
+        };
+        self.cells.keys().map(|&(_, probe)| uses(probe)).sum()
+    }
+
+    fn segment(&self, segment: LoadedSegment, listen: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+        let index = segment.index;
+        let (batches, skipped) = self.batches(segment)?;
+        for example in &skipped {
+            let SkippedExample { data, example, reason } = example.clone();
+            listen(RunEvent::Skipped { data, example, reason });
+        }
+        let mut rows = Vec::new();
+        for number in 0..self.families.len() {
+            rows.extend(self.family(number, &batches, listen)?);
+        }
+        // The list of skipped examples first: the part marks the segment as finished.
+        if !skipped.is_empty() {
+            let text = serde_json::to_string(&skipped).expect("plain data always has a JSON form");
+            write_atomic(&self.skip_path(index), text.as_bytes()).map_err(StoreError::from)?;
+        }
+        Part::write(&Part::path(&self.options.out, self.pass.key.short(), index), rows)?;
+        Ok(())
+    }
+
+    fn skip_path(&self, segment: usize) -> std::path::PathBuf {
+        Part::path(&self.options.out, self.pass.key.short(), segment).with_extension("skipped.json")
+    }
+
+    /// Batches of the examples that could be decoded. Batches are cut before anything is left out,
+    /// so that an unreadable image does not move its neighbours to other batches.
+    fn batches(&self, segment: LoadedSegment) -> Result<(Vec<Batch>, Vec<SkippedExample>), RunError> {
+        let examples = self.plan.probes[self.plan.cells[self.pass.cells[0]].probe].data.examples();
+        let mut skipped = Vec::new();
+        let mut parts: Vec<(Vec<usize>, Vec<Rgb>)> = Vec::new();
+        for (i, (position, crop)) in segment.positions.into_iter().zip(segment.crops).enumerate() {
+            if i % self.options.batch == 0 {
+                parts.push((Vec::new(), Vec::new()));
+            }
+            match (crop, parts.last_mut()) {
+                (Ok(crop), Some(part)) => {
+                    part.0.push(position);
+                    part.1.push(crop);
+                }
+                (Err(reason), _) => {
+                    let (data, example) = (self.pass.name.clone(), examples[position].id.clone());
+                    if self.plan.suite.corrupt == CorruptPolicy::Fail {
+                        return Err(RunError::Image { data, example, reason });
+                    }
+                    skipped.push(SkippedExample { data, example, reason });
+                }
+                (Ok(_), None) => {}
+            }
+        }
+        let batches = parts
+            .into_par_iter()
+            .filter(|part| !part.0.is_empty())
+            .map(|(positions, crops)| {
+                let (height, width) = (crops[0].height, crops[0].width);
+                let mut values = Vec::with_capacity(crops.len() * 3 * height * width);
+                crops.iter().for_each(|crop| self.preprocessor.normalise_into(crop, &mut values));
+                let pixels = Tensor::from_vec(values, (crops.len(), 3, height, width), &Device::Cpu);
+                let pixels = pixels.map_err(ModelError::compute("input batch"))?;
+                Ok(Batch { positions, pixels })
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        Ok((batches, skipped))
+    }
+
+    fn family(
+        &self,
+        number: usize,
+        batches: &[Batch],
+        listen: &mut dyn FnMut(RunEvent),
+    ) -> Result<Vec<PartRow>, RunError> {
+        let family = &self.families[number];
+        let wrap = |e| RunError::from(ModelError::compute("image tower")(e));
+        let shared_states: Vec<Tensor> = if family.shared == 0 {
+            batches.iter().map(|b| b.pixels.clone()).collect()
+        } else {
+            let first = match &self.resident[number] {
+                Some(towers) => &towers[0],
+                None => &family.tower(&family.members[0])?,
+            };
+            let run = |b: &Batch| first.run(&b.pixels, 0..family.shared).map_err(wrap);
+            batches.par_iter().map(run).collect::<Result<_, _>>()?
+        };
+        let mut rows = Vec::new();
+        let at_once = if self.resident[number].is_some() { family.members.len() } else { 1 };
+        for first in (0..family.members.len()).step_by(at_once) {
+            self.options.check_stop()?;
+            let members = first..(first + at_once).min(family.members.len());
+            let formed;
+            let towers: &[VisionTower] = match &self.resident[number] {
+                Some(towers) => towers,
+                None => {
+                    formed = [family.tower(&family.members[first])?];
+                    &formed
+                }
+            };
+            let tasks: Vec<(usize, usize)> =
+                members.flat_map(|m| (0..batches.len()).map(move |b| (m, b))).collect();
+            let found = tasks
+                .par_iter()
+                .map(|&(m, b)| {
+                    self.options.check_stop()?;
+                    let tower = &towers[m - if towers.len() == family.members.len() { 0 } else { first }];
+                    let stages = family.shared..VisionTower::stages(family.config());
+                    let features = tower.run(&shared_states[b], stages).map_err(wrap)?;
+                    self.rows(number, m, &batches[b].positions, &features)
+                })
+                .collect::<Result<Vec<_>, RunError>>()?;
+            let found: Vec<PartRow> = found.into_iter().flatten().collect();
+            listen(RunEvent::Progress { predictions: found.len() });
+            rows.extend(found);
+        }
+        Ok(rows)
+    }
+
+    /// The rows of one member on one batch, for every probe of the pass.
+    fn rows(
+        &self,
+        family: usize,
+        member: usize,
+        positions: &[usize],
+        features: &Tensor,
+    ) -> Result<Vec<PartRow>, RunError> {
+        let wrap = |e| RunError::from(ModelError::compute("logits")(e));
+        let features = normalise_rows(features).map_err(wrap)?;
+        let variant = self.families[family].members[member].variant;
+        let mut rows = Vec::new();
+        for (p, heads) in &self.heads[family] {
+            let Some(&cell) = self.cells.get(&(variant, *p)) else { continue };
+            let probe = &self.plan.probes[*p];
+            let chosen: Vec<usize> = (0..positions.len())
+                .filter(|&i| probe.positions.binary_search(&positions[i]).is_ok())
+                .collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let logits = heads[member].logits(&features).and_then(|l| l.to_vec2::<f32>()).map_err(wrap)?;
+            for i in chosen {
+                let example = &probe.data.examples()[positions[i]];
+                let label = example.label - probe.first_label;
+                let row = score_row(cell, positions[i] as u32, label, &logits[i]);
+                rows.push(row.ok_or_else(|| RunError::NotFinite {
+                    variant: self.plan.variants[variant].id.clone(),
+                    probe: probe.spec.id.clone(),
+                    example: example.id.clone(),
+                })?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Joins the parts of a complete pass into one file per cell; returns how many were left out.
+fn finish_pass(
+    plan: &Plan,
+    options: &RunOptions,
+    pass: &Pass,
+    manifest: &mut Manifest,
+) -> Result<usize, RunError> {
+    let segments = pass.positions.len().div_ceil(SEGMENT);
+    let part = |i| Part::path(&options.out, pass.key.short(), i);
+    for (number, &index) in pass.cells.iter().enumerate() {
+        let cell = &plan.cells[index];
+        let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe]);
+        let examples = probe.data.examples();
+        let mut all = Predictions { k: probe.class_names.len().min(TOP), ..Predictions::default() };
+        for segment in 0..segments {
+            for row in Part::read(&part(segment), number as u32)? {
+                let example = &examples[row.position as usize];
+                all.example_id.push(example.id.clone());
+                all.label.push(example.label - probe.first_label);
+                all.prediction.push(row.prediction);
+                all.score.push(row.score);
+                all.loss.push(row.loss);
+                all.top_classes.extend_from_slice(&row.top_classes[..all.k]);
+                all.top_logits.extend_from_slice(&row.top_logits[..all.k]);
+            }
+        }
+        let path = Predictions::path(&options.out, variant, &probe.spec.id);
+        all.write(&path)?;
+        manifest.cells.retain(|c| c.variant != *variant || c.probe != probe.spec.id);
+        manifest.cells.push(CellRecord {
+            variant: variant.clone(),
+            probe: probe.spec.id.clone(),
+            fingerprint: cell.fingerprint.clone(),
+            file: Digest::of_file(&path).map_err(StoreError::from)?,
+            examples: all.label.len(),
+        });
+    }
+    let order: BTreeMap<String, usize> = plan
+        .cells
+        .iter()
+        .enumerate()
+        .map(|(i, c)| (format!("{}/{}", plan.variants[c.variant].id, plan.probes[c.probe].spec.id), i))
+        .collect();
+    manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
+
+    let mut skipped = Vec::new();
+    for segment in 0..segments {
+        let path = part(segment).with_extension("skipped.json");
+        if path.is_file() {
+            let text = read_text(&path).map_err(StoreError::from)?;
+            let list: Vec<SkippedExample> = serde_json::from_str(&text)
+                .map_err(|e| StoreError::Manifest { path, reason: e.to_string() })?;
+            skipped.extend(list);
+        }
+    }
+    let count = skipped.len();
+    manifest.skipped.extend(skipped);
+    manifest.skipped.sort();
+    manifest.skipped.dedup();
+    Ok(count)
+}
+
+fn remove_parts(options: &RunOptions, pass: &Pass) -> Result<(), RunError> {
+    let first = Part::path(&options.out, pass.key.short(), 0);
+    let folder = first.parent().unwrap_or(&options.out);
+    std::fs::remove_dir_all(folder)
+        .map_err(|e| StoreError::from(FileError::new("remove", folder, e)))?;
+    // Gone with the last pass; while others remain it is not empty and stays.
+    let _ = folder.parent().map(std::fs::remove_dir);
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Executes a plan: the sweep.
+//!
+//! A pass streams segments of examples once: one thread reads, decodes and preprocesses the next
+//! segment while the models work on this one. For each batch the stages that the variants of a
+//! curve share run once, the rest per variant, with weights interpolated in memory. Finished
+//! segments are written at once, so that a run that was killed goes on from there.
+
+mod engine;
+mod family;
+mod head;
+mod loader;
+mod score;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use engine::run;
+
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::merge::MergeError;
+use crate::model::ModelError;
+use crate::store::StoreError;
+
+/// Why a run ended early. Everything finished so far is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Results cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A data set cannot be read.
+    #[error("data set `{name}`: {source}")]
+    Data {
+        /// Data set and split.
+        name: String,
+        /// What is wrong.
+        source: DataError,
+    },
+    /// An image cannot be decoded and the policy is to stop.
+    #[error(
+        "data set `{data}`, example `{example}`: {reason}; \
+         set `corrupt = \"skip\"` in `[suite]` to leave such examples out"
+    )]
+    Image {
+        /// Data set and split.
+        data: String,
+        /// The example.
+        example: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A checkpoint cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Two checkpoints cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// A model produced something that is not a number.
+    #[error("variant `{variant}`, probe `{probe}`, example `{example}`: the logits are not finite")]
+    NotFinite {
+        /// The variant.
+        variant: String,
+        /// The probe.
+        probe: String,
+        /// The example.
+        example: String,
+    },
+    /// Stopped from outside.
+    #[error("interrupted; run the same command again to go on")]
+    Interrupted,
+}
+
+impl From<CheckpointError> for RunError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Model(error.into())
+    }
+}
+
+/// How a plan is executed. Nothing here changes a prediction.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// The results folder.
+    pub out: PathBuf,
+    /// Examples per forward.
+    pub batch: usize,
+    /// Bytes that interpolated weights may take.
+    pub memory: usize,
+    /// This process does the segments whose number is `.0` modulo `.1`.
+    pub shard: (usize, usize),
+    /// Evaluate finished cells again.
+    pub fresh: bool,
+    /// Share equal stages between variants (off only to show that it changes nothing).
+    pub share: bool,
+    /// Only cells whose `variant/probe` matches.
+    pub only: Option<glob::Pattern>,
+    /// The command line, for the manifest.
+    pub command: Vec<String>,
+    /// Set from outside to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl RunOptions {
+    /// Plain options for a results folder.
+    #[must_use]
+    pub fn new(out: PathBuf) -> Self {
+        Self {
+            out,
+            batch: 64,
+            memory: 2 << 30,
+            shard: (0, 1),
+            fresh: false,
+            share: true,
+            only: None,
+            command: Vec::new(),
+            stop: Arc::default(),
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), RunError> {
+        if self.stop.load(Ordering::Relaxed) { Err(RunError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// What happens during a run.
+#[derive(Clone, Debug)]
+pub enum RunEvent {
+    /// The work is known.
+    Planned {
+        /// All cells.
+        cells: usize,
+        /// Cells that are finished already.
+        reused: usize,
+        /// Predictions to make.
+        predictions: usize,
+    },
+    /// A pass starts.
+    Pass {
+        /// Data set and split.
+        name: String,
+        /// Variants evaluated.
+        variants: usize,
+        /// Stages of the image tower that the variants share, out of all.
+        shared: String,
+        /// Segments of an earlier run that are reused.
+        resumed: usize,
+    },
+    /// Predictions were made.
+    Progress {
+        /// How many.
+        predictions: usize,
+    },
+    /// An example was left out.
+    Skipped {
+        /// Data set and split.
+        data: String,
+        /// The example.
+        example: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub struct RunSummary {
+    /// Cells finished now.
+    pub finished: usize,
+    /// Cells that were finished before.
+    pub reused: usize,
+    /// Cells that other shards have still to finish.
+    pub missing: usize,
+    /// Examples left out.
+    pub skipped: usize,
+}

@@ -1,0 +1,171 @@
+//! What was evaluated, from what, and how: enough to compare two results folders or refuse to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::base::digest::Digest;
+use crate::base::fs::{read, write_atomic};
+use crate::image::Preprocessor;
+use crate::plan::{Curve, Numerics, Variant};
+use crate::stats::Aggregate;
+use crate::suite::{CheckpointRole, ProbeSpec, StatsSpec};
+
+/// Format of the results folder. 1: first release.
+pub const FORMAT: &str = "1";
+
+/// The suite as it was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteRecord {
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Digest of the text.
+    pub digest: Digest,
+    /// The text.
+    pub text: String,
+    /// Speciality probes to one number.
+    pub speciality: Aggregate,
+    /// Generality probes to one number.
+    pub generality: Aggregate,
+    /// Statistics.
+    pub stats: StatsSpec,
+}
+
+/// A checkpoint as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Its name in the suite.
+    pub id: String,
+    /// What it is.
+    pub role: CheckpointRole,
+    /// How it was made.
+    pub method: Option<String>,
+    /// Where it came from.
+    pub source: String,
+    /// Digest of weights, configuration and preprocessing.
+    pub digest: Digest,
+    /// Digest of the tokenizer.
+    pub tokenizer: Digest,
+    /// How it reads images.
+    pub preprocess: Preprocessor,
+}
+
+/// A probe as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRecord {
+    /// As the suite says.
+    #[serde(flatten)]
+    pub spec: ProbeSpec,
+    /// Digest of the split's files.
+    pub data: Digest,
+    /// Licence of the data.
+    pub licence: String,
+    /// Examples.
+    pub examples: usize,
+    /// Class names in label order.
+    pub class_names: Vec<String>,
+    /// Templates of the zero-shot head.
+    pub templates_used: Vec<String>,
+}
+
+/// An example that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SkippedExample {
+    /// Data set and split.
+    pub data: String,
+    /// The example.
+    pub example: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A finished cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellRecord {
+    /// The variant.
+    pub variant: String,
+    /// The probe.
+    pub probe: String,
+    /// Digest of everything that the predictions depend on.
+    pub fingerprint: Digest,
+    /// Digest of the predictions file.
+    pub file: Digest,
+    /// Rows.
+    pub examples: usize,
+}
+
+/// Wall times; the only part of the manifest that differs between equal runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Seconds by `variant/probe`: the cell's share of its pass.
+    pub cells: BTreeMap<String, f64>,
+}
+
+/// The manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Version of this program.
+    pub version: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The suite.
+    pub suite: SuiteRecord,
+    /// How numbers were computed.
+    pub numerics: Numerics,
+    /// Decoder and resampler.
+    pub decoder: String,
+    /// Checkpoints in the order of the suite.
+    pub checkpoints: Vec<CheckpointRecord>,
+    /// Probes in the order of the suite.
+    pub probes: Vec<ProbeRecord>,
+    /// Variants.
+    pub variants: Vec<Variant>,
+    /// Curves.
+    pub curves: Vec<Curve>,
+    /// Finished cells.
+    pub cells: Vec<CellRecord>,
+    /// Examples that could not be used.
+    pub skipped: Vec<SkippedExample>,
+    /// Wall times.
+    pub timing: Timing,
+}
+
+impl Manifest {
+    /// Where the manifest lies below the results folder.
+    #[must_use]
+    pub fn path(out: &Path) -> PathBuf {
+        out.join("manifest.json")
+    }
+
+    /// Reads the manifest of a results folder.
+    pub fn read(out: &Path) -> Result<Self, StoreError> {
+        let path = Self::path(out);
+        let bytes = read(&path)?;
+        let bad = |e: serde_json::Error| StoreError::Manifest { path: path.clone(), reason: e.to_string() };
+        let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(bad)?;
+        let format = json.get("format").and_then(serde_json::Value::as_str).unwrap_or("none");
+        if format != FORMAT {
+            return Err(StoreError::Format { path, found: format.to_owned() });
+        }
+        serde_json::from_value(json).map_err(bad)
+    }
+
+    /// Writes the manifest atomically.
+    pub fn write(&self, out: &Path) -> Result<(), StoreError> {
+        let mut text = serde_json::to_string_pretty(self).expect("plain data always has a JSON form");
+        text.push('\n');
+        Ok(write_atomic(&Self::path(out), text.as_bytes())?)
+    }
+
+    /// The record of a cell, if it is finished.
+    #[must_use]
+    pub fn cell(&self, variant: &str, probe: &str) -> Option<&CellRecord> {
+        self.cells.iter().find(|c| c.variant == variant && c.probe == probe)
+    }
+}

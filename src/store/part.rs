@@ -1,0 +1,103 @@
+//! Finished segments of a pass, so that an interrupted run goes on where it stopped.
+
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use super::predictions::TOP;
+use crate::base::table::{Table, TableError};
+
+/// One prediction of a segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartRow {
+    /// Index of the cell in the pass.
+    pub cell: u32,
+    /// Position of the example in the data set.
+    pub position: u32,
+    /// Class with the largest logit.
+    pub prediction: u32,
+    /// Softmax probability of the predicted class.
+    pub score: f32,
+    /// Negative log-likelihood of the label.
+    pub loss: f32,
+    /// Classes of the largest logits; `u32::MAX` where there are fewer than [`TOP`].
+    pub top_classes: [u32; TOP],
+    /// The largest logits.
+    pub top_logits: [f32; TOP],
+}
+
+/// A segment's file.
+pub struct Part;
+
+impl Part {
+    /// Where a segment lies below the results folder.
+    #[must_use]
+    pub fn path(out: &Path, pass: &str, segment: usize) -> PathBuf {
+        out.join(".parts").join(pass).join(format!("{segment:06}.parquet"))
+    }
+
+    /// Writes the rows, sorted by cell and position, atomically.
+    pub fn write(path: &Path, mut rows: Vec<PartRow>) -> Result<(), StoreError> {
+        rows.sort_by_key(|r| (r.cell, r.position));
+        let fill = || -> Result<(), TableError> {
+            let mut table = Table::new(rows.len());
+            table.push_u32("cell", rows.iter().map(|r| r.cell).collect())?;
+            table.push_u32("position", rows.iter().map(|r| r.position).collect())?;
+            table.push_u32("prediction", rows.iter().map(|r| r.prediction).collect())?;
+            table.push_f32("score", rows.iter().map(|r| r.score).collect())?;
+            table.push_f32("loss", rows.iter().map(|r| r.loss).collect())?;
+            let classes: Vec<u32> = rows.iter().flat_map(|r| r.top_classes).collect();
+            table.push_u32_lists("top_classes", &classes, TOP)?;
+            let logits: Vec<f32> = rows.iter().flat_map(|r| r.top_logits).collect();
+            table.push_f32_lists("top_logits", &logits, TOP)?;
+            table.write(path)
+        };
+        fill().map_err(|e| StoreError::table(path, e))
+    }
+
+    /// Reads the rows of one cell.
+    pub fn read(path: &Path, cell: u32) -> Result<Vec<PartRow>, StoreError> {
+        let load = || -> Result<Vec<PartRow>, TableError> {
+            let cells = Table::read(path, Some(&["cell"]), None)?.u32s("cell")?;
+            let start = cells.partition_point(|&c| c < cell);
+            let length = cells.partition_point(|&c| c <= cell) - start;
+            if length == 0 {
+                return Ok(Vec::new());
+            }
+            let table = Table::read(path, None, Some((start, length)))?;
+            let (positions, predictions) = (table.u32s("position")?, table.u32s("prediction")?);
+            let (scores, losses) = (table.f32s("score")?, table.f32s("loss")?);
+            let (classes, logits) = (table.u32_lists("top_classes")?, table.f32_lists("top_logits")?);
+            let row = |i: usize| PartRow {
+                cell,
+                position: positions[i],
+                prediction: predictions[i],
+                score: scores[i],
+                loss: losses[i],
+                top_classes: std::array::from_fn(|k| classes[i * TOP + k]),
+                top_logits: std::array::from_fn(|k| logits[i * TOP + k]),
+            };
+            Ok((0..length).map(row).collect())
+        };
+        load().map_err(|e| StoreError::table(path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_cell_by_cell_in_order() {
+        let row = |cell, position| PartRow {
+            cell, position, prediction: position, score: 0.5, loss: 1.0,
+            top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
+            top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = Part::path(dir.path(), "abc", 3);
+        Part::write(&path, vec![row(1, 5), row(0, 7), row(1, 2)]).unwrap();
+        assert_eq!(Part::read(&path, 1).unwrap(), [row(1, 2), row(1, 5)]);
+        assert_eq!(Part::read(&path, 0).unwrap(), [row(0, 7)]);
+        assert!(Part::read(&path, 2).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,113 @@
+//! Predictions of one cell.
+
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use crate::base::table::{Table, TableError};
+use crate::metric::Columns;
+
+/// How many of the largest logits are kept.
+pub const TOP: usize = 5;
+
+/// One row per example, in the order of the data set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predictions {
+    /// Stable id.
+    pub example_id: Vec<String>,
+    /// True class, an index into the head's classes.
+    pub label: Vec<u32>,
+    /// Class with the largest logit; the first of equals.
+    pub prediction: Vec<u32>,
+    /// Softmax probability of the predicted class.
+    pub score: Vec<f32>,
+    /// Negative log-likelihood of the label, in nats.
+    pub loss: Vec<f32>,
+    /// Classes of the largest logits, `k` a row, best first.
+    pub top_classes: Vec<u32>,
+    /// The largest logits, `k` a row, best first.
+    pub top_logits: Vec<f32>,
+    /// Logits kept a row: [`TOP`], or the number of classes if smaller.
+    pub k: usize,
+}
+
+impl Predictions {
+    /// Where the predictions of a cell lie below the results folder.
+    #[must_use]
+    pub fn path(out: &Path, variant: &str, probe: &str) -> PathBuf {
+        out.join("predictions").join(variant).join(format!("{probe}.parquet"))
+    }
+
+    /// Writes the file atomically.
+    pub fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let fill = || -> Result<(), TableError> {
+            let mut table = Table::new(self.label.len());
+            table.push_strings("example_id", self.example_id.clone())?;
+            table.push_u32("label", self.label.clone())?;
+            table.push_u32("prediction", self.prediction.clone())?;
+            let correct = self.label.iter().zip(&self.prediction).map(|(a, b)| a == b).collect();
+            table.push_bools("correct", correct)?;
+            table.push_f32("score", self.score.clone())?;
+            table.push_f32("loss", self.loss.clone())?;
+            table.push_u32_lists("top_classes", &self.top_classes, self.k)?;
+            table.push_f32_lists("top_logits", &self.top_logits, self.k)?;
+            table.write(path)
+        };
+        fill().map_err(|e| StoreError::table(path, e))
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let load = || -> Result<Self, TableError> {
+            let table = Table::read(path, None, None)?;
+            let top_classes = table.u32_lists("top_classes")?;
+            Ok(Self {
+                example_id: table.strings("example_id")?,
+                label: table.u32s("label")?,
+                prediction: table.u32s("prediction")?,
+                score: table.f32s("score")?,
+                loss: table.f32s("loss")?,
+                top_logits: table.f32_lists("top_logits")?,
+                k: top_classes.len() / table.rows().max(1),
+                top_classes,
+            })
+        };
+        load().map_err(|e| StoreError::table(path, e))
+    }
+
+    /// What metrics read. `classes` is the number of classes of the head.
+    #[must_use]
+    pub fn columns(&self, classes: usize) -> Columns {
+        let rows = self.top_classes.chunks(self.k.max(1));
+        Columns {
+            in_top5: rows.zip(&self.label).map(|(row, label)| row.contains(label)).collect(),
+            label: self.label.clone(),
+            prediction: self.prediction.clone(),
+            loss: self.loss.clone(),
+            classes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Predictions::path(dir.path(), "a@0.5", "noto");
+        let all = Predictions {
+            example_id: vec!["x".to_owned(), "y".to_owned()],
+            label: vec![2, 0],
+            prediction: vec![2, 1],
+            score: vec![0.5, 0.25],
+            loss: vec![0.7, 2.0],
+            top_classes: vec![2, 0, 1, 2],
+            top_logits: vec![3.0, 1.0, 2.0, 0.5],
+            k: 2,
+        };
+        all.write(&path).unwrap();
+        assert_eq!(Predictions::read(&path).unwrap(), all);
+        assert_eq!(all.columns(3).in_top5, [true, false]);
+    }
+}
