@@ -1,4 +1,42 @@
-//! specbench
+//! Evaluates what a foundation model gains and forgets when it is fine-tuned: its speciality and its
+//! generality.
+//!
+//! Data flows one way; a module may use only modules above it (a test keeps it so):
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | [`base`] | digests, atomic files, random numbers, registries, spanned TOML, tables |
+//! | [`image`] | decoding, Pillow's resampling, preprocessing |
+//! | [`data`] | layouts: files to examples, in a fixed order |
+//! | [`catalog`] | `datasets.toml`: what data there is |
+//! | [`emoji`] | makes the embedded data set |
+//! | [`checkpoint`] | weights on disk |
+//! | [`merge`] | two checkpoints to one, in memory |
+//! | [`model`] | CLIP: configuration and tensors to features and logits |
+//! | [`train`] | recipes: fine-tuned checkpoints |
+//! | [`metric`] | numbers from predictions |
+//! | [`stats`] | their uncertainty; frontiers, barriers, selection |
+//! | [`suite`] | suite files |
+//! | [`plan`] | suites to cells and passes |
+//! | [`store`] | results on disk |
+//! | [`run`] | the sweep: plans to predictions |
+//! | [`report`] | predictions to tables, figures, a page |
+//! | [`cli`] | the person: arguments, progress, messages, exit codes |
+//!
+//! Files that are read and written:
+//!
+//! | file | module |
+//! | --- | --- |
+//! | `suites/*.toml` | [`suite`] |
+//! | `datasets.toml`, class names, templates | [`catalog`] |
+//! | data files | [`data`] |
+//! | `config.json`, `model.safetensors`, `tokenizer.json`, `preprocessor_config.json`, `classifier.json` | [`model`] |
+//! | recipes | [`train`] |
+//! | `manifest.json`, `predictions/`, `.parts/` | [`store`] |
+//! | `scores.*`, `frontier.json`, `tables/`, `figures/`, `report.html` | [`report`] |
+
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests make and damage files"))]
+
 pub mod base;
 pub mod catalog;
 pub mod checkpoint;
@@ -13,7 +51,6 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod stats;
-
 pub mod store;
 pub mod suite;
 pub mod train;

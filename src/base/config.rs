@@ -62,9 +62,8 @@ impl fmt::Display for ConfigError {
         let renderer = Renderer::plain();
         for (i, issue) in self.issues.iter().enumerate() {
             let span = issue.span.start.min(self.text.len())..issue.span.end.min(self.text.len());
-            let snippet = Snippet::source(&self.text)
-                .path(&path)
-                .annotation(AnnotationKind::Primary.span(span));
+            let snippet =
+                Snippet::source(&self.text).path(&path).annotation(AnnotationKind::Primary.span(span));
             let mut group = Level::ERROR.primary_title(&*issue.message).element(snippet);
             if let Some(help) = &issue.help {
                 group = group.element(Level::HELP.message(&**help));
@@ -200,8 +199,8 @@ impl<'d> Section<'d> {
     pub fn number_in(&self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<Located<f64>> {
         let found = self.number(key)?;
         if !range.contains(&found.value) {
-            let message = format!(
-                "`{key} = {}` is outside {} to {}", found.value, range.start(), range.end());
+            let message =
+                format!("`{key} = {}` is outside {} to {}", found.value, range.start(), range.end());
             self.note(found.span, message, None);
             return None;
         }
@@ -382,9 +381,12 @@ mod tests {
             stats.finish();
         });
         for expected in [
-            "x.toml:1:8", "`name` must be a text, not integer",
-            "x.toml:2:1", "did you mean `count`?",
-            "x.toml:5:9", "outside 0 to 1",
+            "x.toml:1:8",
+            "`name` must be a text, not integer",
+            "x.toml:2:1",
+            "did you mean `count`?",
+            "x.toml:5:9",
+            "outside 0 to 1",
             "the file lacks `track`",
         ] {
             assert!(report.contains(expected), "{expected} not in\n{report}");

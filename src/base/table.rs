@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
-    BooleanChunked, Column, CsvWriter, DataFrame, Float32Chunked, Float64Chunked, IntoColumn as _,
-    IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
-    ParquetReader, ParquetWriter, PolarsError, SerReader as _, SerWriter as _, Series, DataType,
-    Float32Type, UInt32Type, UInt32Chunked,
+    BooleanChunked, Column, CsvWriter, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked,
+    IntoColumn as _, IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
+    ParquetReader, ParquetWriter, PolarsError, SerReader as _, SerWriter as _, Series, UInt32Chunked,
+    UInt32Type,
 };
 
 use super::fs::{FileError, open, write_atomic_with};
@@ -158,7 +158,11 @@ impl Table {
     pub fn push_u32_lists(&mut self, name: &str, values: &[u32], width: usize) -> Result<(), TableError> {
         let rows = values.chunks(width.max(1));
         let mut builder = ListPrimitiveChunkedBuilder::<UInt32Type>::new(
-            name.into(), rows.len(), values.len(), DataType::UInt32);
+            name.into(),
+            rows.len(),
+            values.len(),
+            DataType::UInt32,
+        );
         rows.for_each(|row| builder.append_slice(row));
         self.push(name, builder.finish().into_series())
     }
@@ -167,7 +171,11 @@ impl Table {
     pub fn push_f32_lists(&mut self, name: &str, values: &[f32], width: usize) -> Result<(), TableError> {
         let rows = values.chunks(width.max(1));
         let mut builder = ListPrimitiveChunkedBuilder::<Float32Type>::new(
-            name.into(), rows.len(), values.len(), DataType::Float32);
+            name.into(),
+            rows.len(),
+            values.len(),
+            DataType::Float32,
+        );
         rows.for_each(|row| builder.append_slice(row));
         self.push(name, builder.finish().into_series())
     }

@@ -99,7 +99,8 @@ impl Catalog {
         match &split.source {
             Source::Files(files) => files.iter().map(|f| self.resolve(f)).collect(),
             Source::Installed { search, files } => {
-                let has_all = |folder: &&PathBuf| files.iter().all(|f| self.resolve(folder).join(f).is_file());
+                let has_all =
+                    |folder: &&PathBuf| files.iter().all(|f| self.resolve(folder).join(f).is_file());
                 let folder = search.iter().find(has_all).or_else(|| search.first());
                 let folder = folder.map(|f| self.resolve(f)).unwrap_or_default();
                 files.iter().map(|f| folder.join(f)).collect()
@@ -174,10 +175,9 @@ fn read_split(
         section.note(section.span.clone(), message, None);
     }
     let source = match search {
-        Some(folders) => Source::Installed {
-            search: folders.iter().map(|f| PathBuf::from(&f.value)).collect(),
-            files,
-        },
+        Some(folders) => {
+            Source::Installed { search: folders.iter().map(|f| PathBuf::from(&f.value)).collect(), files }
+        }
         None => Source::Files(files.into_iter().map(PathBuf::from).collect()),
     };
     let sha256 = sha256.iter().map(|d| d.value.as_str().into()).collect();

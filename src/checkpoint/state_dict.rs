@@ -103,7 +103,10 @@ impl StateDict {
         for file in &files {
             crate::base::fs::open(file)?;
         }
-        #[expect(unsafe_code, reason = "mapped files must not change while they are read; documented in the README")]
+        #[expect(
+            unsafe_code,
+            reason = "mapped files must not change while they are read; documented in the README"
+        )]
         let mapped = unsafe { MmapedSafetensors::multi(&files) };
         let mapped = mapped.map_err(|e| CheckpointError::Damaged {
             path: files.first().cloned().unwrap_or_else(|| path.to_owned()),
@@ -157,7 +160,8 @@ impl StateDict {
     /// Loads a tensor as f32 on the CPU and checks that every value is finite.
     pub fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
         self.view(name)?;
-        let wrap = |source| CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source };
+        let wrap =
+            |source| CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source };
         let tensor = self.mapped.load(name, &Device::Cpu).map_err(wrap)?;
         let tensor = tensor.to_dtype(DType::F32).map_err(wrap)?;
         let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(wrap)?;
@@ -201,7 +205,8 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
 
 /// Writes tensors as one safetensors file, atomically, in the given type.
 pub fn write_safetensors(path: &Path, tensors: &Tensors, dtype: DType) -> Result<(), CheckpointError> {
-    let wrap = |name: &str, source| CheckpointError::Tensor { path: path.to_owned(), name: name.to_owned(), source };
+    let wrap =
+        |name: &str, source| CheckpointError::Tensor { path: path.to_owned(), name: name.to_owned(), source };
     let converted: BTreeMap<String, Tensor> = tensors
         .iter()
         .map(|(name, t)| {

@@ -29,9 +29,10 @@ pub fn main() -> ExitCode {
     let output = Output::new(&cli.global);
     let stop = Arc::new(AtomicBool::new(false));
     watch_interrupt(&stop);
-    let threads = cli.global.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    });
+    let threads = cli
+        .global
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let result = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(|| commands::dispatch(&cli, &output, &stop)),
         Err(error) => Err(CliError::new(Exit::Internal, format!("cannot start {threads} threads: {error}"))),

@@ -23,7 +23,9 @@ impl<'a> Progress<'a> {
     pub fn new(output: &'a Output, what: &'static str, total: u64) -> Self {
         let bar = (output.terminal && !output.quiet).then(|| {
             let bar = ProgressBar::new(total);
-            let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {pos}/{len} {msg} {per_sec}, {eta} left");
+            let style = ProgressStyle::with_template(
+                "{bar:32} {percent:>3}% {pos}/{len} {msg} {per_sec}, {eta} left",
+            );
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message(what);
             bar

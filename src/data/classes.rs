@@ -22,8 +22,7 @@ pub enum ClassSubset {
 
 impl ClassSubset {
     /// Names used in suite files and recipes.
-    pub const CHOICES: [(&str, Self); 3] =
-        [("all", Self::All), ("base", Self::Base), ("novel", Self::Novel)];
+    pub const CHOICES: [(&str, Self); 3] = [("all", Self::All), ("base", Self::Base), ("novel", Self::Novel)];
 
     /// The labels of the selection out of `classes`.
     #[must_use]

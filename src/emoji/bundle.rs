@@ -116,10 +116,8 @@ pub fn build(
     options: &BuildOptions,
     mut progress: impl FnMut(&BuiltFile),
 ) -> Result<BuildSummary, EmojiError> {
-    let sets: Vec<IconSet> = STYLES
-        .iter()
-        .map(|style| IconSet::load(&options.source, style.name))
-        .collect::<Result<_, _>>()?;
+    let sets: Vec<IconSet> =
+        STYLES.iter().map(|style| IconSet::load(&options.source, style.name)).collect::<Result<_, _>>()?;
     let keys = choose_concepts(&sets, options.concepts);
     let names: Vec<String> = keys.iter().map(|k| k.replace('-', " ")).collect();
     let base = names.len().div_ceil(2);

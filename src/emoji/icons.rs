@@ -127,8 +127,7 @@ impl IconSet {
     /// alpha channel alone carries a monochrome drawing.
     pub fn svg(&self, name: &str) -> Option<String> {
         let icon = self.find(name)?;
-        let (width, height) =
-            (icon.width.unwrap_or(self.size.0), icon.height.unwrap_or(self.size.1));
+        let (width, height) = (icon.width.unwrap_or(self.size.0), icon.height.unwrap_or(self.size.1));
         Some(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
              width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">{}</svg>",

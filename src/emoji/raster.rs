@@ -18,10 +18,8 @@ impl Master {
         let mut pixmap = Pixmap::new(MASTER as u32, MASTER as u32).ok_or("no bitmap")?;
         let (w, h) = (tree.size().width(), tree.size().height());
         let scale = MASTER as f32 / w.max(h);
-        let transform = Transform::from_scale(scale, scale).post_translate(
-            (MASTER as f32 - w * scale) / 2.0,
-            (MASTER as f32 - h * scale) / 2.0,
-        );
+        let transform = Transform::from_scale(scale, scale)
+            .post_translate((MASTER as f32 - w * scale) / 2.0, (MASTER as f32 - h * scale) / 2.0);
         resvg::render(&tree, transform, &mut pixmap.as_mut());
         let pixels: Vec<[f32; 4]> = pixmap
             .pixels()
@@ -75,7 +73,9 @@ mod tests {
 
     #[test]
     fn empty_and_broken_drawings_are_errors() {
-        assert!(Master::from_svg("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>").is_err());
+        assert!(
+            Master::from_svg("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>").is_err()
+        );
         assert!(Master::from_svg("<svg").is_err());
     }
 }

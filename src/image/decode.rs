@@ -46,11 +46,11 @@ pub fn decode(bytes: &[u8]) -> Result<Rgb, DecodeError> {
 fn to_rgb(image: DynamicImage) -> Rgb {
     // Pillow opens 16-bit grey as mode I;16 and clips at 255 when converting to RGB.
     let image = match image {
-        DynamicImage::ImageLuma16(grey) => DynamicImage::ImageLuma8(image::GrayImage::from_fn(
-            grey.width(),
-            grey.height(),
-            |x, y| image::Luma([grey.get_pixel(x, y).0[0].min(255) as u8]),
-        )),
+        DynamicImage::ImageLuma16(grey) => {
+            DynamicImage::ImageLuma8(image::GrayImage::from_fn(grey.width(), grey.height(), |x, y| {
+                image::Luma([grey.get_pixel(x, y).0[0].min(255) as u8])
+            }))
+        }
         other => other,
     };
     let rgb = image.into_rgb8();

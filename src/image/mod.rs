@@ -32,8 +32,7 @@ impl Rgb {
     pub fn crop(&self, left: isize, top: isize, width: usize, height: usize) -> Self {
         let mut out = Self::filled(width, height, [0; 3]);
         for y in 0..height {
-            let Some(source_y) = top.checked_add_unsigned(y).and_then(|v| usize::try_from(v).ok())
-            else {
+            let Some(source_y) = top.checked_add_unsigned(y).and_then(|v| usize::try_from(v).ok()) else {
                 continue;
             };
             if source_y >= self.height {

@@ -124,8 +124,7 @@ impl Preprocessor {
             Some((ResizeRule::Exact(height, width), _)) => (width, height),
             None => (image.width, image.height),
         };
-        let (crop_height, crop_width, rule) =
-            self.crop.unwrap_or((height, width, CropRule::Floor));
+        let (crop_height, crop_width, rule) = self.crop.unwrap_or((height, width, CropRule::Floor));
         let left = rule.offset(width, crop_width);
         let top = rule.offset(height, crop_height);
         let Some((_, filter)) = self.resize else {

@@ -132,8 +132,8 @@ pub fn resize_region(
     (width, height): (usize, usize),
 ) -> Rgb {
     assert!(left + width <= out_width && top + height <= out_height, "region outside the output");
-    let vertical = (out_height != image.height)
-        .then(|| Taps::new(filter, image.height, out_height, top, height));
+    let vertical =
+        (out_height != image.height).then(|| Taps::new(filter, image.height, out_height, top, height));
     let (row_from, row_to) = vertical.as_ref().map_or((top, top + height), Taps::span);
 
     let rows = if out_width == image.width {

@@ -170,7 +170,10 @@ fn differences(from: &StateDict, to: &StateDict, skip: &impl Fn(&str) -> bool) -
         match to.entries().get(name) {
             None => problems.push(format!("`{name}` is only in the first")),
             Some(other) if other.shape != info.shape => {
-                problems.push(format!("`{name}` is {:?} in the first and {:?} in the second", info.shape, other.shape));
+                problems.push(format!(
+                    "`{name}` is {:?} in the first and {:?} in the second",
+                    info.shape, other.shape
+                ));
             }
             Some(_) => {}
         }
@@ -218,7 +221,11 @@ mod tests {
         let a = dict(dir.path(), "a", &[("x", &[1.0]), ("y", &[2.0])]);
         let b = dict(dir.path(), "b", &[("x", &[1.0, 2.0]), ("w", &[4.0])]);
         let text = Ends::load(&a, &b, &TensorFilter::default(), |_| false).err().unwrap().to_string();
-        for part in ["`x` is [1] in the first and [2] in the second", "`y` is only in the first", "`w` is only in the second"] {
+        for part in [
+            "`x` is [1] in the first and [2] in the second",
+            "`y` is only in the first",
+            "`w` is only in the second",
+        ] {
             assert!(text.contains(part), "{part} not in {text}");
         }
     }

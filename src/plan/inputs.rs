@@ -95,7 +95,12 @@ pub(super) fn open_probes(
     Ok(probes)
 }
 
-fn open_split(probe: &str, entry: &DatasetEntry, split: &Split, files: &[PathBuf]) -> Result<OpenSplit, PlanError> {
+fn open_split(
+    probe: &str,
+    entry: &DatasetEntry,
+    split: &Split,
+    files: &[PathBuf],
+) -> Result<OpenSplit, PlanError> {
     let digests: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
     for ((path, found), expected) in files.iter().zip(&digests).zip(&split.sha256) {
         if found != expected {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cells::{Cell, VariantInputs};
 use super::Plan;
+use super::cells::{Cell, VariantInputs};
 use crate::base::digest::Digest;
 
 /// Cells that read the same images in the same way.

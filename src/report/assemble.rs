@@ -77,8 +77,7 @@ impl ReportData {
     pub fn label(&self, variant: &str) -> String {
         let on_curve = self.manifest.curves.iter().find_map(|curve| {
             let point = curve.points.iter().find(|p| p.variant == variant)?;
-            (point.alpha > 0.0 && point.alpha < 1.0)
-                .then(|| format!("{} at alpha {}", curve.id, point.alpha))
+            (point.alpha > 0.0 && point.alpha < 1.0).then(|| format!("{} at alpha {}", curve.id, point.alpha))
         });
         on_curve.unwrap_or_else(|| variant.to_owned())
     }

@@ -164,7 +164,8 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
         }
     }
     let is_end = |l: &&Located| manifest.checkpoints.iter().any(|c| c.id == l.variant);
-    let worst = |value: fn(&Located) -> f64| both.iter().filter(is_end).map(value).fold(f64::INFINITY, f64::min);
+    let worst =
+        |value: fn(&Located) -> f64| both.iter().filter(is_end).map(value).fold(f64::INFINITY, f64::min);
     let reference = (worst(|l| l.speciality.value), worst(|l| l.generality.value));
     let volume = |points: &[(f64, f64)]| hypervolume(points, reference);
     let volumes: Vec<f64> = (0..resamples).map(|r| volume(&replicate(r))).collect();
@@ -179,7 +180,9 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
             let mean = l.speciality.combine(&l.generality, f64::midpoint);
             Point {
                 variant: l.variant.clone(),
-                curve, alpha, method,
+                curve,
+                alpha,
+                method,
                 speciality: l.speciality.value,
                 speciality_ci: l.speciality.interval(level),
                 generality: l.generality.value,
@@ -271,9 +274,8 @@ fn curve_report(
         let points: Vec<(f64, f64)> = on.iter().map(|(_, l)| value(l)).collect();
         hypervolume(&points, reference)
     };
-    let areas: Vec<f64> = (0..resamples)
-        .map(|r| area(&|l| (l.speciality.replicates[r], l.generality.replicates[r])))
-        .collect();
+    let areas: Vec<f64> =
+        (0..resamples).map(|r| area(&|l| (l.speciality.replicates[r], l.generality.replicates[r]))).collect();
 
     let mut better = Vec::new();
     let mut surely = Vec::new();
@@ -312,9 +314,8 @@ fn barrier_report(along: &[(f64, Axis)], higher_is_better: bool, level: f64) -> 
     };
     let found = at(&|axis| axis.value)?;
     let resamples = along.iter().map(|(_, a)| a.replicates.len()).min()?;
-    let replicates: Vec<f64> = (0..resamples)
-        .filter_map(|r| at(&|axis| axis.replicates[r]).map(|b| b.value))
-        .collect();
+    let replicates: Vec<f64> =
+        (0..resamples).filter_map(|r| at(&|axis| axis.replicates[r]).map(|b| b.value)).collect();
     Some(BarrierReport { barrier: found, ci: percentile(&replicates, level) })
 }
 
@@ -329,8 +330,7 @@ fn selection(
     let points: Vec<(f64, Axis, Axis)> = on
         .iter()
         .filter_map(|(alpha, l)| {
-            let chosen_on =
-                axis(manifest, scores, &l.variant, ProbeRole::Selection, Aggregate::Mean, false)?;
+            let chosen_on = axis(manifest, scores, &l.variant, ProbeRole::Selection, Aggregate::Mean, false)?;
             Some((*alpha, chosen_on, l.speciality.combine(&l.generality, f64::midpoint)))
         })
         .collect();

@@ -20,12 +20,15 @@ pub fn page(data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> Str
     let suite = &data.manifest.suite;
     let mut body = String::new();
     let _ = write!(body, "<h1>{}</h1><p>{}</p>", escape(&suite.name), escape(&suite.description));
-    let _ = write!(body, "<h2>Findings</h2><ul>{}</ul>", findings(data).iter().map(|f| {
-        format!("<li>{}</li>", escape(f))
-    }).collect::<String>());
+    let _ = write!(
+        body,
+        "<h2>Findings</h2><ul>{}</ul>",
+        findings(data).iter().map(|f| { format!("<li>{}</li>", escape(f)) }).collect::<String>()
+    );
     body.push_str("<h2>Figures</h2>");
     for (figure, svg) in figures {
-        let _ = write!(body, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(&figure.caption(data)));
+        let _ =
+            write!(body, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(&figure.caption(data)));
     }
     body.push_str("<h2>Tables</h2>");
     for table in TABLES.items {
@@ -52,11 +55,12 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         ) else {
             continue;
         };
-        let compare = |a: f64, ai: Option<crate::stats::Interval>, b: f64, bi: Option<crate::stats::Interval>| {
-            let apart = matches!((ai, bi), (Some(x), Some(y)) if x.high < y.low || y.high < x.low);
-            let verdict = if apart { "the intervals do not overlap" } else { "the intervals overlap" };
-            format!("{} to {} ({verdict})", percent(a, ai), percent(b, bi))
-        };
+        let compare =
+            |a: f64, ai: Option<crate::stats::Interval>, b: f64, bi: Option<crate::stats::Interval>| {
+                let apart = matches!((ai, bi), (Some(x), Some(y)) if x.high < y.low || y.high < x.low);
+                let verdict = if apart { "the intervals do not overlap" } else { "the intervals overlap" };
+                format!("{} to {} ({verdict})", percent(a, ai), percent(b, bi))
+            };
         all.push(format!(
             "Fine-tuning {} into {} moves speciality from {} and generality from {}, in percent with {level}% intervals.",
             curve.from, curve.to,
@@ -66,26 +70,36 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         let Some(report) = data.frontier.curves.iter().find(|r| r.curve == curve.id) else { continue };
         let list = |alphas: &[f64]| alphas.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
         all.push(if report.better_than_both_ends.is_empty() {
-            format!("No alpha on the way to {} beats both ends on the mean of speciality and generality.", curve.to)
+            format!(
+                "No alpha on the way to {} beats both ends on the mean of speciality and generality.",
+                curve.to
+            )
         } else if report.surely_better_than_both_ends.is_empty() {
             format!(
                 "On the way to {}, alpha {} beats both ends on the mean of speciality and generality, but \
                  the intervals of the paired differences include 0.",
-                curve.to, list(&report.better_than_both_ends)
+                curve.to,
+                list(&report.better_than_both_ends)
             )
         } else {
             format!(
                 "On the way to {}, alpha {} beats both ends on the mean of speciality and generality; for \
                  {} the interval of the paired difference to the better end excludes 0.",
-                curve.to, list(&report.better_than_both_ends), list(&report.surely_better_than_both_ends)
+                curve.to,
+                list(&report.better_than_both_ends),
+                list(&report.surely_better_than_both_ends)
             )
         });
         if let (Some(best), Some(how)) = (&report.best_alpha, &report.chosen_by) {
             all.push(format!(
                 "Alpha {} was chosen for {} by the {how}: mean {} on the test probes. The oracle, alpha {}, \
                  reaches {}; choosing on the test probes would have added {}.",
-                best.alpha, curve.to, percent(best.test_value, None), best.oracle_alpha,
-                percent(best.oracle_value, None), percent(best.optimism, report.optimism_ci)
+                best.alpha,
+                curve.to,
+                percent(best.test_value, None),
+                best.oracle_alpha,
+                percent(best.oracle_value, None),
+                percent(best.optimism, report.optimism_ci)
             ));
         }
     }
@@ -93,12 +107,16 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         let names: Vec<&str> = data.manifest.skipped.iter().take(5).map(|s| s.example.as_str()).collect();
         all.push(format!(
             "{} examples could not be decoded and were left out for every variant, among them {}.",
-            data.manifest.skipped.len(), names.join(", ")
+            data.manifest.skipped.len(),
+            names.join(", ")
         ));
     }
     let expected = data.manifest.variants.len() * data.manifest.probes.len();
     if data.manifest.cells.len() < expected {
-        all.push(format!("{} of {expected} cells are finished; the rest is missing.", data.manifest.cells.len()));
+        all.push(format!(
+            "{} of {expected} cells are finished; the rest is missing.",
+            data.manifest.cells.len()
+        ));
     }
     all
 }
@@ -107,20 +125,37 @@ fn provenance(data: &ReportData) -> String {
     let m = &data.manifest;
     let mut text = String::from("<h2>Provenance</h2><ul>");
     for c in &m.checkpoints {
-        let _ = write!(text, "<li>checkpoint {}: {}, digest {}</li>", escape(&c.id), escape(&c.source), c.digest.short());
+        let _ = write!(
+            text,
+            "<li>checkpoint {}: {}, digest {}</li>",
+            escape(&c.id),
+            escape(&c.source),
+            c.digest.short()
+        );
     }
     for p in &m.probes {
         let _ = write!(
-            text, "<li>probe {}: {} {}, {} examples, {} classes, data digest {}, licence {}</li>",
-            escape(&p.spec.id), escape(&p.spec.dataset), escape(&p.spec.split), p.examples,
-            p.class_names.len(), p.data.short(), escape(&p.licence)
+            text,
+            "<li>probe {}: {} {}, {} examples, {} classes, data digest {}, licence {}</li>",
+            escape(&p.spec.id),
+            escape(&p.spec.dataset),
+            escape(&p.spec.split),
+            p.examples,
+            p.class_names.len(),
+            p.data.short(),
+            escape(&p.licence)
         );
     }
     let _ = write!(
         text,
         "<li>specbench {}, {} on {}, decoder {}, {} resamples from seed {}</li></ul><h3>Suite</h3><pre>{}</pre>",
-        m.version, m.numerics.dtype, m.numerics.device, escape(&m.decoder), m.suite.stats.resamples,
-        m.suite.stats.seed, escape(&m.suite.text)
+        m.version,
+        m.numerics.dtype,
+        m.numerics.device,
+        escape(&m.decoder),
+        m.suite.stats.resamples,
+        m.suite.stats.seed,
+        escape(&m.suite.text)
     );
     text
 }

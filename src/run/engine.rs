@@ -18,8 +18,8 @@ use crate::model::clip::VisionTower;
 use crate::model::{ModelError, normalise_rows};
 use crate::plan::{Cell, Pass, Plan};
 use crate::store::{
-    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord,
-    SkippedExample, StoreError, SuiteRecord, TOP, Timing,
+    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, SkippedExample,
+    StoreError, SuiteRecord, TOP, Timing,
 };
 use crate::suite::CorruptPolicy;
 
@@ -31,9 +31,8 @@ pub fn run(
     listen: &mut dyn FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
     let mut manifest = start_manifest(plan, options)?;
-    let name = |cell: &Cell| {
-        format!("{}/{}", plan.variants[cell.variant].id, plan.probes[cell.probe].spec.id)
-    };
+    let name =
+        |cell: &Cell| format!("{}/{}", plan.variants[cell.variant].id, plan.probes[cell.probe].spec.id);
     let is_done = |manifest: &Manifest, cell: &Cell| {
         manifest.cell(&plan.variants[cell.variant].id, &plan.probes[cell.probe].spec.id).is_some()
     };
@@ -42,11 +41,8 @@ pub fn run(
         let chosen = options.only.as_ref().is_none_or(|p| p.matches(&name(cell)));
         chosen && !is_done(&manifest, cell)
     });
-    let predictions = passes
-        .iter()
-        .flat_map(|p| &p.cells)
-        .map(|&c| plan.probes[plan.cells[c].probe].positions.len())
-        .sum();
+    let predictions =
+        passes.iter().flat_map(|p| &p.cells).map(|&c| plan.probes[plan.cells[c].probe].positions.len()).sum();
     listen(RunEvent::Planned { cells: plan.cells.len(), reused, predictions });
     manifest.write(&options.out)?;
 
@@ -450,8 +446,7 @@ fn finish_pass(
 fn remove_parts(options: &RunOptions, pass: &Pass) -> Result<(), RunError> {
     let first = Part::path(&options.out, pass.key.short(), 0);
     let folder = first.parent().unwrap_or(&options.out);
-    std::fs::remove_dir_all(folder)
-        .map_err(|e| StoreError::from(FileError::new("remove", folder, e)))?;
+    std::fs::remove_dir_all(folder).map_err(|e| StoreError::from(FileError::new("remove", folder, e)))?;
     // Gone with the last pass; while others remain it is not empty and stays.
     let _ = folder.parent().map(std::fs::remove_dir);
     Ok(())

@@ -13,7 +13,11 @@ enum Prepared {
     /// Mean of zeros and ones: 255 where the value is one, for a masked sum of counts.
     Binary(Vec<u8>),
     Mean(Vec<f64>),
-    MacroMean { values: Vec<f64>, groups: Vec<u32>, count: usize },
+    MacroMean {
+        values: Vec<f64>,
+        groups: Vec<u32>,
+        count: usize,
+    },
 }
 
 impl Estimator {
@@ -78,9 +82,7 @@ impl Estimator {
     #[must_use]
     pub fn proportion_interval(&self, level: f64) -> Option<Interval> {
         match &self.form {
-            Prepared::Binary(mask) => {
-                wilson(mask.iter().filter(|&&m| m != 0).count() as f64, self.n, level)
-            }
+            Prepared::Binary(mask) => wilson(mask.iter().filter(|&&m| m != 0).count() as f64, self.n, level),
             _ => None,
         }
     }

@@ -6,9 +6,7 @@
 pub fn pareto(points: &[(f64, f64)]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     // From the best speciality down; among equals the best generality first.
-    order.sort_by(|&a, &b| {
-        points[b].0.total_cmp(&points[a].0).then(points[b].1.total_cmp(&points[a].1))
-    });
+    order.sort_by(|&a, &b| points[b].0.total_cmp(&points[a].0).then(points[b].1.total_cmp(&points[a].1)));
     let mut on = vec![false; points.len()];
     let mut best: Option<(f64, f64)> = None;
     for i in order {

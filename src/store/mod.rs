@@ -11,7 +11,7 @@ mod part;
 mod predictions;
 
 pub use manifest::{
-    CellRecord, CheckpointRecord, Manifest, ProbeRecord, SkippedExample, SuiteRecord, Timing, FORMAT,
+    CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, SkippedExample, SuiteRecord, Timing,
 };
 pub use part::{Part, PartRow};
 pub use predictions::{Predictions, TOP};

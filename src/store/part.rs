@@ -89,7 +89,11 @@ mod tests {
     #[test]
     fn rows_come_back_cell_by_cell_in_order() {
         let row = |cell, position| PartRow {
-            cell, position, prediction: position, score: 0.5, loss: 1.0,
+            cell,
+            position,
+            prediction: position,
+            score: 0.5,
+            loss: 1.0,
             top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
             top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
         };

@@ -196,8 +196,8 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 list.into_iter().map(|p| p.value).collect::<Vec<_>>()
             };
             let (include, exclude) = (patterns("include"), patterns("exclude"));
-            let rules = [
-                ("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
+            let rules =
+                [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
             let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
             section.finish();
             Some(SweepSpec {
@@ -205,7 +205,9 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 from: from?.value,
                 to: to.into_iter().map(|t| t.value).collect(),
                 alphas: alphas.ok()?,
-                include, exclude, head,
+                include,
+                exclude,
+                head,
             })
         })
         .collect()

@@ -41,9 +41,7 @@ pub fn finish(
     let partial: Vec<Option<GradStore>> = features
         .par_iter()
         .zip(upstream)
-        .map(|(feature, gradient)| {
-            gradient.map(|g| (feature * g)?.sum_all()?.backward()).transpose()
-        })
+        .map(|(feature, gradient)| gradient.map(|g| (feature * g)?.sum_all()?.backward()).transpose())
         .collect::<Result<_>>()?;
     for var in parameters.values() {
         let mut total = store.remove(var.as_tensor());
@@ -76,10 +74,12 @@ mod tests {
         let expected = whole.get(w.as_tensor()).unwrap().to_vec2::<f32>().unwrap();
 
         let jobs: Vec<Encode<'_>> = (0..4)
-            .map(|i| -> Encode<'_> { Box::new({
-                let (x, w) = (&x, &w);
-                move || x.narrow(0, i * 2, 2)?.matmul(w)?.tanh()
-            }) })
+            .map(|i| -> Encode<'_> {
+                Box::new({
+                    let (x, w) = (&x, &w);
+                    move || x.narrow(0, i * 2, 2)?.matmul(w)?.tanh()
+                })
+            })
             .collect();
         let features = encode(&jobs).unwrap();
         let cuts = cut(&features).unwrap();

@@ -25,7 +25,11 @@ pub struct Pool {
 
 impl Pool {
     /// Loads every data set of the recipe. All must share one list of class names.
-    pub fn load(recipe: &Recipe, catalog: &Catalog, preprocessor: &Preprocessor) -> std::result::Result<Self, TrainError> {
+    pub fn load(
+        recipe: &Recipe,
+        catalog: &Catalog,
+        preprocessor: &Preprocessor,
+    ) -> std::result::Result<Self, TrainError> {
         let fail = |reason: String| TrainError::Recipe { recipe: recipe.id.clone(), reason };
         let mut pool: Option<Self> = None;
         for part in &recipe.data {
@@ -50,7 +54,11 @@ impl Pool {
             let files = catalog.files(split);
             if let Some(missing) = files.iter().find(|f| !f.is_file()) {
                 return Err(fail(format!(
-                    "`{}` of data set `{}` is missing; {}", missing.display(), entry.name, entry.obtain)));
+                    "`{}` of data set `{}` is missing; {}",
+                    missing.display(),
+                    entry.name,
+                    entry.obtain
+                )));
             }
             let data = layout.open(&files)?;
             let chosen: Vec<usize> = (0..data.examples().len())

@@ -43,10 +43,8 @@ pub fn tune(
     catalog: &Catalog,
     mut listen: impl FnMut(TuneEvent) -> bool,
 ) -> Result<(), TrainError> {
-    let unknown = || TrainError::Recipe {
-        recipe: recipe.id.clone(),
-        reason: METHODS.unknown(&recipe.method).0,
-    };
+    let unknown =
+        || TrainError::Recipe { recipe: recipe.id.clone(), reason: METHODS.unknown(&recipe.method).0 };
     let method = METHODS.get(&recipe.method).ok_or_else(unknown)?;
     let objective = method.prepare(recipe, catalog)?;
     let parameters = objective.parameters().values().map(|v| v.elem_count()).sum();

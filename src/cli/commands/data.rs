@@ -28,7 +28,9 @@ pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
         let count = |s: &Split| s.examples.map_or_else(|| "?".to_owned(), |n| n.to_string());
         let splits = entry.splits.values().map(|s| format!("{} ({}{})", s.name, count(s), here(s)));
         vec![
-            entry.name.clone(), entry.summary.clone(), entry.licence.clone(),
+            entry.name.clone(),
+            entry.summary.clone(),
+            entry.licence.clone(),
             splits.collect::<Vec<_>>().join(", "),
         ]
     });
@@ -57,7 +59,11 @@ fn build(args: &BuildArgs, output: &Output) -> Result<Exit, CliError> {
         output.result(&format!("{}  {}", file.digest, file.path.display()));
     }
     let total: u64 = summary.files.iter().map(|f| f.bytes).sum();
-    output.note(&format!("{} concepts, {} files, {total} bytes", summary.concepts.len(), summary.files.len()));
+    output.note(&format!(
+        "{} concepts, {} files, {total} bytes",
+        summary.concepts.len(),
+        summary.files.len()
+    ));
     Ok(Exit::Ok)
 }
 
@@ -110,7 +116,12 @@ fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'st
         match Digest::of_file(path) {
             Ok(found) if found == *expected => {}
             Ok(found) => {
-                let text = format!("`{}` has digest {}, registered is {}", path.display(), found.short(), expected.short());
+                let text = format!(
+                    "`{}` has digest {}, registered is {}",
+                    path.display(),
+                    found.short(),
+                    expected.short()
+                );
                 return ("bad", text);
             }
             Err(error) => return ("bad", error.to_string()),
@@ -121,8 +132,12 @@ fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'st
         Some(Ok(data)) => {
             let found = data.examples().len() as u64;
             match split.examples {
-                Some(expected) if expected != found => ("bad", format!("{found} examples, registered are {expected}")),
-                _ if split.sha256.is_empty() => ("counted", format!("{found} examples, no digest registered")),
+                Some(expected) if expected != found => {
+                    ("bad", format!("{found} examples, registered are {expected}"))
+                }
+                _ if split.sha256.is_empty() => {
+                    ("counted", format!("{found} examples, no digest registered"))
+                }
                 _ => ("ok", format!("{found} examples, digests match")),
             }
         }

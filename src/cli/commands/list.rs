@@ -23,11 +23,15 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
         ListKind::Layouts => show(&LAYOUTS, output),
         ListKind::Tables => show(&TABLES, output),
         ListKind::Figures => show(&FIGURES, output),
-        ListKind::Models => rows("model", output, &[(
-            "clip",
-            "CLIP, both towers, QuickGELU or exact GELU, in the Hugging Face layout",
-            "arXiv:2103.00020, huggingface/transformers",
-        )]),
+        ListKind::Models => rows(
+            "model",
+            output,
+            &[(
+                "clip",
+                "CLIP, both towers, QuickGELU or exact GELU, in the Hugging Face layout",
+                "arXiv:2103.00020, huggingface/transformers",
+            )],
+        ),
         ListKind::Probes => {
             let roles = [ProbeRole::Speciality, ProbeRole::Generality, ProbeRole::Selection];
             let names = roles.map(|r| format!("{r:?}").to_lowercase());

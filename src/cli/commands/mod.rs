@@ -61,7 +61,11 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
 }
 
 /// Reads suite and registry and makes the plan.
-fn make_plan(global: &Global, suite: &std::path::Path, select: &SelectArgs) -> Result<(Plan, PathBuf), CliError> {
+fn make_plan(
+    global: &Global,
+    suite: &std::path::Path,
+    select: &SelectArgs,
+) -> Result<(Plan, PathBuf), CliError> {
     let catalog = Catalog::open(&global.registry)?;
     let suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));

@@ -23,7 +23,8 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         record.is_some_and(|r| r.fingerprint == cell.fingerprint)
     };
     let todo = |cell: &Cell| {
-        let chosen = pattern.as_ref().is_none_or(|p| p.matches(&format!("{}/{}", variant(cell), probe(cell))));
+        let chosen =
+            pattern.as_ref().is_none_or(|p| p.matches(&format!("{}/{}", variant(cell), probe(cell))));
         chosen && !done(cell)
     };
     let cells_to_do = plan.cells.iter().filter(|c| todo(c)).count();
@@ -47,13 +48,22 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
     output.result(&probes(&plan).terminal());
     for curve in &plan.curves {
         let alphas: Vec<String> = curve.points.iter().map(|p| p.alpha.to_string()).collect();
-        output.result(&format!("curve {} to {} ({}): alpha {}", curve.from, curve.to, curve.merge, alphas.join(", ")));
+        output.result(&format!(
+            "curve {} to {} ({}): alpha {}",
+            curve.from,
+            curve.to,
+            curve.merge,
+            alphas.join(", ")
+        ));
     }
     output.result(&format!(
         "{} variants x {} probes = {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
          to decode, {predictions} predictions\nresults: {}",
-        plan.variants.len(), plan.probes.len(), plan.cells.len(),
-        plan.cells.iter().filter(|c| done(c)).count(), out.display()
+        plan.variants.len(),
+        plan.probes.len(),
+        plan.cells.len(),
+        plan.cells.iter().filter(|c| done(c)).count(),
+        out.display()
     ));
     Ok(Exit::Ok)
 }
@@ -65,11 +75,22 @@ fn probes(plan: &Plan) -> Grid {
         .iter()
         .map(|p| {
             vec![
-                p.spec.id.clone(), p.spec.dataset.clone(), p.spec.split.clone(),
-                format!("{:?}", p.spec.role).to_lowercase(), p.spec.group.clone(), p.spec.metric.clone(),
-                p.positions.len().to_string(), p.class_names.len().to_string(), p.licence.clone(),
+                p.spec.id.clone(),
+                p.spec.dataset.clone(),
+                p.spec.split.clone(),
+                format!("{:?}", p.spec.role).to_lowercase(),
+                p.spec.group.clone(),
+                p.spec.metric.clone(),
+                p.positions.len().to_string(),
+                p.class_names.len().to_string(),
+                p.licence.clone(),
             ]
         })
         .collect();
-    Grid { title: format!("Suite {}", plan.suite.name), headers: headers.map(str::to_owned).to_vec(), rows, notes: vec![] }
+    Grid {
+        title: format!("Suite {}", plan.suite.name),
+        headers: headers.map(str::to_owned).to_vec(),
+        rows,
+        notes: vec![],
+    }
 }

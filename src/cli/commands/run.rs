@@ -14,7 +14,12 @@ use crate::cli::progress::Progress;
 use crate::report;
 use crate::run::{RunEvent, RunOptions, run as execute};
 
-pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Arc<AtomicBool>) -> Result<Exit, CliError> {
+pub fn run(
+    global: &Global,
+    args: &RunArgs,
+    output: &Output,
+    stop: &Arc<AtomicBool>,
+) -> Result<Exit, CliError> {
     let started = Instant::now();
     let (plan, out) = make_plan(global, &args.suite, &args.select)?;
     let options = RunOptions {
@@ -31,11 +36,13 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Arc<AtomicBo
     let mut progress: Option<Progress<'_>> = None;
     let result = execute(&plan, &options, &mut |event| match event {
         RunEvent::Planned { cells, reused, predictions } => {
-            output.note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
+            output
+                .note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
             progress = Some(Progress::new(output, "predictions", predictions as u64));
         }
         RunEvent::Pass { name, variants, shared, resumed } => {
-            let resumed = if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
+            let resumed =
+                if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
             if let Some(p) = &progress {
                 p.line(&format!("{name}: {variants} variants, shared stages {shared}{resumed}"));
             }

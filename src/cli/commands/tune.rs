@@ -38,7 +38,9 @@ pub fn tune(
                     p.message(text);
                 }
                 if step % 100 == 0 {
-                    output.detail(&format!("step {step}: loss {loss:.4}, batch accuracy {accuracy:.3}, lr {lr:.2e}"));
+                    output.detail(&format!(
+                        "step {step}: loss {loss:.4}, batch accuracy {accuracy:.3}, lr {lr:.2e}"
+                    ));
                 }
             }
             TuneEvent::Written(path) => output.result(&format!("checkpoint: {}", path.display())),

@@ -92,10 +92,15 @@ mod tests {
         let data = Parquet.open(&files).unwrap();
         assert_eq!(data.examples().len(), 7);
         assert_eq!(data.examples()[4], Example { id: "1/1".to_owned(), label: 1 });
-        let bytes: Vec<_> = data.read(2..5).unwrap().into_iter().map(|r| match r {
-            RawImage::Encoded(b) => b,
-            RawImage::Pixels(_) => unreachable!("Parquet holds encoded images"),
-        }).collect();
+        let bytes: Vec<_> = data
+            .read(2..5)
+            .unwrap()
+            .into_iter()
+            .map(|r| match r {
+                RawImage::Encoded(b) => b,
+                RawImage::Pixels(_) => unreachable!("Parquet holds encoded images"),
+            })
+            .collect();
         assert_eq!(bytes, [[0, 2], [1, 0], [1, 1]]);
     }
 }

@@ -123,7 +123,8 @@ impl ClipConfig {
             return Err(format!("`model_type` is `{}`, only `clip` is supported here", self.model_type));
         }
         for (name, tower) in [("text", &self.text_config.tower), ("vision", &self.vision_config.tower)] {
-            if tower.num_attention_heads == 0 || !tower.hidden_size.is_multiple_of(tower.num_attention_heads) {
+            if tower.num_attention_heads == 0 || !tower.hidden_size.is_multiple_of(tower.num_attention_heads)
+            {
                 return Err(format!(
                     "{name} tower: {} heads do not divide the width {}",
                     tower.num_attention_heads, tower.hidden_size

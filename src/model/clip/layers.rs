@@ -31,7 +31,10 @@ impl<'a> Weights<'a> {
         let tensor = self.tensors.get(name);
         let tensor = tensor.ok_or_else(|| candle_core::Error::Msg(format!("no tensor `{name}`")))?;
         if tensor.dims() != shape {
-            candle_core::bail!("tensor `{name}` has shape {:?}, the configuration says {shape:?}", tensor.dims());
+            candle_core::bail!(
+                "tensor `{name}` has shape {:?}, the configuration says {shape:?}",
+                tensor.dims()
+            );
         }
         Ok(tensor.clone())
     }
@@ -148,9 +151,7 @@ impl Block {
     fn attention(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
         let head = width / self.heads;
-        let split = |t: Tensor| {
-            t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous()
-        };
+        let split = |t: Tensor| t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous();
         let query = split((self.query.forward(x)? * (head as f64).powf(-0.5))?)?;
         let key = split(self.key.forward(x)?)?;
         let value = split(self.value.forward(x)?)?;

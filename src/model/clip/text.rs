@@ -78,8 +78,7 @@ impl TextTower {
 }
 
 fn causal_mask(length: usize, dtype: DType, device: &candle_core::Device) -> Result<Tensor> {
-    let values: Vec<f32> = (0..length * length)
-        .map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 })
-        .collect();
+    let values: Vec<f32> =
+        (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 }).collect();
     Tensor::from_vec(values, (length, length), device)?.to_dtype(dtype)
 }

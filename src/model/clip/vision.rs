@@ -58,7 +58,8 @@ impl VisionTower {
         if let Some(rest) = name.strip_prefix("vision_model.encoder.layers.") {
             return rest.split('.').next()?.parse::<usize>().ok().map(|i| i + 1);
         }
-        let pooling = name.starts_with("vision_model.post_layernorm.") || name.starts_with("visual_projection.");
+        let pooling =
+            name.starts_with("vision_model.post_layernorm.") || name.starts_with("visual_projection.");
         pooling.then_some(last)
     }
 

@@ -83,7 +83,11 @@ impl Ranged for FractionAxis {
 impl ValueFormatter<f64> for FractionAxis {
     fn format(value: &f64) -> String {
         let percent = value * 100.0;
-        if (percent - percent.round()).abs() < 1e-9 { format!("{percent:.0}") } else { format!("{percent:.1}") }
+        if (percent - percent.round()).abs() < 1e-9 {
+            format!("{percent:.0}")
+        } else {
+            format!("{percent:.1}")
+        }
     }
 }
 

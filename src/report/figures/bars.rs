@@ -45,7 +45,9 @@ impl Figure for Bars {
 
     fn caption(&self, data: &ReportData) -> String {
         let level = data.manifest.suite.stats.confidence * 100.0;
-        format!("Score of each probe for the checkpoints and the chosen point of each curve, with {level}% intervals.")
+        format!(
+            "Score of each probe for the checkpoints and the chosen point of each curve, with {level}% intervals."
+        )
     }
 }
 

@@ -56,11 +56,7 @@ pub fn to_png(svg: &str) -> Result<Vec<u8>, String> {
     fonts.load_font_data(include_bytes!("../fonts/Roboto-Regular.ttf").to_vec());
     fonts.load_font_data(include_bytes!("../fonts/Roboto-Medium.ttf").to_vec());
     fonts.set_sans_serif_family("Roboto");
-    let options = Options {
-        font_family: "Roboto".to_owned(),
-        fontdb: Arc::new(fonts),
-        ..Options::default()
-    };
+    let options = Options { font_family: "Roboto".to_owned(), fontdb: Arc::new(fonts), ..Options::default() };
     let tree = Tree::from_str(svg, &options).map_err(|e| e.to_string())?;
     let size = tree.size().to_int_size().scale_by(PNG_SCALE).ok_or("the figure has no size")?;
     let mut pixmap = Pixmap::new(size.width(), size.height()).ok_or("the figure is too large")?;

@@ -34,8 +34,7 @@ impl Named for Frontier {
 
 const SIZE: (u32, u32) = (760, 560);
 
-type Chart<'a, 'b> =
-    ChartContext<'a, SVGBackend<'b>, Cartesian2d<FractionAxis, FractionAxis>>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<FractionAxis, FractionAxis>>;
 
 impl Figure for Frontier {
     fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
@@ -119,11 +118,8 @@ impl Frontier {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let Some(curve) = data.manifest.curves.iter().find(|c| c.id == id) else { return Ok(()) };
         let paint = colour(number);
-        let along: Vec<(f64, &Point)> = curve
-            .points
-            .iter()
-            .filter_map(|p| Some((p.alpha, data.frontier.point(&p.variant)?)))
-            .collect();
+        let along: Vec<(f64, &Point)> =
+            curve.points.iter().filter_map(|p| Some((p.alpha, data.frontier.point(&p.variant)?))).collect();
         for (_, p) in &along {
             let faint = paint.mix(0.35).stroke_width(1);
             if let Some(i) = p.speciality_ci {

@@ -25,8 +25,16 @@ impl TableSpec for Curves {
             return None;
         }
         let headers = [
-            "curve", "chosen alpha", "mean there", "oracle alpha", "mean there", "optimism",
-            "better than both ends", "beyond the interval", "barrier, speciality", "barrier, generality",
+            "curve",
+            "chosen alpha",
+            "mean there",
+            "oracle alpha",
+            "mean there",
+            "optimism",
+            "better than both ends",
+            "beyond the interval",
+            "barrier, speciality",
+            "barrier, generality",
         ];
         let dash = || "-".to_owned();
         let list = |alphas: &[f64]| {
@@ -64,7 +72,9 @@ impl TableSpec for Curves {
                 .to_owned(),
         ];
         match how {
-            Some(how) => notes.push(format!("Alpha was chosen by the {how}; the oracle looks at the test probes.")),
+            Some(how) => {
+                notes.push(format!("Alpha was chosen by the {how}; the oracle looks at the test probes."))
+            }
             None => notes.push("No selection probe, so no alpha was chosen.".to_owned()),
         }
         Some(Grid { title: "Curves".to_owned(), headers: headers.map(str::to_owned).to_vec(), rows, notes })

@@ -23,8 +23,16 @@ impl TableSpec for Frontier {
     fn build(&self, data: &ReportData) -> Option<Grid> {
         let frontier = &data.frontier;
         let volume = frontier.hypervolume.as_ref()?;
-        let headers =
-            ["variant", "alpha", "speciality", "generality", "mean", "harmonic mean", "on frontier", "P(on frontier)"];
+        let headers = [
+            "variant",
+            "alpha",
+            "speciality",
+            "generality",
+            "mean",
+            "harmonic mean",
+            "on frontier",
+            "P(on frontier)",
+        ];
         let rows = frontier
             .points
             .iter()
@@ -41,8 +49,7 @@ impl TableSpec for Frontier {
                 ]
             })
             .collect();
-        let interval =
-            volume.ci.map(|i| format!(" [{:.4}, {:.4}]", i.low, i.high)).unwrap_or_default();
+        let interval = volume.ci.map(|i| format!(" [{:.4}, {:.4}]", i.low, i.high)).unwrap_or_default();
         Some(Grid {
             title: "Speciality and generality in percent".to_owned(),
             headers: headers.map(str::to_owned).to_vec(),
@@ -51,7 +58,9 @@ impl TableSpec for Frontier {
                 format!("Axes: {}.", frontier.axes),
                 format!(
                     "Hypervolume above ({:.1}, {:.1}): {:.4}{interval}.",
-                    volume.reference.0 * 100.0, volume.reference.1 * 100.0, volume.value
+                    volume.reference.0 * 100.0,
+                    volume.reference.1 * 100.0,
+                    volume.value
                 ),
             ],
         })

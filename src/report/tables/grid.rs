@@ -83,8 +83,7 @@ impl Grid {
     #[must_use]
     pub fn html(&self) -> String {
         let row = |cells: &[String], tag: &str| {
-            let cells: String =
-                cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect();
+            let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect();
             format!("<tr>{cells}</tr>")
         };
         let body: String = self.rows.iter().map(|r| row(r, "td")).collect();

@@ -39,8 +39,7 @@ impl TableSpec for Probes {
             })
             .collect();
         let level = data.manifest.suite.stats.confidence * 100.0;
-        let sizes: Vec<String> =
-            probes.iter().map(|p| format!("{} {}", p.spec.id, p.examples)).collect();
+        let sizes: Vec<String> = probes.iter().map(|p| format!("{} {}", p.spec.id, p.examples)).collect();
         Some(Grid {
             title: "Scores in percent".to_owned(),
             headers,

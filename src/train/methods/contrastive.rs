@@ -49,8 +49,7 @@ impl Method for Contrastive {
         let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
         let path = recipe.model.as_ref().ok_or_else(|| fail("this method needs `model`"))?;
         let bad = |reason: String| ModelError::Config { path: path.clone(), reason };
-        let mut config: ClipConfig =
-            serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+        let mut config: ClipConfig = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
         config.validate().map_err(bad)?;
         let preprocessor = Preprocessor::clip(config.vision_config.image_size);
         let pool = Pool::load(recipe, catalog, &preprocessor)?;
@@ -77,7 +76,13 @@ impl Method for Contrastive {
             text: TextTower::new(&config, &tensors, Kernels::Differentiable)?,
             batch: recipe.batch.min(trained.len()),
             tokenizer: tokenizer.json,
-            config, parameters, pool, tokens, by_class, trained, rng,
+            config,
+            parameters,
+            pool,
+            tokens,
+            by_class,
+            trained,
+            rng,
         }))
     }
 }
@@ -142,7 +147,8 @@ impl Objective for Pretraining {
         let scale = self.parameters["logit_scale"].as_tensor().exp()?;
         let logits = image.matmul(&text.t()?)?.broadcast_mul(&scale)?;
         let targets = Tensor::arange(0u32, examples.len() as u32, &Device::Cpu)?;
-        let both = (cross_entropy(&logits, &targets)? + cross_entropy(&logits.t()?.contiguous()?, &targets)?)?;
+        let both =
+            (cross_entropy(&logits, &targets)? + cross_entropy(&logits.t()?.contiguous()?, &targets)?)?;
         let loss = (both * 0.5)?;
         let hits = logits.argmax(D::Minus1)?.eq(&targets)?.to_dtype(DType::F32)?.mean_all()?;
         let store = loss.backward()?;
@@ -172,7 +178,8 @@ struct TrainedTokenizer {
 
 impl TrainedTokenizer {
     fn encode(&self, captions: &[Vec<String>], length: usize) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
-        let folder = tempfile::tempdir().map_err(|e| crate::base::fs::FileError::new("create", Path::new("."), e))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| crate::base::fs::FileError::new("create", Path::new("."), e))?;
         let path = folder.path().join("tokenizer.json");
         write_atomic(&path, &self.json)?;
         let tokenizer = TextTokenizer::open(&path, length)?;
@@ -182,7 +189,8 @@ impl TrainedTokenizer {
 
 /// A lower-casing byte-pair tokenizer over the captions, with CLIP's start and end tokens last.
 fn train_tokenizer(captions: &[Vec<String>], vocabulary: usize) -> tokenizers::Result<TrainedTokenizer> {
-    let model = BPE::builder().unk_token("<|unknown|>".to_owned()).end_of_word_suffix("</w>".to_owned()).build()?;
+    let model =
+        BPE::builder().unk_token("<|unknown|>".to_owned()).end_of_word_suffix("</w>".to_owned()).build()?;
     let mut tokenizer = TokenizerBuilder::default()
         .with_model(model)
         .with_normalizer(Some(Lowercase))
@@ -215,8 +223,16 @@ fn initialise(config: &ClipConfig, rng: &CounterRng) -> Result<BTreeMap<String, 
     let (dv, dt, p) = (v.tower.hidden_size, t.tower.hidden_size, v.patch_size);
     let embedding = "vision_model.embeddings";
     all.normal(&format!("{embedding}.class_embedding"), &[dv], (dv as f64).powf(-0.5))?;
-    all.normal(&format!("{embedding}.patch_embedding.weight"), &[dv, 3, p, p], ((3 * p * p) as f64).powf(-0.5))?;
-    all.normal(&format!("{embedding}.position_embedding.weight"), &[v.patches() + 1, dv], (dv as f64).powf(-0.5))?;
+    all.normal(
+        &format!("{embedding}.patch_embedding.weight"),
+        &[dv, 3, p, p],
+        ((3 * p * p) as f64).powf(-0.5),
+    )?;
+    all.normal(
+        &format!("{embedding}.position_embedding.weight"),
+        &[v.patches() + 1, dv],
+        (dv as f64).powf(-0.5),
+    )?;
     all.norm("vision_model.pre_layrnorm", dv)?;
     all.blocks("vision_model", &v.tower)?;
     all.norm("vision_model.post_layernorm", dv)?;
@@ -240,8 +256,7 @@ impl Initialiser {
     fn normal(&mut self, name: &str, shape: &[usize], std: f64) -> Result<(), TrainError> {
         let mut rng = self.rng.stream(self.next);
         self.next += 1;
-        let values: Vec<f32> =
-            (0..shape.iter().product()).map(|_| (rng.normal() * std) as f32).collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| (rng.normal() * std) as f32).collect();
         let var = Var::from_vec(values, shape, &Device::Cpu)?;
         self.made.insert(name.to_owned(), var);
         Ok(())

@@ -62,7 +62,10 @@ impl Method for Full {
             vision: VisionTower::new(&folder.config, &tensors, Kernels::Differentiable)?,
             batch: recipe.batch.min(pool.len()),
             rng: CounterRng::new(recipe.seed, "full"),
-            folder, tensors, parameters, pool,
+            folder,
+            tensors,
+            parameters,
+            pool,
         }))
     }
 }
