@@ -14,8 +14,8 @@
 //! | [`merge`] | two checkpoints to one, in memory |
 //! | [`model`] | CLIP: configuration and tensors to features and logits |
 //! | [`train`] | recipes: fine-tuned checkpoints |
+//! | [`stats`] | intervals, resampling, frontiers, barriers, selection |
 //! | [`metric`] | numbers from predictions |
-//! | [`stats`] | their uncertainty; frontiers, barriers, selection |
 //! | [`suite`] | suite files |
 //! | [`plan`] | suites to cells and passes |
 //! | [`store`] | results on disk |

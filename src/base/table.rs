@@ -56,7 +56,7 @@ impl Table {
 
     /// Names of the columns in order.
     pub fn columns(&self) -> Vec<String> {
-        self.0.get_column_names().iter().map(|n| n.to_string()).collect()
+        self.0.get_column_names().iter().map(std::string::ToString::to_string).collect()
     }
 
     /// Reads some columns (all if `None`) and some rows (`(offset, length)`, all if `None`).
@@ -129,7 +129,7 @@ impl Table {
     }
 
     /// Appends a column of byte strings.
-    pub fn push_bytes(&mut self, name: &str, values: Vec<Vec<u8>>) -> Result<(), TableError> {
+    pub fn push_bytes(&mut self, name: &str, values: &[Vec<u8>]) -> Result<(), TableError> {
         let slices: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
         self.push(name, Series::new(name.into(), slices))
     }
@@ -264,7 +264,7 @@ mod tests {
         let mut table = Table::new(rows);
         table.push_strings("id", (0..rows).map(|i| format!("e{i}")).collect()).unwrap();
         table.push_u32("label", (0..rows as u32).collect()).unwrap();
-        table.push_bytes("image", (0..rows).map(|i| vec![i as u8; 3]).collect()).unwrap();
+        table.push_bytes("image", &(0..rows).map(|i| vec![i as u8; 3]).collect::<Vec<_>>()).unwrap();
         let scores: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();
         table.push_f32_lists("scores", &scores, 2).unwrap();
         table

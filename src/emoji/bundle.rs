@@ -209,7 +209,7 @@ impl ViewSet<'_> {
         let mut table = Table::new(cells.len());
         table.push_strings("id", ids)?;
         table.push_u32("label", cells.iter().map(|(_, c)| *c as u32).collect())?;
-        table.push_bytes("image", images)?;
+        table.push_bytes("image", &images)?;
         table.write(path)?;
         let bytes = std::fs::metadata(path).map_err(|e| FileError::new("read", path, e))?.len();
         Ok(BuiltFile { path: path.to_owned(), examples: cells.len(), bytes, digest: Digest::of_file(path)? })

@@ -9,6 +9,7 @@ mod metrics;
 pub use metrics::METRICS;
 
 use crate::base::registry::Named;
+use crate::stats::Form;
 
 /// Columns of one cell's predictions that metrics read; all of one length.
 #[derive(Clone, Debug, Default)]
@@ -43,20 +44,6 @@ impl Columns {
     pub fn correct(&self, i: usize) -> bool {
         self.label[i] == self.prediction[i]
     }
-}
-
-/// How a metric is computed from per-example parts.
-pub enum Form {
-    /// The mean of one number per example.
-    Mean(Vec<f64>),
-    /// The mean over groups of the mean within the group (`groups[i]` is the group of example
-    /// `i`). A group without examples does not count.
-    MacroMean {
-        /// One number per example.
-        values: Vec<f64>,
-        /// Group of each example.
-        groups: Vec<u32>,
-    },
 }
 
 /// A metric. Values are fractions in `[0, 1]` unless the summary says otherwise.

@@ -131,7 +131,7 @@ fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunErro
             }
         }
     }
-    let read: Vec<String> = plan.probes.iter().map(|p| split_name(p)).collect();
+    let read: Vec<String> = plan.probes.iter().map(split_name).collect();
     manifest.skipped = old.skipped.into_iter().filter(|s| read.contains(&s.data)).collect();
     Ok(manifest)
 }

@@ -58,7 +58,7 @@ fn draw(mut rng: CounterRng, counts: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::Form;
+    use crate::stats::Form;
 
     #[test]
     fn draws_sum_to_n_and_do_not_depend_on_threads() {

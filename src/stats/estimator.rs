@@ -1,7 +1,20 @@
 //! A metric made ready for many resamples.
 
 use super::interval::{Interval, wilson};
-use crate::metric::Form;
+
+/// How a statistic is computed from per-example parts.
+pub enum Form {
+    /// The mean of one number per example.
+    Mean(Vec<f64>),
+    /// The mean over groups of the mean within the group (`groups[i]` is the group of example
+    /// `i`). A group without examples does not count.
+    MacroMean {
+        /// One number per example.
+        values: Vec<f64>,
+        /// Group of each example.
+        groups: Vec<u32>,
+    },
+}
 
 /// A statistic of per-example parts that can be evaluated at any weights.
 pub struct Estimator {

@@ -12,7 +12,7 @@ mod interval;
 
 pub use bootstrap::Resampling;
 pub use curve::{Barrier, Selection, barrier, select_alpha};
-pub use estimator::Estimator;
+pub use estimator::{Estimator, Form};
 pub use frontier::{harmonic_mean, hypervolume, pareto};
 pub use interval::{Interval, clopper_pearson, percentile, wilson};
 

@@ -65,12 +65,6 @@ impl Suite {
     }
 }
 
-impl Default for Track {
-    fn default() -> Self {
-        Self::Clip
-    }
-}
-
 type Head = (String, Track, String, CorruptPolicy);
 
 fn read_head(section: &Section<'_>) -> Option<Head> {
@@ -174,7 +168,10 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 }
                 curves.push(name.value.clone());
             }
-            let range = merge.as_ref().and_then(|m| MERGES.get(&m.value)).map_or(0.0..=1.0, |m| m.alphas());
+            let range = merge
+                .as_ref()
+                .and_then(|m| MERGES.get(&m.value))
+                .map_or(0.0..=1.0, crate::merge::MergeMethod::alphas);
             let alphas = section.numbers_or_text("alphas").map_or_else(
                 || parse_grid("0:1:0.1"),
                 |found| {

@@ -9,10 +9,11 @@ use crate::data::ClassSubset;
 use crate::stats::Aggregate;
 
 /// The family of models that a suite is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Track {
     /// Image-text models.
+    #[default]
     Clip,
 }
 

@@ -51,8 +51,8 @@ pub struct Recipe {
     pub from: Option<PathBuf>,
     /// `config.json` of a new model (methods that start from scratch).
     pub model: Option<PathBuf>,
-    /// Vocabulary size of a new tokenizer.
-    pub vocabulary: usize,
+    /// `tokenizer.json` of a new model (methods that start from scratch).
+    pub tokenizer: Option<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
     /// Training data.
@@ -121,7 +121,7 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
     let out = head.required_text("out");
     let from = head.text("from").map(|f| f.value.into());
     let model = head.text("model").map(|f| f.value.into());
-    let vocabulary = head.count("vocabulary").map_or(1000, |c| c.value as usize);
+    let tokenizer = head.text("tokenizer").map(|t| t.value.into());
     let seed = head.count("seed").map_or(0, |c| c.value);
     let classes = head.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
     let store = head
@@ -142,7 +142,7 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         out: out?.value.into(),
         from,
         model,
-        vocabulary,
+        tokenizer,
         seed,
         data,
         classes,

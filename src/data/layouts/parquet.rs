@@ -85,7 +85,7 @@ mod tests {
             let mut table = Table::new(rows);
             table.push_strings("id", (0..rows).map(|r| format!("{shard}/{r}")).collect()).unwrap();
             table.push_u32("label", vec![u32::from(shard); rows]).unwrap();
-            table.push_bytes("image", (0..rows).map(|r| vec![shard, r as u8]).collect()).unwrap();
+            table.push_bytes("image", &(0..rows).map(|r| vec![shard, r as u8]).collect::<Vec<_>>()).unwrap();
             table.write(&path).unwrap();
             files.push(path);
         }

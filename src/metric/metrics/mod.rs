@@ -17,8 +17,8 @@ pub static METRICS: Registry<dyn Metric> = Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metric::{Columns, Form};
-    use crate::stats::Estimator;
+    use crate::metric::Columns;
+    use crate::stats::{Estimator, Form};
 
     /// Five examples of three classes; worked out by hand in each assertion below.
     fn sample() -> Columns {

@@ -1,7 +1,8 @@
 //! Top-1 accuracy.
 
 use crate::base::registry::Named;
-use crate::metric::{Columns, Form, Metric};
+use crate::metric::{Columns, Metric};
+use crate::stats::Form;
 
 /// The metric.
 pub(super) struct Top1;

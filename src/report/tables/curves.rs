@@ -73,7 +73,7 @@ impl TableSpec for Curves {
         ];
         match how {
             Some(how) => {
-                notes.push(format!("Alpha was chosen by the {how}; the oracle looks at the test probes."))
+                notes.push(format!("Alpha was chosen by the {how}; the oracle looks at the test probes."));
             }
             None => notes.push("No selection probe, so no alpha was chosen.".to_owned()),
         }

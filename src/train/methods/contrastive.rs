@@ -4,17 +4,11 @@
 //! batch are distinct, so that no caption is a false negative of another.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::loss::cross_entropy;
-use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
-use tokenizers::normalizers::Lowercase;
-use tokenizers::pre_tokenizers::whitespace::Whitespace;
-use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, TokenizerBuilder};
 
-use crate::base::fs::{read, write_atomic};
+use crate::base::fs::read;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
@@ -25,9 +19,6 @@ use crate::model::{ModelError, TextTokenizer, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
-
-const BOS: &str = "<|startoftext|>";
-const EOS: &str = "<|endoftext|>";
 
 /// The method.
 pub(super) struct Contrastive;
@@ -49,7 +40,7 @@ impl Method for Contrastive {
         let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
         let path = recipe.model.as_ref().ok_or_else(|| fail("this method needs `model`"))?;
         let bad = |reason: String| ModelError::Config { path: path.clone(), reason };
-        let mut config: ClipConfig = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+        let config: ClipConfig = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
         config.validate().map_err(bad)?;
         let preprocessor = Preprocessor::clip(config.vision_config.image_size);
         let pool = Pool::load(recipe, catalog, &preprocessor)?;
@@ -58,12 +49,19 @@ impl Method for Contrastive {
             .iter()
             .map(|name| pool.templates.iter().map(|t| t.replace("{}", name)).collect())
             .collect();
-        let tokenizer = train_tokenizer(&captions, recipe.vocabulary)
-            .map_err(|e| fail(&format!("cannot train a tokenizer: {e}")))?;
-        // The trained vocabulary may be smaller than asked for; start and end come last.
-        config.text_config.vocab_size = tokenizer.vocabulary;
-        config.text_config.eos_token_id = tokenizer.vocabulary as u32 - 1;
-        let tokens = tokenizer.encode(&captions, config.text_config.max_position_embeddings)?;
+        let tokenizer_path =
+            recipe.tokenizer.as_ref().ok_or_else(|| fail("this method needs `tokenizer`"))?;
+        let length = config.text_config.max_position_embeddings;
+        let tokenizer = TextTokenizer::open(tokenizer_path, length)?;
+        let tokens: Vec<Vec<Vec<u32>>> =
+            captions.iter().map(|c| tokenizer.encode(c)).collect::<Result<_, _>>()?;
+        let largest = tokens.iter().flatten().flatten().copied().max().unwrap_or(0) as usize;
+        if largest >= config.text_config.vocab_size {
+            let vocabulary = config.text_config.vocab_size;
+            return Err(fail(&format!(
+                "the tokenizer gives id {largest}, the model has {vocabulary} tokens"
+            )));
+        }
 
         let rng = CounterRng::new(recipe.seed, "contrastive");
         let parameters = initialise(&config, &rng)?;
@@ -75,7 +73,7 @@ impl Method for Contrastive {
             vision: VisionTower::new(&config, &tensors, Kernels::Differentiable)?,
             text: TextTower::new(&config, &tensors, Kernels::Differentiable)?,
             batch: recipe.batch.min(trained.len()),
-            tokenizer: tokenizer.json,
+            tokenizer: read(tokenizer_path)?,
             config,
             parameters,
             pool,
@@ -169,51 +167,6 @@ impl Objective for Pretraining {
             classifier: None,
         })
     }
-}
-
-struct TrainedTokenizer {
-    json: Vec<u8>,
-    vocabulary: usize,
-}
-
-impl TrainedTokenizer {
-    fn encode(&self, captions: &[Vec<String>], length: usize) -> Result<Vec<Vec<Vec<u32>>>, TrainError> {
-        let folder =
-            tempfile::tempdir().map_err(|e| crate::base::fs::FileError::new("create", Path::new("."), e))?;
-        let path = folder.path().join("tokenizer.json");
-        write_atomic(&path, &self.json)?;
-        let tokenizer = TextTokenizer::open(&path, length)?;
-        Ok(captions.iter().map(|c| tokenizer.encode(c)).collect::<Result<_, _>>()?)
-    }
-}
-
-/// A lower-casing byte-pair tokenizer over the captions, with CLIP's start and end tokens last.
-fn train_tokenizer(captions: &[Vec<String>], vocabulary: usize) -> tokenizers::Result<TrainedTokenizer> {
-    let model =
-        BPE::builder().unk_token("<|unknown|>".to_owned()).end_of_word_suffix("</w>".to_owned()).build()?;
-    let mut tokenizer = TokenizerBuilder::default()
-        .with_model(model)
-        .with_normalizer(Some(Lowercase))
-        .with_pre_tokenizer(Some(Whitespace {}))
-        .with_post_processor(None::<TemplateProcessing>)
-        .with_decoder(None::<tokenizers::decoders::bpe::BPEDecoder>)
-        .build()?;
-    let mut trainer = BpeTrainerBuilder::new()
-        .vocab_size(vocabulary.saturating_sub(2))
-        .end_of_word_suffix("</w>".to_owned())
-        .special_tokens(vec![AddedToken::from("<|unknown|>", true)])
-        .show_progress(false)
-        .build();
-    tokenizer.train(&mut trainer, captions.iter().flatten().cloned())?;
-    let special = [BOS, EOS].map(|t| AddedToken::from(t, true));
-    tokenizer.add_special_tokens(special)?;
-    let size = tokenizer.get_vocab_size(true);
-    let template = TemplateProcessing::builder()
-        .try_single(format!("{BOS} $A {EOS}"))?
-        .special_tokens(vec![(BOS, size as u32 - 2), (EOS, size as u32 - 1)])
-        .build()?;
-    tokenizer.with_post_processor(Some(template));
-    Ok(TrainedTokenizer { json: tokenizer.to_string(true)?.into_bytes(), vocabulary: size })
 }
 
 /// OpenAI's initialisation (`CLIP.initialize_parameters`) on our own random numbers.

@@ -1,0 +1,135 @@
+//! The commands as a person uses them.
+
+use crate::support::{Bench, SMALL, root, specbench};
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = specbench().args(arguments).assert().success();
+    String::from_utf8_lossy(&output.get_output().stdout).into_owned()
+}
+
+#[test]
+fn help_and_lists() {
+    insta::assert_snapshot!("help", stdout(&["--help"]));
+    for what in
+        ["metrics", "merges", "methods", "models", "probes", "layouts", "tables", "figures", "datasets"]
+    {
+        assert!(!stdout(&["list", what]).is_empty());
+    }
+    let metrics: serde_json::Value = serde_json::from_str(&stdout(&["list", "metrics", "--json"])).unwrap();
+    assert!(metrics.as_array().unwrap().iter().any(|m| m["name"] == "top1"));
+}
+
+#[test]
+fn plan_says_what_run_would_do() {
+    let bench = Bench::new(SMALL);
+    let out = bench.out("out").display().to_string();
+    let suite = bench.suite().display().to_string();
+    let plan = |extra: &[&str]| -> serde_json::Value {
+        let text = stdout(&[&["plan", &suite, "--out", &out, "--limit", "20", "--json"], extra].concat());
+        serde_json::from_str(&text).unwrap()
+    };
+    let before = plan(&[]);
+    assert_eq!((&before["cells"], &before["cells_to_do"]), (&12.into(), &12.into()));
+    // Base and novel are halves of one split: its images are decoded once for both.
+    assert_eq!((&before["images_to_decode"], &before["predictions_to_make"]), (&80.into(), &240.into()));
+    assert_eq!(plan(&["--only", "*/flat"])["predictions_to_make"], 60);
+    bench.run("out", &["--limit", "20"]).assert().success();
+    assert_eq!(plan(&[])["cells_to_do"], 0);
+    assert_eq!(plan(&["--fresh"])["cells_to_do"], 12);
+}
+
+#[test]
+fn a_run_leaves_the_results_of_the_contract() {
+    let bench = Bench::new(SMALL);
+    let output = bench.run("out", &["--limit", "60", "--json"]).assert().success();
+    let result: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(result["finished"], 12);
+    let out = bench.out("out");
+    for file in [
+        "manifest.json",
+        "predictions/ft-noto@0.4/noto.parquet",
+        "scores.csv",
+        "scores.parquet",
+        "frontier.json",
+        "tables/probes.md",
+        "tables/probes.csv",
+        "tables/probes.tex",
+        "figures/frontier.svg",
+        "figures/frontier.png",
+        "figures/frontier-logit.svg",
+        "figures/alpha.svg",
+        "figures/probes.png",
+        "report.html",
+    ] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let csv = std::fs::read_to_string(out.join("scores.csv")).unwrap();
+    assert_eq!(
+        csv.lines().next().unwrap(),
+        "suite,curve,variant,alpha,method,probe,role,group,metric,value,ci_low,ci_high,stderr,n"
+    );
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(!page.contains("src=\"http") && !page.contains("<link"), "the page is self-contained");
+
+    let frontier: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("frontier.json")).unwrap()).unwrap();
+    let points = frontier["points"].as_array().unwrap();
+    assert_eq!(points.len(), 3);
+    for point in points {
+        let p = point["p_on_frontier"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&p));
+        let (s, g) = (point["speciality"].as_f64().unwrap(), point["generality"].as_f64().unwrap());
+        let h = point["harmonic_mean"].as_f64().unwrap();
+        assert!((h - 2.0 * s * g / (s + g)).abs() < 1e-12);
+    }
+    assert!(frontier["curves"][0]["best_alpha"]["optimism"].as_f64().unwrap() >= 0.0);
+}
+
+#[test]
+fn the_demo_shows_the_trade_off() {
+    // The committed example report, which the README shows, must be of the committed demo.
+    let text = std::fs::read_to_string(root().join("reports/demo/frontier.json")).unwrap();
+    let frontier: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let point = |variant: &str| {
+        frontier["points"].as_array().unwrap().iter().find(|p| p["variant"] == variant).unwrap().clone()
+    };
+    let bound = |p: &serde_json::Value, axis: &str, end: &str| p[axis][end].as_f64().unwrap();
+    let (start, end) = (point("zero-shot"), point("ft-noto"));
+    assert!(bound(&end, "speciality_ci", "low") > bound(&start, "speciality_ci", "high"));
+    assert!(bound(&end, "generality_ci", "high") < bound(&start, "generality_ci", "low"));
+    let manifest = std::fs::read_to_string(root().join("reports/demo/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let suite = std::fs::read_to_string(root().join("suites/demo.toml")).unwrap();
+    assert_eq!(manifest["suite"]["text"].as_str().unwrap(), suite);
+}
+
+#[test]
+fn the_embedded_data_are_what_the_registry_says() {
+    let text = stdout(&["data", "verify"]);
+    let ok = text.lines().filter(|l| l.starts_with("ok ")).count();
+    assert_eq!(ok, 8, "{text}");
+    assert!(!text.contains("bad "), "{text}");
+    let bundle: u64 = std::fs::read_dir(root().join("suites/emoji"))
+        .unwrap()
+        .map(|e| e.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bundle <= 8_000_000, "the bundle has {bundle} bytes");
+}
+
+#[test]
+fn fashion_mnist_where_it_is_installed() {
+    let listed = stdout(&["data", "verify", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let here =
+        listed.as_array().unwrap().iter().any(|v| v["dataset"] == "fashion-mnist" && v["state"] != "missing");
+    if !here {
+        println!("skipped: Fashion-MNIST is not installed");
+        return;
+    }
+    let suite = SMALL.split("[[probe]]").next().unwrap().to_owned()
+        + "[[probe]]\nid = \"fashion\"\ndataset = \"fashion-mnist\"\nrole = \"generality\"\n";
+    let bench = Bench::new(&suite);
+    bench.run("out", &["--limit", "200"]).assert().success();
+    let cell = bench.out("out").join("predictions/zero-shot/fashion.parquet");
+    assert_eq!(specbench::store::Predictions::read(&cell).unwrap().label.len(), 200);
+}

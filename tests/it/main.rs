@@ -1,0 +1,9 @@
+//! All integration tests, in one binary (one link instead of many).
+
+mod cli;
+mod errors;
+mod golden;
+mod resume;
+mod support;
+mod tidy;
+mod train;
