@@ -1,8 +1,7 @@
 //! Numbers from stored predictions. Knows no model and no device.
 //!
-//! A metric is a function of a [`View`]: predictions seen through weights, so that the same code
-//! gives the value, a bootstrap replicate (weights are how often each example was drawn) and a
-//! per-class value.
+//! A metric turns predictions into a [`Form`]: per-example parts and how they are joined. The same
+//! parts give the value, and a bootstrap replicate when each example counts as often as it was drawn.
 
 mod metrics;
 

@@ -72,6 +72,20 @@ impl ReportData {
         main_metric(&self.scores, variant, probe)
     }
 
+    /// The variants as tables list them: along each curve, then the rest.
+    #[must_use]
+    pub fn variants_in_order(&self) -> Vec<&str> {
+        let along = self.manifest.curves.iter().flat_map(|c| c.points.iter().map(|p| p.variant.as_str()));
+        let all = along.chain(self.manifest.variants.iter().map(|v| v.id.as_str()));
+        let mut ordered: Vec<&str> = Vec::new();
+        for id in all {
+            if !ordered.contains(&id) {
+                ordered.push(id);
+            }
+        }
+        ordered
+    }
+
     /// A label for a variant in tables and legends.
     #[must_use]
     pub fn label(&self, variant: &str) -> String {

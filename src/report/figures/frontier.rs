@@ -140,6 +140,7 @@ impl Frontier {
             let area = chart.plotting_area().strip_coord_spec();
             let (left, top) = chart.plotting_area().get_base_pixel();
             let pixel = (pixel.0 - left, pixel.1 - top);
+            let is_chosen = chosen.is_some_and(|c| c.alpha == *alpha);
             if *alpha == 0.0 {
                 area.draw(&Polygon::new(star(pixel, 11.0), INK.filled()))?;
             } else if *alpha == 1.0 {
@@ -148,9 +149,13 @@ impl Frontier {
                 area.draw(&Circle::new(pixel, 3, paint.filled()))?;
                 // Right of the point and a little up, off the curve, which falls to the right.
                 let style = (FONT, 12).into_font().color(&paint);
-                area.draw(&Text::new(alpha.to_string(), (pixel.0 + 6, pixel.1 - 14), style))?;
+                area.draw(&Text::new(
+                    alpha.to_string(),
+                    (pixel.0 + if is_chosen { 12 } else { 6 }, pixel.1 - 14),
+                    style,
+                ))?;
             }
-            if chosen.is_some_and(|c| c.alpha == *alpha) {
+            if is_chosen {
                 area.draw(&Circle::new(pixel, 9, INK.stroke_width(2)))?;
             }
         }

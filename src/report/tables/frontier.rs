@@ -33,9 +33,10 @@ impl TableSpec for Frontier {
             "on frontier",
             "P(on frontier)",
         ];
-        let rows = frontier
-            .points
-            .iter()
+        let rows = data
+            .variants_in_order()
+            .into_iter()
+            .filter_map(|v| frontier.point(v))
             .map(|p| {
                 vec![
                     data.label(&p.variant),

@@ -27,15 +27,14 @@ impl TableSpec for Probes {
             .chain(probes.iter().map(|p| format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p))))
             .collect();
         let rows = data
-            .manifest
-            .variants
-            .iter()
+            .variants_in_order()
+            .into_iter()
             .map(|v| {
                 let cell = |p| {
-                    let value = data.main(&v.id, p).map(|m| percent(m.estimate.value, m.estimate.interval));
+                    let value = data.main(v, p).map(|m| percent(m.estimate.value, m.estimate.interval));
                     value.unwrap_or_else(|| "-".to_owned())
                 };
-                std::iter::once(data.label(&v.id)).chain(probes.iter().map(cell)).collect()
+                std::iter::once(data.label(v)).chain(probes.iter().map(cell)).collect()
             })
             .collect();
         let level = data.manifest.suite.stats.confidence * 100.0;
