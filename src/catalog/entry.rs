@@ -32,6 +32,23 @@ pub struct Split {
     pub sha256: Vec<Digest>,
 }
 
+/// `folders` as the registry writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Folders {
+    /// Sorted names.
+    #[default]
+    Sorted,
+    /// Names are numbers.
+    Numeric,
+    /// A file with one folder name a line.
+    Listed {
+        /// The file.
+        path: PathBuf,
+        /// Whether other folders are left out.
+        others: bool,
+    },
+}
+
 /// One data set.
 #[derive(Clone, Debug)]
 pub struct DatasetEntry {
@@ -51,6 +68,15 @@ pub struct DatasetEntry {
     pub classes: PathBuf,
     /// File with one template a line; `{}` stands for the class name.
     pub templates: PathBuf,
+    /// How folders become classes (`image-folder`).
+    pub folders: Folders,
+    /// Pixels cut off each side of every image before preprocessing (ObjectNet's red border: 2).
+    pub border: usize,
+    /// File with the indices of the classes that the data set has, out of `classes`.
+    pub restrict: Option<PathBuf>,
+    /// File with the data set's own classes, each a group of indices into `classes`; the logit of a
+    /// group is the largest of its members'.
+    pub groups: Option<PathBuf>,
     /// Splits by name.
     pub splits: BTreeMap<String, Split>,
 }

@@ -3,5 +3,5 @@
 mod entry;
 mod read;
 
-pub use entry::{DatasetEntry, Source, Split};
+pub use entry::{DatasetEntry, Folders, Source, Split};
 pub use read::{Catalog, CatalogError};

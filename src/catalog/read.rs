@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::entry::{DatasetEntry, Source, Split};
+use super::entry::{DatasetEntry, Folders, Source, Split};
 use crate::base::config::{ConfigError, Document, Section};
 use crate::base::fs::{FileError, read_lines};
 use crate::base::registry::advice;
+use crate::data::{FolderRule, LayoutOptions};
 
 /// Why the registry cannot answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +109,18 @@ impl Catalog {
         }
     }
 
+    /// What the data set's layout needs to know besides the files.
+    pub fn layout_options(&self, entry: &DatasetEntry) -> Result<LayoutOptions, CatalogError> {
+        let folders = match &entry.folders {
+            Folders::Sorted => FolderRule::Sorted,
+            Folders::Numeric => FolderRule::Numeric,
+            Folders::Listed { path, others } => {
+                FolderRule::Listed { names: self.lines(path)?, others: *others }
+            }
+        };
+        Ok(LayoutOptions { folders })
+    }
+
     /// The class names in label order.
     pub fn class_names(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
         self.lines(&entry.classes)
@@ -130,6 +143,15 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let classes = section.required_text("classes");
     let templates = section.required_text("templates");
     let search = section.texts("search");
+    let others = section.flag("other_folders_left_out").is_some_and(|f| f.value);
+    let folders = match section.text("folders").map(|f| f.value).as_deref() {
+        None | Some("sorted") => Folders::Sorted,
+        Some("numeric") => Folders::Numeric,
+        Some(path) => Folders::Listed { path: path.into(), others },
+    };
+    let border = section.count("border").map_or(0, |b| b.value as usize);
+    let restrict = section.text("restrict").map(|r| r.value.into());
+    let groups = section.text("groups").map(|g| g.value.into());
     let mut splits = BTreeMap::new();
     if let Some(all) = section.required_section("split") {
         for (split, part) in all.named_sections() {
@@ -154,6 +176,10 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         obtain: obtain.map(|o| o.value).unwrap_or_default(),
         classes: classes?.value.into(),
         templates: templates?.value.into(),
+        folders,
+        border,
+        restrict,
+        groups,
         splits,
     })
 }

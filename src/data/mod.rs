@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub use classes::ClassSubset;
 pub use layouts::LAYOUTS;
 
+use crate::base::digest::Digest;
 use crate::base::fs::FileError;
 use crate::base::registry::Named;
 use crate::base::table::TableError;
@@ -89,10 +90,40 @@ pub struct Example {
     pub label: u32,
 }
 
+/// Which class a folder of an image tree stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FolderRule {
+    /// The place of its name among the sorted names.
+    #[default]
+    Sorted,
+    /// The number that is its name.
+    Numeric,
+    /// The line of its name in a list.
+    Listed {
+        /// The list.
+        names: Vec<String>,
+        /// Whether folders that are not in it are left out; otherwise they are mistakes.
+        others: bool,
+    },
+}
+
+/// What a layout may need to know besides the files.
+#[derive(Clone, Debug, Default)]
+pub struct LayoutOptions {
+    /// Classes of folders.
+    pub folders: FolderRule,
+}
+
 /// A kind of files that can be read as a data set.
 pub trait Layout: Named + Sync {
     /// Opens the files of one split.
-    fn open(&self, files: &[PathBuf]) -> Result<Box<dyn Dataset>, DataError>;
+    fn open(&self, files: &[PathBuf], options: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError>;
+
+    /// Digest of the opened data; of the files' content unless that would take too long.
+    fn digest(&self, files: &[PathBuf], _data: &dyn Dataset) -> Result<Digest, DataError> {
+        let each: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+        Ok(Digest::of_value(&each))
+    }
 }
 
 pub(crate) fn format_error(path: &Path, reason: impl Into<String>) -> DataError {

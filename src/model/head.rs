@@ -11,6 +11,13 @@ use super::clip::TextTower;
 /// Texts per forward of the text tower.
 const TEXT_BATCH: usize = 256;
 
+/// Every class name in every template, class by class. `{}` and CLIP_benchmark's `{c}` stand for the name.
+#[must_use]
+pub fn prompts(names: &[String], templates: &[String]) -> Vec<String> {
+    let fill = |t: &String, name: &str| t.replace("{c}", "{}").replace("{}", name);
+    names.iter().flat_map(|name| templates.iter().map(move |t| fill(t, name))).collect()
+}
+
 /// Rows divided by their Euclidean norm.
 pub fn normalise_rows(x: &Tensor) -> Result<Tensor> {
     x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)

@@ -6,5 +6,5 @@ mod head;
 mod tokenizer;
 
 pub use folder::{CheckpointFolder, Classifier, ModelError};
-pub use head::{class_embeddings, normalise_rows, zero_shot_head};
+pub use head::{class_embeddings, normalise_rows, prompts, zero_shot_head};
 pub use tokenizer::TextTokenizer;

@@ -11,7 +11,7 @@ use crate::image::{DECODER, Preprocessor};
 use crate::suite::{HeadRule, Suite, SweepSpec};
 
 /// Raised whenever the same inputs would give other predictions.
-const EVALUATION_VERSION: u32 = 1;
+const EVALUATION_VERSION: u32 = 2;
 
 /// What a variant is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,8 @@ struct CellInputs<'a> {
     version: u32,
     data: &'a Digest,
     positions: Digest,
-    classes: &'a [String],
+    classes: Digest,
+    border: usize,
     templates: &'a [String],
     /// Ids stand for digests here: renaming a checkpoint changes no prediction.
     variant: VariantInputs,
@@ -206,7 +207,8 @@ pub(super) fn cells(
                 version: EVALUATION_VERSION,
                 data: &probe.data_digest,
                 positions: positions[p].clone(),
-                classes: &probe.class_names,
+                classes: probe.classes.digest(),
+                border: probe.border,
                 templates: &probe.templates,
                 variant: inputs.clone(),
                 tokenizer: &info.tokenizer,

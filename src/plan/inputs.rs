@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::classes::ClassSpace;
 use super::{MissingData, PlanError};
 use crate::base::digest::Digest;
 use crate::catalog::{Catalog, DatasetEntry, Split};
@@ -22,12 +23,12 @@ pub struct Probe {
     pub data_digest: Digest,
     /// Licence of the data.
     pub licence: String,
-    /// Names of the classes of this probe's head, in label order.
-    pub class_names: Vec<String>,
+    /// What the probe tells apart.
+    pub classes: ClassSpace,
+    /// Pixels cut off each side before preprocessing.
+    pub border: usize,
     /// Templates of the zero-shot head.
     pub templates: Vec<String>,
-    /// Data set label of the first class of the head; labels are renumbered from 0.
-    pub first_label: u32,
     /// Positions of the examples used, ascending.
     pub positions: Vec<usize>,
     /// Cap on the number of examples, if any.
@@ -88,7 +89,7 @@ pub(super) fn open_probes(
     for (spec, entry, split, files) in wanted {
         let key = (spec.dataset.clone(), spec.split.clone());
         if !open.contains_key(&key) {
-            open.insert(key.clone(), open_split(&spec.id, entry, split, &files)?);
+            open.insert(key.clone(), open_split(&spec.id, catalog, entry, split, &files)?);
         }
         probes.push(probe(spec, entry, catalog, &open[&key], limit)?);
     }
@@ -97,18 +98,16 @@ pub(super) fn open_probes(
 
 fn open_split(
     probe: &str,
+    catalog: &Catalog,
     entry: &DatasetEntry,
     split: &Split,
     files: &[PathBuf],
 ) -> Result<OpenSplit, PlanError> {
-    let digests: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
-    for ((path, found), expected) in files.iter().zip(&digests).zip(&split.sha256) {
-        if found != expected {
-            return Err(PlanError::WrongDigest {
-                path: path.display().to_string(),
-                found: found.clone(),
-                expected: expected.clone(),
-            });
+    for (path, expected) in files.iter().zip(&split.sha256) {
+        let found = Digest::of_file(path)?;
+        if found != *expected {
+            let path = path.display().to_string();
+            return Err(PlanError::WrongDigest { path, found, expected: expected.clone() });
         }
     }
     let fail = |source| PlanError::Data { probe: probe.to_owned(), source };
@@ -117,8 +116,9 @@ fn open_split(
         let reason = LAYOUTS.unknown(&entry.layout).0;
         fail(DataError::Format { path: files.first().cloned().unwrap_or_default(), reason })
     })?;
-    let data = layout.open(files).map_err(fail)?;
-    Ok(OpenSplit { data: data.into(), digest: Digest::of_value(&digests) })
+    let data = layout.open(files, &catalog.layout_options(entry)?).map_err(fail)?;
+    let digest = layout.digest(files, &*data).map_err(fail)?;
+    Ok(OpenSplit { data: data.into(), digest })
 }
 
 fn probe(
@@ -128,23 +128,23 @@ fn probe(
     open: &OpenSplit,
     limit: Option<usize>,
 ) -> Result<Probe, PlanError> {
-    let names = catalog.class_names(entry)?;
+    let classes = ClassSpace::new(catalog, entry, spec.classes)?;
     let templates = match &spec.templates {
         Some(path) => catalog.lines(Path::new(path))?,
         None => catalog.lines(&entry.templates)?,
     };
-    let range = spec.classes.range(names.len());
     let limit = match (spec.limit, limit) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
     let examples = open.data.examples();
-    if let Some(bad) = examples.iter().find(|e| e.label as usize >= names.len()) {
-        let source = DataError::Label { id: bad.id.clone(), label: bad.label, classes: names.len() };
+    if let Some(bad) = examples.iter().find(|e| e.label as usize >= classes.known_labels()) {
+        let source =
+            DataError::Label { id: bad.id.clone(), label: bad.label, classes: classes.known_labels() };
         return Err(PlanError::Data { probe: spec.id.clone(), source });
     }
     let positions: Vec<usize> = (0..examples.len())
-        .filter(|&i| range.contains(&(examples[i].label as usize)))
+        .filter(|&i| classes.output(examples[i].label).is_some())
         .take(limit.unwrap_or(usize::MAX))
         .collect();
     if positions.is_empty() {
@@ -155,9 +155,9 @@ fn probe(
         data: Arc::clone(&open.data),
         data_digest: open.digest.clone(),
         licence: entry.licence.clone(),
-        class_names: names[range.clone()].to_vec(),
+        classes,
+        border: entry.border,
         templates,
-        first_label: range.start as u32,
         positions,
         limit,
     })

@@ -4,10 +4,12 @@
 //! one data set, all variants that read it the same way), so that each image is decoded once.
 
 mod cells;
+mod classes;
 mod inputs;
 mod passes;
 
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
+pub use classes::ClassSpace;
 pub use inputs::{CheckpointInfo, Probe};
 pub use passes::Pass;
 

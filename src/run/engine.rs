@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::family::{Family, families};
 use super::head::{Head, heads};
-use super::loader::{LoadedSegment, SEGMENT, stream};
+use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
 use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::digest::Digest;
@@ -87,7 +87,7 @@ fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunErro
         data: p.data_digest.clone(),
         licence: p.licence.clone(),
         examples: p.positions.len(),
-        class_names: p.class_names.clone(),
+        class_names: p.classes.outputs.clone(),
         templates_used: p.templates.clone(),
     });
     let mut manifest = Manifest {
@@ -213,8 +213,14 @@ impl<'a> PassRun<'a> {
         for (_, positions) in resumed {
             listen(RunEvent::Progress { predictions: self.predictions(positions) });
         }
-        let data = &*self.plan.probes[self.plan.cells[self.pass.cells[0]].probe].data;
-        stream(&self.pass.name, data, self.preprocessor, &todo, |segment| {
+        let probe = &self.plan.probes[self.plan.cells[self.pass.cells[0]].probe];
+        let reader = Reader {
+            name: &self.pass.name,
+            data: &*probe.data,
+            border: probe.border,
+            preprocessor: self.preprocessor,
+        };
+        stream(&reader, &todo, |segment| {
             self.options.check_stop()?;
             self.segment(segment, listen)
         })?;
@@ -368,8 +374,10 @@ impl<'a> PassRun<'a> {
             let logits = heads[member].logits(&features).and_then(|l| l.to_vec2::<f32>()).map_err(wrap)?;
             for i in chosen {
                 let example = &probe.data.examples()[positions[i]];
-                let label = example.label - probe.first_label;
-                let row = score_row(cell, positions[i] as u32, label, &logits[i]);
+                let label = probe.classes.output(example.label).unwrap_or_default();
+                let reduced = probe.classes.reduce(&logits[i]);
+                let logits = reduced.as_deref().unwrap_or(&logits[i]);
+                let row = score_row(cell, positions[i] as u32, label, logits);
                 rows.push(row.ok_or_else(|| RunError::NotFinite {
                     variant: self.plan.variants[variant].id.clone(),
                     probe: probe.spec.id.clone(),
@@ -394,12 +402,12 @@ fn finish_pass(
         let cell = &plan.cells[index];
         let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe]);
         let examples = probe.data.examples();
-        let mut all = Predictions { k: probe.class_names.len().min(TOP), ..Predictions::default() };
+        let mut all = Predictions { k: probe.classes.outputs.len().min(TOP), ..Predictions::default() };
         for segment in 0..segments {
             for row in Part::read(&part(segment), number as u32)? {
                 let example = &examples[row.position as usize];
                 all.example_id.push(example.id.clone());
-                all.label.push(example.label - probe.first_label);
+                all.label.push(probe.classes.output(example.label).unwrap_or_default());
                 all.prediction.push(row.prediction);
                 all.score.push(row.score);
                 all.loss.push(row.loss);

@@ -12,7 +12,7 @@ use super::family::{Family, Source};
 use crate::checkpoint::Tensors;
 use crate::merge::merge_tensors;
 use crate::model::clip::{Kernels, TextTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError, zero_shot_head};
+use crate::model::{CheckpointFolder, Classifier, ModelError, prompts, zero_shot_head};
 use crate::plan::Probe;
 use crate::suite::HeadRule;
 
@@ -96,7 +96,7 @@ pub fn heads(family: &Family, probe: &Probe) -> Result<Vec<Head>, RunError> {
 }
 
 fn classifier_rows(folder: &CheckpointFolder, probe: &Probe) -> Option<Vec<u32>> {
-    folder.classifier.as_ref()?.rows(&probe.class_names)
+    folder.classifier.as_ref()?.rows(&probe.classes.head)
 }
 
 fn end_head(folder: &CheckpointFolder, tensors: &Tensors, probe: &Probe) -> Result<EndHead, RunError> {
@@ -117,11 +117,7 @@ fn end_head(folder: &CheckpointFolder, tensors: &Tensors, probe: &Probe) -> Resu
 }
 
 fn zero_shot(folder: &CheckpointFolder, tensors: &Tensors, probe: &Probe) -> Result<EndHead, RunError> {
-    let texts: Vec<String> = probe
-        .class_names
-        .iter()
-        .flat_map(|name| probe.templates.iter().map(move |t| t.replace("{}", name)))
-        .collect();
+    let texts = prompts(&probe.classes.head, &probe.templates);
     let tokens = folder.tokenizer()?.encode(&texts)?;
     let scale = tensors.get("logit_scale").cloned().map_or_else(|| folder.weights.load("logit_scale"), Ok)?;
     let compute = || {

@@ -23,13 +23,24 @@ pub struct LoadedSegment {
     pub crops: Vec<Result<Rgb, String>>,
 }
 
+/// How the images of a pass become crops.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Data set and split, for messages.
+    pub name: &'a str,
+    /// The opened split.
+    pub data: &'a dyn Dataset,
+    /// Pixels cut off each side before preprocessing.
+    pub border: usize,
+    /// Resize, crop, normalise.
+    pub preprocessor: &'a Preprocessor,
+}
+
 /// Loads the given segments in order, at most [`QUEUE`] ahead, and hands each to `consume`.
 ///
-/// Decoding runs in the current thread pool; ends early when `consume` fails.
+/// Ends early when `consume` fails.
 pub fn stream(
-    name: &str,
-    data: &dyn Dataset,
-    preprocessor: &Preprocessor,
+    reader: &Reader<'_>,
     segments: &[(usize, &[usize])],
     mut consume: impl FnMut(LoadedSegment) -> Result<(), RunError>,
 ) -> Result<(), RunError> {
@@ -40,7 +51,7 @@ pub fn stream(
             // Its own pool: the models' pool is busy, and decoding must run beside it.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             for &(index, positions) in segments {
-                let work = || load(name, data, preprocessor, index, positions);
+                let work = || reader.load(index, positions);
                 let loaded = match &pool {
                     Ok(pool) => pool.install(work),
                     Err(_) => work(),
@@ -59,22 +70,41 @@ pub fn stream(
     })
 }
 
-fn load(
-    name: &str,
-    data: &dyn Dataset,
-    preprocessor: &Preprocessor,
-    index: usize,
-    positions: &[usize],
-) -> Result<LoadedSegment, RunError> {
-    let wrap = |source| RunError::Data { name: name.to_owned(), source };
-    let mut crops = Vec::with_capacity(positions.len());
-    // Positions come in runs; each run is one read.
-    for run in positions.chunk_by(|a, b| a + 1 == *b) {
-        let raw = data.read(run[0]..run[run.len() - 1] + 1).map_err(wrap)?;
-        crops.par_extend(raw.into_par_iter().map(|image| {
-            let image = image.decode().map_err(|e| e.to_string())?;
-            Ok(preprocessor.crop_u8(&image))
-        }));
+impl Reader<'_> {
+    fn load(&self, index: usize, positions: &[usize]) -> Result<LoadedSegment, RunError> {
+        let wrap = |source| RunError::Data { name: self.name.to_owned(), source };
+        let mut crops = Vec::with_capacity(positions.len());
+        // Positions come in runs; each run is one read.
+        for run in positions.chunk_by(|a, b| a + 1 == *b) {
+            let raw = self.data.read(run[0]..run[run.len() - 1] + 1).map_err(wrap)?;
+            crops.par_extend(raw.into_par_iter().map(|image| {
+                let image = image.decode().map_err(|e| e.to_string())?;
+                Ok(self.preprocessor.crop_u8(&without_border(image, self.border)))
+            }));
+        }
+        Ok(LoadedSegment { index, positions: positions.to_vec(), crops })
     }
-    Ok(LoadedSegment { index, positions: positions.to_vec(), crops })
+}
+
+/// The image without `border` pixels on each side; unchanged if nothing would remain.
+fn without_border(image: Rgb, border: usize) -> Rgb {
+    if border == 0 || image.width <= 2 * border || image.height <= 2 * border {
+        return image;
+    }
+    let (width, height) = (image.width - 2 * border, image.height - 2 * border);
+    image.crop(border as isize, border as isize, width, height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_border_goes_on_all_sides() {
+        let mut image = Rgb::filled(6, 5, [255, 0, 0]);
+        image.data[(2 * 6 + 3) * 3] = 7;
+        let inner = without_border(image.clone(), 2);
+        assert_eq!((inner.width, inner.height, inner.data[3]), (2, 1, 7));
+        assert_eq!(without_border(image.clone(), 3), image);
+    }
 }

@@ -60,7 +60,7 @@ impl Pool {
                     entry.obtain
                 )));
             }
-            let data = layout.open(&files)?;
+            let data = layout.open(&files, &catalog.layout_options(entry)?)?;
             let chosen: Vec<usize> = (0..data.examples().len())
                 .filter(|&i| range.contains(&(data.examples()[i].label as usize)))
                 .collect();

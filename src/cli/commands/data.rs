@@ -127,7 +127,11 @@ fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'st
             Err(error) => return ("bad", error.to_string()),
         }
     }
-    let opened = LAYOUTS.get(&entry.layout).map(|layout| layout.open(&files));
+    let options = match catalog.layout_options(entry) {
+        Ok(options) => options,
+        Err(error) => return ("bad", error.to_string()),
+    };
+    let opened = LAYOUTS.get(&entry.layout).map(|layout| layout.open(&files, &options));
     match opened {
         Some(Ok(data)) => {
             let found = data.examples().len() as u64;

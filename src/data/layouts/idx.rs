@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 
 use crate::base::fs::{FileError, open};
 use crate::base::registry::Named;
-use crate::data::{DataError, Dataset, Example, Layout, RawImage, format_error};
+use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage, format_error};
 use crate::image::Rgb;
 
 /// The layout.
@@ -27,7 +27,7 @@ impl Named for Idx {
 }
 
 impl Layout for Idx {
-    fn open(&self, files: &[PathBuf]) -> Result<Box<dyn Dataset>, DataError> {
+    fn open(&self, files: &[PathBuf], _: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError> {
         let [images, labels] = files else {
             let path = files.first().cloned().unwrap_or_default();
             return Err(format_error(&path, "this layout needs an image file and a label file"));
@@ -120,13 +120,13 @@ mod tests {
         let (images, labels) = (dir.path().join("i"), dir.path().join("l"));
         std::fs::write(&images, idx(&[2, 1, 2], &[1, 2, 3, 4])).unwrap();
         std::fs::write(&labels, idx(&[2], &[7, 9])).unwrap();
-        let data = Idx.open(&[images.clone(), labels.clone()]).unwrap();
+        let data = Idx.open(&[images.clone(), labels.clone()], &LayoutOptions::default()).unwrap();
         assert_eq!(data.examples()[1], Example { id: "00001".to_owned(), label: 9 });
         let image = data.read(1..2).unwrap().remove(0).decode().unwrap();
         assert_eq!(image.data, [3, 3, 3, 4, 4, 4]);
 
         std::fs::write(&images, idx(&[2, 1, 2], &[1, 2, 3])).unwrap();
-        let error = Idx.open(&[images, labels]).err().unwrap().to_string();
+        let error = Idx.open(&[images, labels], &LayoutOptions::default()).err().unwrap().to_string();
         assert!(error.contains("its header says 4"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::registry::Named;
 use crate::base::table::{Table, TableError};
-use crate::data::{DataError, Dataset, Example, Layout, RawImage};
+use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage};
 
 /// The layout.
 pub(super) struct Parquet;
@@ -23,7 +23,7 @@ impl Named for Parquet {
 }
 
 impl Layout for Parquet {
-    fn open(&self, files: &[PathBuf]) -> Result<Box<dyn Dataset>, DataError> {
+    fn open(&self, files: &[PathBuf], _: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError> {
         let mut shards = Vec::new();
         let mut examples = Vec::new();
         for path in files {
@@ -89,7 +89,7 @@ mod tests {
             table.write(&path).unwrap();
             files.push(path);
         }
-        let data = Parquet.open(&files).unwrap();
+        let data = Parquet.open(&files, &LayoutOptions::default()).unwrap();
         assert_eq!(data.examples().len(), 7);
         assert_eq!(data.examples()[4], Example { id: "1/1".to_owned(), label: 1 });
         let bytes: Vec<_> = data

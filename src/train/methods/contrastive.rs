@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::image::Preprocessor;
 use crate::model::clip::{ClipConfig, Kernels, TextTower, TowerConfig, VisionTower};
-use crate::model::{ModelError, TextTokenizer, normalise_rows};
+use crate::model::{ModelError, TextTokenizer, normalise_rows, prompts};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
@@ -44,11 +44,8 @@ impl Method for Contrastive {
         config.validate().map_err(bad)?;
         let preprocessor = Preprocessor::clip(config.vision_config.image_size);
         let pool = Pool::load(recipe, catalog, &preprocessor)?;
-        let captions: Vec<Vec<String>> = pool
-            .classes
-            .iter()
-            .map(|name| pool.templates.iter().map(|t| t.replace("{}", name)).collect())
-            .collect();
+        let captions: Vec<Vec<String>> =
+            pool.classes.iter().map(|c| prompts(std::slice::from_ref(c), &pool.templates)).collect();
         let tokenizer_path =
             recipe.tokenizer.as_ref().ok_or_else(|| fail("this method needs `tokenizer`"))?;
         let length = config.text_config.max_position_embeddings;

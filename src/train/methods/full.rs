@@ -17,7 +17,7 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::clip::{Kernels, TextTower, VisionTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError, normalise_rows, zero_shot_head};
+use crate::model::{CheckpointFolder, Classifier, ModelError, normalise_rows, prompts, zero_shot_head};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
@@ -72,11 +72,7 @@ impl Method for Full {
 
 fn initial_head(folder: &CheckpointFolder, tensors: &Tensors, pool: &Pool) -> Result<Tensor, TrainError> {
     let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
-    let texts: Vec<String> = pool
-        .classes
-        .iter()
-        .flat_map(|name| pool.templates.iter().map(move |t| t.replace("{}", name)))
-        .collect();
+    let texts = prompts(&pool.classes, &pool.templates);
     let tokens = folder.tokenizer()?.encode(&texts)?;
     let scale = folder.weights.load("logit_scale").map_err(ModelError::from)?;
     Ok(zero_shot_head(&tower, &scale, &tokens, pool.templates.len())?.detach())
