@@ -3,6 +3,7 @@
 //! A [`StateDict`] maps safetensors files (one, or shards with an index) and reads a tensor when
 //! it is asked for; names, shapes and equality of two checkpoints are known without loading.
 
+mod names;
 mod state_dict;
 
 pub use state_dict::{CheckpointError, StateDict, TensorInfo, write_safetensors};
@@ -10,6 +11,12 @@ pub use state_dict::{CheckpointError, StateDict, TensorInfo, write_safetensors};
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+
+/// Number of values of a tensor.
+#[must_use]
+pub fn values_of(tensor: &Tensor) -> usize {
+    tensor.elem_count()
+}
 
 /// Named tensors in memory, in f32 on the CPU unless said otherwise.
 pub type Tensors = BTreeMap<String, Tensor>;

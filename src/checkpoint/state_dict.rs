@@ -1,13 +1,16 @@
-//! Memory-mapped safetensors.
+//! Named tensors on disk: memory-mapped safetensors, or a PyTorch pickle through candle's reader, which
+//! runs no code. Names of OpenAI's and open_clip's layout are translated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::pickle::PthTensors;
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::Tensors;
+use super::names::{Part, hugging_face, is_open_clip};
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
 
@@ -18,10 +21,13 @@ pub enum CheckpointError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The folder holds no weights that are understood.
-    #[error("no `model.safetensors` (nor `model.safetensors.index.json`) in `{}`", .0.display())]
+    #[error(
+        "no weights in `{}`; looked for model.safetensors (or its index), open_clip_model.safetensors, \
+         pytorch_model.bin, open_clip_pytorch_model.bin", .0.display()
+    )]
     NoWeights(PathBuf),
     /// The file is not safetensors, or cut short.
-    #[error("`{}` is not a whole safetensors file ({reason}); fetch or write it again", path.display())]
+    #[error("`{}` is not a whole weights file ({reason}); fetch or write it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -87,37 +93,57 @@ impl TensorInfo {
     }
 }
 
+/// Where bytes come from.
+enum Backend {
+    Safetensors(MmapedSafetensors),
+    Pickle(PthTensors),
+}
+
+/// A tensor under the name that models use.
+struct Entry {
+    info: TensorInfo,
+    stored: String,
+    part: Part,
+}
+
 /// Named tensors on disk, read when asked for.
 pub struct StateDict {
     /// The folder or file that was opened.
     pub path: PathBuf,
     files: Vec<PathBuf>,
-    mapped: MmapedSafetensors,
+    backend: Backend,
+    sources: BTreeMap<String, Entry>,
     entries: BTreeMap<String, TensorInfo>,
 }
 
 impl StateDict {
-    /// Opens a safetensors file, or the one (or the shards) in a folder.
+    /// Opens a weights file, or the one (or the shards) in a folder.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let files = if path.is_dir() { weight_files(path)? } else { vec![path.to_owned()] };
         for file in &files {
             crate::base::fs::open(file)?;
         }
-        #[expect(
-            unsafe_code,
-            reason = "mapped files must not change while they are read; documented in the README"
-        )]
-        let mapped = unsafe { MmapedSafetensors::multi(&files) };
-        let mapped = mapped.map_err(|e| CheckpointError::Damaged {
-            path: files.first().cloned().unwrap_or_else(|| path.to_owned()),
-            reason: e.to_string(),
-        })?;
-        let info = |view: &safetensors::tensor::TensorView<'_>| TensorInfo {
-            shape: view.shape().to_vec(),
-            dtype: format!("{:?}", view.dtype()),
-        };
-        let entries = mapped.tensors().iter().map(|(name, view)| (name.clone(), info(view))).collect();
-        Ok(Self { path: path.to_owned(), files, mapped, entries })
+        let first = files.first().cloned().unwrap_or_else(|| path.to_owned());
+        let is_pickle = first.extension().is_some_and(|e| e == "bin" || e == "pt" || e == "pth");
+        let (backend, stored) =
+            if is_pickle { open_pickle(&first)? } else { open_safetensors(&files, &first)? };
+        let translate = is_open_clip(stored.keys().map(String::as_str));
+        let mut sources = BTreeMap::new();
+        for (name, info) in stored {
+            let parts = if translate { hugging_face(&name) } else { vec![(name.clone(), Part::Whole)] };
+            for (to, part) in parts {
+                let info = TensorInfo { shape: part.shape(&info.shape), dtype: info.dtype.clone() };
+                sources.insert(to, Entry { info, stored: name.clone(), part });
+            }
+        }
+        let entries = sources.iter().map(|(name, e)| (name.clone(), e.info.clone())).collect();
+        Ok(Self { path: path.to_owned(), files, backend, sources, entries })
+    }
+
+    /// The files that hold the weights.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Names, shapes and types in alphabetical order.
@@ -138,8 +164,8 @@ impl StateDict {
         Ok(Digest::of_value(&each))
     }
 
-    fn view(&self, name: &str) -> Result<safetensors::tensor::TensorView<'_>, CheckpointError> {
-        self.mapped.get(name).map_err(|_| CheckpointError::MissingTensor {
+    fn source(&self, name: &str) -> Result<&Entry, CheckpointError> {
+        self.sources.get(name).ok_or_else(|| CheckpointError::MissingTensor {
             path: self.path.clone(),
             name: name.to_owned(),
             hint: crate::base::registry::nearest(name, self.entries.keys().map(String::as_str))
@@ -148,23 +174,61 @@ impl StateDict {
         })
     }
 
-    /// Whether both hold the same bytes under this name.
+    /// Whether both hold the same values under this name.
     #[must_use]
     pub fn same_tensor(&self, other: &Self, name: &str) -> bool {
-        match (self.mapped.get(name), other.mapped.get(name)) {
-            (Ok(a), Ok(b)) => a.dtype() == b.dtype() && a.shape() == b.shape() && a.data() == b.data(),
-            _ => false,
+        let (Some(a), Some(b)) = (self.sources.get(name), other.sources.get(name)) else { return false };
+        if a.info != b.info {
+            return false;
         }
+        if let (Backend::Safetensors(x), Backend::Safetensors(y)) = (&self.backend, &other.backend)
+            && a.part == b.part
+            && let (Ok(x), Ok(y)) = (x.get(&a.stored), y.get(&b.stored))
+        {
+            let bytes = |data: &[u8], rows: usize| {
+                let range = a.part.rows(rows);
+                let row = data.len() / rows.max(1);
+                range.start * row..range.end * row
+            };
+            let rows = x.shape().first().copied().unwrap_or(1);
+            let range = bytes(x.data(), rows);
+            return x.shape() == y.shape() && x.data()[range.clone()] == y.data()[range];
+        }
+        let values = |d: &Self| d.load(name).and_then(|t| d.values(name, &t)).ok();
+        matches!((values(self), values(other)), (Some(x), Some(y)) if x == y)
+    }
+
+    fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
+        tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| self.fail(name, e))
+    }
+
+    fn fail(&self, name: &str, source: candle_core::Error) -> CheckpointError {
+        CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source }
     }
 
     /// Loads a tensor as f32 on the CPU and checks that every value is finite.
     pub fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
-        self.view(name)?;
-        let wrap =
-            |source| CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source };
-        let tensor = self.mapped.load(name, &Device::Cpu).map_err(wrap)?;
-        let tensor = tensor.to_dtype(DType::F32).map_err(wrap)?;
-        let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(wrap)?;
+        let source = self.source(name)?;
+        let read = || -> candle_core::Result<Tensor> {
+            let whole = match &self.backend {
+                Backend::Safetensors(mapped) => mapped.load(&source.stored, &Device::Cpu)?,
+                Backend::Pickle(pickle) => {
+                    let found = pickle.get(&source.stored)?;
+                    found.ok_or_else(|| candle_core::Error::Msg("not in the pickle".to_owned()))?
+                }
+            };
+            let tensor = match &source.part {
+                Part::Whole => whole,
+                Part::Transposed => whole.t()?.contiguous()?,
+                Part::Third(_) => {
+                    let rows = source.part.rows(whole.dim(0)?);
+                    whole.narrow(0, rows.start, rows.len())?.contiguous()?
+                }
+            };
+            tensor.to_dtype(DType::F32)
+        };
+        let tensor = read().map_err(|e| self.fail(name, e))?;
+        let values = self.values(name, &tensor)?;
         let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
         if let Some(first) = bad.next() {
             return Err(CheckpointError::NonFinite {
@@ -184,14 +248,56 @@ impl StateDict {
     }
 }
 
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
-        return Ok(vec![single]);
+type Stored = (Backend, BTreeMap<String, TensorInfo>);
+
+fn open_safetensors(files: &[PathBuf], first: &Path) -> Result<Stored, CheckpointError> {
+    #[expect(unsafe_code, reason = "mapped files must not change while they are read; the README says so")]
+    let mapped = unsafe { MmapedSafetensors::multi(files) };
+    let mapped =
+        mapped.map_err(|e| CheckpointError::Damaged { path: first.to_owned(), reason: e.to_string() })?;
+    let info = |view: &safetensors::tensor::TensorView<'_>| TensorInfo {
+        shape: view.shape().to_vec(),
+        dtype: format!("{:?}", view.dtype()),
+    };
+    let entries = mapped.tensors().iter().map(|(name, view)| (name.clone(), info(view))).collect();
+    Ok((Backend::Safetensors(mapped), entries))
+}
+
+/// Opens a pickled state dict: at the top level, or below `state_dict` as training scripts save it.
+fn open_pickle(path: &Path) -> Result<Stored, CheckpointError> {
+    let damaged =
+        |e: candle_core::Error| CheckpointError::Damaged { path: path.to_owned(), reason: e.to_string() };
+    let at_top = PthTensors::new(path, None).map_err(damaged)?;
+    let pickle = if at_top.tensor_infos().is_empty() {
+        PthTensors::new(path, Some("state_dict")).map_err(damaged)?
+    } else {
+        at_top
+    };
+    let mut entries = BTreeMap::new();
+    let mut names: Vec<&String> = pickle.tensor_infos().keys().collect();
+    names.sort();
+    for name in names {
+        let info = &pickle.tensor_infos()[name];
+        let dtype = info.dtype.as_str().to_uppercase();
+        entries.insert(name.clone(), TensorInfo { shape: info.layout.dims().to_vec(), dtype });
     }
+    if entries.is_empty() {
+        let reason = "no tensors at the top level nor below `state_dict`".to_owned();
+        return Err(CheckpointError::Damaged { path: path.to_owned(), reason });
+    }
+    Ok((Backend::Pickle(pickle), entries))
+}
+
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let single = ["model.safetensors", "open_clip_model.safetensors"].map(|n| folder.join(n));
+    if let Some(found) = single.into_iter().find(|f| f.is_file()) {
+        return Ok(vec![found]);
+    }
+    let pickles = ["pytorch_model.bin", "open_clip_pytorch_model.bin"].map(|n| folder.join(n));
     let index = folder.join("model.safetensors.index.json");
-    if !folder.exists() || !index.is_file() {
-        return Err(CheckpointError::NoWeights(folder.to_owned()));
+    if !index.is_file() {
+        let pickle = pickles.into_iter().find(|f| f.is_file());
+        return pickle.map(|f| vec![f]).ok_or_else(|| CheckpointError::NoWeights(folder.to_owned()));
     }
     let bad = |reason: String| CheckpointError::Index { path: index.clone(), reason };
     let json: Value = serde_json::from_slice(&read(&index)?).map_err(|e| bad(e.to_string()))?;
@@ -254,7 +360,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
         let error = StateDict::open(dir.path()).err().unwrap().to_string();
-        assert!(error.contains("model.safetensors` is not a whole"), "{error}");
+        assert!(error.contains("model.safetensors` is not a whole weights file"), "{error}");
     }
 
     #[test]

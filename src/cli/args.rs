@@ -85,6 +85,11 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Say what a checkpoint is
+    Inspect {
+        /// A checkpoint folder
+        checkpoint: PathBuf,
+    },
     /// The data registry
     Data {
         #[command(subcommand)]

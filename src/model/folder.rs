@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::clip::ClipConfig;
+use super::layout::Layout;
 use super::tokenizer::TextTokenizer;
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
@@ -93,10 +94,12 @@ impl Classifier {
     }
 }
 
-/// A checkpoint in the Hugging Face layout.
+/// A checkpoint folder in any known layout.
 pub struct CheckpointFolder {
     /// The folder.
     pub path: PathBuf,
+    /// How it is laid out.
+    pub layout: Layout,
     /// Shapes and hyper-parameters.
     pub config: ClipConfig,
     /// How images become input.
@@ -114,15 +117,14 @@ impl CheckpointFolder {
             let missing = std::io::ErrorKind::NotFound.into();
             return Err(FileError::new("open checkpoint folder", path, missing).into());
         }
-        let config: ClipConfig = json_file(&path.join("config.json"))?;
-        config.validate().map_err(|reason| ModelError::Config { path: path.join("config.json"), reason })?;
-        let preprocessor_path = path.join("preprocessor_config.json");
-        let preprocessor = Preprocessor::from_hf(&json_file::<Value>(&preprocessor_path)?)
-            .map_err(|source| ModelError::Preprocess { path: preprocessor_path, source })?;
+        let layout = Layout::of(path);
+        let (config, preprocessor) = layout.read(path)?;
+        let config_path = path.join(layout.config_file());
+        config.validate().map_err(|reason| ModelError::Config { path: config_path, reason })?;
         let classifier_path = path.join("classifier.json");
         let classifier = classifier_path.is_file().then(|| json_file(&classifier_path)).transpose()?;
         let weights = StateDict::open(path)?;
-        let this = Self { path: path.to_owned(), config, preprocessor, weights, classifier };
+        let this = Self { path: path.to_owned(), layout, config, preprocessor, weights, classifier };
         this.check_input_size()?;
         Ok(this)
     }
@@ -132,7 +134,7 @@ impl CheckpointFolder {
         match self.preprocessor.output_size() {
             Some(size) if size == (side, side) => Ok(()),
             size => Err(ModelError::Config {
-                path: self.path.join("preprocessor_config.json"),
+                path: self.path.join(self.layout.config_file()),
                 reason: format!("produces images of {size:?}, the model reads {side} x {side}"),
             }),
         }
@@ -176,7 +178,7 @@ impl CheckpointFolder {
     }
 }
 
-fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
+pub(super) fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
     let bytes = read(path)?;
     let bad = |e: serde_json::Error| ModelError::Config { path: path.to_owned(), reason: e.to_string() };
     serde_json::from_slice(&bytes).map_err(bad)

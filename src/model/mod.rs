@@ -3,8 +3,10 @@
 pub mod clip;
 mod folder;
 mod head;
+mod layout;
 mod tokenizer;
 
 pub use folder::{CheckpointFolder, Classifier, ModelError};
 pub use head::{class_embeddings, normalise_rows, prompts, zero_shot_head};
+pub use layout::Layout;
 pub use tokenizer::TextTokenizer;

@@ -70,7 +70,7 @@ fn damaged_checkpoints() {
     let bytes = std::fs::read(&weights).unwrap();
     std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
     let log = failure(&bench, &[], 4);
-    assert!(log.contains("checkpoint `ft-noto`") && log.contains("is not a whole safetensors file"), "{log}");
+    assert!(log.contains("checkpoint `ft-noto`") && log.contains("is not a whole weights file"), "{log}");
 
     // The last tensor's bytes as 0xFFFF: NaN in half precision.
     let mut poisoned = bytes.clone();

@@ -7,7 +7,7 @@ use specbench::base::digest::Digest;
 use specbench::checkpoint::StateDict;
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::model::clip::{ClipConfig, Kernels, TextTower, VisionTower};
-use specbench::model::normalise_rows;
+use specbench::model::{CheckpointFolder, normalise_rows};
 
 use crate::support::root;
 
@@ -113,4 +113,25 @@ fn photographs_are_decoded_and_resized_as_pillow_does_it() {
         equal.1
     );
     assert_eq!(equal, (photos.len(), photos.len()));
+}
+
+#[test]
+fn the_open_clip_layout_as_safetensors_and_as_pickle() {
+    let expected =
+        candle_core::safetensors::load(golden().join("open-clip/golden.safetensors"), &Device::Cpu).unwrap();
+    let ids = expected["ids"].to_dtype(candle_core::DType::U32).unwrap().to_vec2::<u32>().unwrap();
+    for name in ["open-clip", "open-clip-pickle"] {
+        let folder = CheckpointFolder::open(&golden().join(name)).unwrap();
+        let tensors = folder.weights.load_all().unwrap();
+        let image = VisionTower::new(&folder.config, &tensors, Kernels::Inference).unwrap();
+        let text = TextTower::new(&folder.config, &tensors, Kernels::Inference).unwrap();
+        let image = image.forward(&expected["pixels"]).unwrap();
+        let text = text.forward(&ids).unwrap();
+        assert!(largest_difference(&image, &expected["image"]) < 1e-4, "{name} image");
+        assert!(largest_difference(&text, &expected["text"]) < 1e-4, "{name} text");
+    }
+    let open = |name: &str| StateDict::open(&golden().join(name)).unwrap();
+    let (a, b) = (open("open-clip"), open("open-clip-pickle"));
+    assert_eq!(a.entries().keys().collect::<Vec<_>>(), b.entries().keys().collect::<Vec<_>>());
+    assert!(a.entries().keys().all(|n| a.same_tensor(&b, n) && a.same_tensor(&a, n)));
 }

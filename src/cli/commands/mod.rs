@@ -1,6 +1,7 @@
 //! One file per command: arguments to one call of the library, and its result to text.
 
 mod data;
+mod inspect;
 mod list;
 mod plan;
 mod report;
@@ -28,6 +29,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Ex
         Command::Tune { recipe, out } => tune::tune(global, recipe, out.as_deref(), output, stop),
         Command::Data { command } => data::data(global, command, output),
         Command::List { what } => list::list(global, *what, output),
+        Command::Inspect { checkpoint } => inspect::inspect(checkpoint, output),
         Command::Compare(_) => later("compare"),
         Command::Check(_) => later("check"),
         Command::Bless(_) => later("bless"),
