@@ -1,7 +1,7 @@
 """Times this program against the route a user has today, on the same images and weights.
 
     pip install torch==2.15.0 transformers==5.23.0 pillow==13.0.0 numpy safetensors pyarrow
-    cargo build --release && cargo bench --bench forward --no-run
+    cargo build --release && cargo bench --bench rate --no-run
     python benches/against_python.py
 
 The Python route loads both checkpoints, merges, and evaluates alpha by alpha: decode with Pillow,
@@ -147,17 +147,22 @@ def end_to_end(args):
     report("end to end, demo, 11 alphas", here, there)
 
 
+def rate(*arguments):
+    """One measurement by `benches/rate.rs`, which must be built (`cargo bench --bench rate --no-run`)."""
+    found = glob.glob(str(ROOT / "target/release/deps/rate-*"))
+    program = max((p for p in found if "." not in Path(p).name), key=lambda p: Path(p).stat().st_mtime)
+    environment = {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
+    return float(subprocess.run([program, *map(str, arguments)], check=True, capture_output=True, text=True,
+                                env=environment).stdout)
+
+
 def forward(args, name, folder, batch):
-    program = sorted(glob.glob(str(ROOT / "target/release/deps/forward-*[!.d]")), key=lambda p: Path(p).stat().st_mtime)[-1]
     model = CLIPModel.from_pretrained(folder).eval().float()
     size = model.config.vision_config.image_size
     pixels = torch.randn(batch, 3, size, size)
     here, there = [], []
-    environment = {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
     for _ in range(args.rounds):
-        command = [program, str(folder), "--batch", str(batch), "--threads", str(args.threads), "--rounds", "5"]
-        out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-        here.append(float(out))
+        here.append(rate("forward", folder, "--batch", batch, "--threads", args.threads, "--rounds", 5))
         rates = []
         with torch.no_grad():
             model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
@@ -167,6 +172,28 @@ def forward(args, name, folder, batch):
                 rates.append(batch / (time.perf_counter() - start))
         there.append(statistics.median(rates))
     report(f"forward alone, {name}, batch {batch}, f32", here, there, "images/s")
+
+
+def preprocess(args):
+    """Per core: JPEG bytes to normalised input, against Pillow with torchvision's transforms."""
+    from torchvision import transforms as t
+
+    way = t.Compose([t.Resize(224, t.InterpolationMode.BICUBIC), t.CenterCrop(224), t.ToTensor(),
+                     t.Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))])
+    files = [p.read_bytes() for p in sorted(Path(args.photos).iterdir())]
+    here, there = [], []
+    torch.set_num_threads(1)
+    for _ in range(args.rounds):
+        here.append(rate("preprocess", args.photos, "--threads", 1, "--rounds", 5))
+        rates = []
+        for _ in range(3):
+            start = time.perf_counter()
+            for data in files:
+                way(Image.open(io.BytesIO(data)).convert("RGB"))
+            rates.append(len(files) / (time.perf_counter() - start))
+        there.append(statistics.median(rates))
+    torch.set_num_threads(args.threads)
+    report(f"decode and preprocess to 224 pixels, {len(files)} photographs, one core", here, there, "images/s")
 
 
 SHAPES = {
@@ -198,6 +225,7 @@ def main():
     parser.add_argument("--shapes", nargs="*", default=[], choices=list(SHAPES), help="also time these towers")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--fast-processor", action="store_true", help="torchvision's processor instead of Pillow's")
+    parser.add_argument("--photos", help="also time decoding and preprocessing of this folder's JPEGs")
     parser.add_argument("--forward-only", action="store_true")
     args = parser.parse_args()
     args.processor = CLIPImageProcessor if args.fast_processor else CLIPImageProcessorPil
@@ -207,6 +235,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             random_model(shape, folder)
             forward(args, shape, folder, args.batch)
+    if args.photos:
+        preprocess(args)
     if not args.forward_only:
         end_to_end(args)
 

@@ -12,11 +12,5 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-/// Number of values of a tensor.
-#[must_use]
-pub fn values_of(tensor: &Tensor) -> usize {
-    tensor.elem_count()
-}
-
 /// Named tensors in memory, in f32 on the CPU unless said otherwise.
 pub type Tensors = BTreeMap<String, Tensor>;

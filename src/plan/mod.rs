@@ -7,11 +7,13 @@ mod cells;
 mod classes;
 mod inputs;
 mod passes;
+mod references;
 
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
 pub use classes::ClassSpace;
 pub use inputs::{CheckpointInfo, Probe};
 pub use passes::Pass;
+pub use references::Reference;
 
 use std::collections::BTreeMap;
 
@@ -125,6 +127,8 @@ pub struct Plan {
     pub curves: Vec<Curve>,
     /// All cells, variant by variant.
     pub cells: Vec<Cell>,
+    /// Published results to show beside ours.
+    pub references: Vec<Reference>,
 }
 
 impl Plan {
@@ -140,7 +144,11 @@ impl Plan {
         let checkpoints = inputs::open_checkpoints(&suite)?;
         let (variants, curves) = cells::expand(&suite, &checkpoints)?;
         let cells = cells::cells(&variants, &probes, &checkpoints, &numerics);
-        Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells })
+        let references = match &suite.references {
+            Some(path) => references::read(&catalog.resolve(path))?,
+            None => Vec::new(),
+        };
+        Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells, references })
     }
 
     /// Groups the cells for which `wanted` says so into passes.

@@ -109,6 +109,7 @@ fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunErro
         probes: probes.collect(),
         variants: plan.variants.clone(),
         curves: plan.curves.clone(),
+        references: plan.references.clone(),
         cells: Vec::new(),
         skipped: Vec::new(),
         timing: Timing::default(),

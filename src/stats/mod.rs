@@ -9,12 +9,14 @@ mod curve;
 mod estimator;
 mod frontier;
 mod interval;
+mod robustness;
 
 pub use bootstrap::Resampling;
 pub use curve::{Barrier, Selection, barrier, select_alpha};
 pub use estimator::{Estimator, Form};
 pub use frontier::{harmonic_mean, hypervolume, pareto};
 pub use interval::{Interval, clopper_pearson, percentile, wilson};
+pub use robustness::{LogitFit, logit};
 
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use super::StoreError;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::image::Preprocessor;
-use crate::plan::{Curve, Numerics, Variant};
+use crate::plan::{Curve, Numerics, Reference, Variant};
 use crate::stats::Aggregate;
 use crate::suite::{CheckpointRole, ProbeSpec, StatsSpec};
 
@@ -128,6 +128,8 @@ pub struct Manifest {
     pub variants: Vec<Variant>,
     /// Curves.
     pub curves: Vec<Curve>,
+    /// Published results shown beside ours.
+    pub references: Vec<Reference>,
     /// Finished cells.
     pub cells: Vec<CellRecord>,
     /// Examples that could not be used.

@@ -44,6 +44,11 @@ impl Suite {
         let probes = read_probes(&root, catalog);
         let (speciality, generality) = read_aggregate(&root);
         let stats = read_stats(&root);
+        let references = root.section("references").and_then(|section| {
+            let file = section.required_text("file");
+            section.finish();
+            file.map(|f| f.value.into())
+        });
         check_whole(&root, &checkpoints, &probes);
         root.finish();
         document.finish()?;
@@ -61,6 +66,7 @@ impl Suite {
             speciality,
             generality,
             stats,
+            references,
         })
     }
 }

@@ -156,6 +156,8 @@ pub struct Suite {
     pub generality: Aggregate,
     /// Statistics.
     pub stats: StatsSpec,
+    /// File with published results, relative to the registry.
+    pub references: Option<PathBuf>,
 }
 
 impl Suite {

@@ -5,6 +5,7 @@ mod axis;
 mod bars;
 mod canvas;
 mod frontier;
+mod shifts;
 
 pub use canvas::to_png;
 
@@ -23,5 +24,5 @@ pub trait Figure: Named + Sync {
 /// All figures.
 pub static FIGURES: Registry<dyn Figure> = Registry {
     kind: "figure",
-    items: &[&alpha::Alpha, &bars::Bars, &frontier::FRONTIER, &frontier::FRONTIER_LOGIT],
+    items: &[&alpha::Alpha, &bars::Bars, &frontier::FRONTIER, &frontier::FRONTIER_LOGIT, &shifts::Shifts],
 };

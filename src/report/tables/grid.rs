@@ -39,7 +39,7 @@ impl Grid {
     /// For a terminal.
     #[must_use]
     pub fn terminal(&self) -> String {
-        format!("{}\n{}\n{}", self.title, self.table(presets::UTF8_HORIZONTAL_ONLY), self.notes.join("\n"))
+        format!("{}\n{}\n{}", self.title, self.table(presets::UTF8_FULL_CONDENSED), self.notes.join("\n"))
     }
 
     /// GitHub-flavoured Markdown.
