@@ -2,8 +2,6 @@
 //!
 //! Read ratios, not absolute numbers: machines differ, and this one may be shared.
 
-#![expect(missing_docs, reason = "criterion's macro makes an undocumented function")]
-
 use std::hint::black_box;
 use std::path::Path;
 

@@ -1,5 +1,11 @@
 //! All integration tests, in one binary (one link instead of many).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests make and damage files, and may panic"
+)]
+
 mod classes;
 mod cli;
 mod errors;

@@ -13,7 +13,8 @@ pub fn inspect(path: &Path, output: &Output) -> Result<Exit, CliError> {
     let fail = |e: ModelError| CliError::new(Exit::Unmeasured, e.to_string());
     let folder = CheckpointFolder::open(path).map_err(fail)?;
     let tensors = folder.weights.load_all().map_err(|e| fail(e.into()))?;
-    let values: usize = tensors.values().map(|t| t.elem_count()).sum();
+    let entries = folder.weights.entries();
+    let values: usize = entries.values().map(|i| i.shape.iter().product::<usize>()).sum();
     let (c, v, t) = (&folder.config, &folder.config.vision_config, &folder.config.text_config);
     let mut types: Vec<&str> = folder.weights.entries().values().map(|i| i.dtype.as_str()).collect();
     types.sort_unstable();
