@@ -3,6 +3,8 @@
 //! - `cargo bench --bench rate -- forward CHECKPOINT [--batch 32] [--threads 2] [--rounds 5]`
 //! - `cargo bench --bench rate -- preprocess FOLDER [--size 224] [--threads 1] [--rounds 5]`
 
+#![expect(clippy::print_stdout, reason = "its result is a line on standard output")]
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
