@@ -1,6 +1,8 @@
 //! Images as the field's reference code sees them: decoding, Pillow's resampling, preprocessing.
 
 mod decode;
+#[cfg(target_arch = "x86_64")]
+mod horizontal;
 mod preprocess;
 mod resize;
 

@@ -61,10 +61,10 @@ fn sinc(x: f64) -> f64 {
     x.sin() / x
 }
 
-const PRECISION_BITS: u32 = 32 - 8 - 2;
+pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// The taps of each output position: the first input position and fixed-point weights.
-struct Taps {
+pub(super) struct Taps {
     first: Vec<usize>,
     weights: Vec<i32>,
     /// Weights per output position (rows of `weights`, zero padded).
@@ -107,7 +107,13 @@ impl Taps {
         taps
     }
 
-    fn of(&self, i: usize) -> (usize, &[i32]) {
+    /// Number of output positions.
+    pub(super) const fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    /// First input position and weights of an output position.
+    pub(super) fn of(&self, i: usize) -> (usize, &[i32]) {
         (self.first[i], &self.weights[i * self.width..i * self.width + self.used[i]])
     }
 
@@ -148,7 +154,7 @@ pub fn resize_region(
     }
 }
 
-/// The two passes, compiled once for any processor and once for AVX2.
+/// The two passes for any processor; on AVX2 the first is `horizontal.rs`, the second is compiled again.
 mod kernels {
     use super::{PRECISION_BITS, Rgb, Taps};
 
@@ -208,12 +214,7 @@ mod kernels {
 
     #[cfg(target_arch = "x86_64")]
     mod avx2 {
-        use super::{Rgb, Taps, horizontal_body, vertical_body};
-
-        #[target_feature(enable = "avx2")]
-        pub(super) fn horizontal(image: &Rgb, taps: &Taps, from: usize, to: usize) -> Rgb {
-            horizontal_body(image, taps, from, to)
-        }
+        use super::{Rgb, Taps, vertical_body};
 
         #[target_feature(enable = "avx2")]
         pub(super) fn vertical(rows: &Rgb, taps: &Taps, row_from: usize) -> Rgb {
@@ -225,7 +226,7 @@ mod kernels {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             #[expect(unsafe_code, reason = "the processor was asked for AVX2 on the line above")]
-            return unsafe { avx2::horizontal(image, taps, from, to) };
+            return unsafe { crate::image::horizontal::horizontal(image, taps, from, to) };
         }
         horizontal_body(image, taps, from, to)
     }
