@@ -173,3 +173,39 @@ fn a_report_is_rebuilt_byte_for_byte() {
     specbench().args(["report", "--threads", "1"]).arg(bench.out("out")).assert().success();
     assert!(before == contents(&bench.out("out")));
 }
+
+/// A suite whose fine-tuned end differs from the pretrained one only in tensors that `changed` names.
+fn partly_tuned(changed: impl Fn(&str) -> bool) -> Bench {
+    use specbench::checkpoint::{StateDict, write_safetensors};
+    let demo = crate::support::root().join("suites/demo");
+    let bench = Bench::new("");
+    let folder = bench.out("tuned");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "classifier.json"] {
+        std::fs::copy(demo.join("ft-noto").join(name), folder.join(name)).unwrap();
+    }
+    let mut tensors = StateDict::open(&demo.join("zero-shot")).unwrap().load_all().unwrap();
+    for (name, tensor) in StateDict::open(&demo.join("ft-noto")).unwrap().load_all().unwrap() {
+        if name.starts_with("classifier.") || changed(&name) {
+            tensors.insert(name, tensor);
+        }
+    }
+    // Stored as the demo's are, so that what is equal is equal byte for byte.
+    let half = specbench::train::StoredType::F16.dtype();
+    write_safetensors(&folder.join("model.safetensors"), &tensors, half).unwrap();
+    let suite = SMALL.replace("suites/demo/ft-noto", &folder.display().to_string());
+    std::fs::write(bench.suite(), suite).unwrap();
+    bench
+}
+
+#[test]
+fn shared_stages_run_once_and_change_nothing() {
+    for (shared, block) in [("4 of 6", "vision_model.encoder.layers.3."), ("6 of 6", "nothing")] {
+        let bench = partly_tuned(|name| name.starts_with(block));
+        let output = bench.run("shared", &["--limit", "80"]).assert().success();
+        let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(log.contains(&format!("shared stages {shared}")), "{log}");
+        bench.run("alone", &["--limit", "80", "--no-share"]).assert().success();
+        assert_same(&bench.out("shared"), &bench.out("alone"));
+    }
+}
