@@ -31,14 +31,10 @@ pub struct Probe {
     pub templates: Vec<String>,
     /// Positions of the examples used, ascending.
     pub positions: Vec<usize>,
-    /// Cap on the number of examples, if any.
-    pub limit: Option<usize>,
 }
 
 /// A checkpoint's identity, without its weights.
 pub struct CheckpointInfo {
-    /// The folder.
-    pub path: PathBuf,
     /// The open folder; weights are mapped, not loaded.
     pub folder: Arc<CheckpointFolder>,
     /// Digest of weights, configuration and preprocessing.
@@ -159,16 +155,14 @@ fn probe(
         border: entry.border,
         templates,
         positions,
-        limit,
     })
 }
 
 pub(super) fn open_checkpoints(suite: &Suite) -> Result<BTreeMap<String, CheckpointInfo>, PlanError> {
     let open = |source: &str| -> Result<CheckpointInfo, crate::model::ModelError> {
-        let path = PathBuf::from(source);
-        let folder = CheckpointFolder::open(&path)?;
+        let folder = CheckpointFolder::open(Path::new(source))?;
         let (digest, tokenizer) = (folder.digest()?, folder.tokenizer_digest()?);
-        Ok(CheckpointInfo { path, folder: Arc::new(folder), digest, tokenizer })
+        Ok(CheckpointInfo { folder: Arc::new(folder), digest, tokenizer })
     };
     suite
         .checkpoints

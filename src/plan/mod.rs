@@ -151,6 +151,19 @@ impl Plan {
         Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells, references })
     }
 
+    /// Ids of a cell's variant and probe.
+    #[must_use]
+    pub fn ids(&self, cell: &Cell) -> (&str, &str) {
+        (&self.variants[cell.variant].id, &self.probes[cell.probe].spec.id)
+    }
+
+    /// A cell as `--only` and the manifest's timing name it: `variant/probe`.
+    #[must_use]
+    pub fn cell_name(&self, cell: &Cell) -> String {
+        let (variant, probe) = self.ids(cell);
+        format!("{variant}/{probe}")
+    }
+
     /// Groups the cells for which `wanted` says so into passes.
     #[must_use]
     pub fn passes(&self, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {

@@ -31,14 +31,13 @@ pub fn run(
     listen: &mut dyn FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
     let mut manifest = start_manifest(plan, options)?;
-    let name =
-        |cell: &Cell| format!("{}/{}", plan.variants[cell.variant].id, plan.probes[cell.probe].spec.id);
     let is_done = |manifest: &Manifest, cell: &Cell| {
-        manifest.cell(&plan.variants[cell.variant].id, &plan.probes[cell.probe].spec.id).is_some()
+        let (variant, probe) = plan.ids(cell);
+        manifest.cell(variant, probe).is_some()
     };
     let reused = plan.cells.iter().filter(|c| is_done(&manifest, c)).count();
     let passes = plan.passes(|cell| {
-        let chosen = options.only.as_ref().is_none_or(|p| p.matches(&name(cell)));
+        let chosen = options.only.as_ref().is_none_or(|p| p.matches(&plan.cell_name(cell)));
         chosen && !is_done(&manifest, cell)
     });
     let predictions =
@@ -57,7 +56,7 @@ pub fn run(
         let skipped = finish_pass(plan, options, pass, &mut manifest)?;
         let share = started.elapsed().as_secs_f64() / pass.cells.len() as f64;
         for &cell in &pass.cells {
-            manifest.timing.cells.insert(name(&plan.cells[cell]), share);
+            manifest.timing.cells.insert(plan.cell_name(&plan.cells[cell]), share);
         }
         manifest.write(&options.out)?;
         remove_parts(options, pass)?;
@@ -119,14 +118,14 @@ fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunErro
     }
     let old = Manifest::read(&options.out)?;
     for cell in &plan.cells {
-        let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe].spec.id);
+        let (variant, probe) = plan.ids(cell);
         let kept = old.cell(variant, probe).filter(|r| r.fingerprint == cell.fingerprint);
         let Some(record) = kept else { continue };
         let path = Predictions::path(&options.out, variant, probe);
         // A file that was changed or lost since is evaluated again.
         if Digest::of_file(&path).is_ok_and(|d| d == record.file) {
             manifest.cells.push(record.clone());
-            let key = format!("{variant}/{probe}");
+            let key = plan.cell_name(cell);
             if let Some(&seconds) = old.timing.cells.get(&key) {
                 manifest.timing.cells.insert(key, seconds);
             }
@@ -338,7 +337,7 @@ impl<'a> PassRun<'a> {
                 .par_iter()
                 .map(|&(m, b)| {
                     self.options.check_stop()?;
-                    let tower = &towers[m - if towers.len() == family.members.len() { 0 } else { first }];
+                    let tower = &towers[m - first];
                     let stages = family.shared..VisionTower::stages(family.config());
                     let features = tower.run(&shared_states[b], stages).map_err(wrap)?;
                     self.rows(number, m, &batches[b].positions, &features)
@@ -427,12 +426,8 @@ fn finish_pass(
             examples: all.label.len(),
         });
     }
-    let order: BTreeMap<String, usize> = plan
-        .cells
-        .iter()
-        .enumerate()
-        .map(|(i, c)| (format!("{}/{}", plan.variants[c.variant].id, plan.probes[c.probe].spec.id), i))
-        .collect();
+    let order: BTreeMap<String, usize> =
+        plan.cells.iter().enumerate().map(|(i, c)| (plan.cell_name(c), i)).collect();
     manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
 
     let mut skipped = Vec::new();

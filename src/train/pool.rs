@@ -30,7 +30,6 @@ impl Pool {
         catalog: &Catalog,
         preprocessor: &Preprocessor,
     ) -> std::result::Result<Self, TrainError> {
-        let fail = |reason: String| TrainError::Recipe { recipe: recipe.id.clone(), reason };
         let mut pool: Option<Self> = None;
         for part in &recipe.data {
             let entry = catalog.dataset(&part.dataset)?;
@@ -45,15 +44,18 @@ impl Pool {
                 templates: Vec::new(),
             });
             if pool.classes != names[range.clone()] {
-                return Err(fail(format!("`{}` has other classes than the first data set", part.dataset)));
+                return Err(
+                    recipe.mistake(format!("`{}` has other classes than the first data set", part.dataset))
+                );
             }
             if pool.templates.is_empty() {
                 pool.templates = catalog.lines(&entry.templates)?;
             }
-            let layout = LAYOUTS.get(&entry.layout).ok_or_else(|| fail(LAYOUTS.unknown(&entry.layout).0))?;
+            let layout =
+                LAYOUTS.get(&entry.layout).ok_or_else(|| recipe.mistake(LAYOUTS.unknown(&entry.layout).0))?;
             let files = catalog.files(split);
             if let Some(missing) = files.iter().find(|f| !f.is_file()) {
-                return Err(fail(format!(
+                return Err(recipe.mistake(format!(
                     "`{}` of data set `{}` is missing; {}",
                     missing.display(),
                     entry.name,
@@ -82,10 +84,10 @@ impl Pool {
                 pool.labels.extend(block.iter().map(|&i| data.examples()[i].label - range.start as u32));
             }
         }
-        let pool = pool.ok_or_else(|| fail("no `[[data]]`".to_owned()))?;
+        let pool = pool.ok_or_else(|| recipe.mistake("no `[[data]]`"))?;
         if pool.labels.is_empty() {
             let what = if recipe.classes == ClassSubset::All { "" } else { " in the chosen classes" };
-            return Err(fail(format!("no training example{what}")));
+            return Err(recipe.mistake(format!("no training example{what}")));
         }
         Ok(pool)
     }

@@ -78,6 +78,11 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// The error that says what does not fit in this recipe.
+    pub(super) fn mistake(&self, reason: impl Into<String>) -> TrainError {
+        TrainError::Recipe { recipe: self.id.clone(), reason: reason.into() }
+    }
+
     /// Reads and checks a recipe.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         let document = Document::open(path)?;

@@ -43,8 +43,7 @@ pub fn tune(
     catalog: &Catalog,
     mut listen: impl FnMut(TuneEvent) -> bool,
 ) -> Result<(), TrainError> {
-    let unknown =
-        || TrainError::Recipe { recipe: recipe.id.clone(), reason: METHODS.unknown(&recipe.method).0 };
+    let unknown = || recipe.mistake(METHODS.unknown(&recipe.method).0);
     let method = METHODS.get(&recipe.method).ok_or_else(unknown)?;
     let objective = method.prepare(recipe, catalog)?;
     let parameters = objective.parameters().values().map(|v| v.elem_count()).sum();

@@ -16,15 +16,12 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
     let (plan, out) = make_plan(global, suite, select)?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
-    let variant = |cell: &Cell| plan.variants[cell.variant].id.clone();
-    let probe = |cell: &Cell| plan.probes[cell.probe].spec.id.clone();
     let done = |cell: &Cell| {
-        let record = old.as_ref().and_then(|m| m.cell(&variant(cell), &probe(cell)));
+        let record = old.as_ref().and_then(|m| m.cell(plan.ids(cell).0, plan.ids(cell).1));
         record.is_some_and(|r| r.fingerprint == cell.fingerprint)
     };
     let todo = |cell: &Cell| {
-        let chosen =
-            pattern.as_ref().is_none_or(|p| p.matches(&format!("{}/{}", variant(cell), probe(cell))));
+        let chosen = pattern.as_ref().is_none_or(|p| p.matches(&plan.cell_name(cell)));
         chosen && !done(cell)
     };
     let cells_to_do = plan.cells.iter().filter(|c| todo(c)).count();

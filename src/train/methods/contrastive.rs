@@ -37,8 +37,7 @@ impl Named for Contrastive {
 
 impl Method for Contrastive {
     fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
-        let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
-        let path = recipe.model.as_ref().ok_or_else(|| fail("this method needs `model`"))?;
+        let path = recipe.model.as_ref().ok_or_else(|| recipe.mistake("this method needs `model`"))?;
         let bad = |reason: String| ModelError::Config { path: path.clone(), reason };
         let config: ClipConfig = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
         config.validate().map_err(bad)?;
@@ -47,7 +46,7 @@ impl Method for Contrastive {
         let captions: Vec<Vec<String>> =
             pool.classes.iter().map(|c| prompts(std::slice::from_ref(c), &pool.templates)).collect();
         let tokenizer_path =
-            recipe.tokenizer.as_ref().ok_or_else(|| fail("this method needs `tokenizer`"))?;
+            recipe.tokenizer.as_ref().ok_or_else(|| recipe.mistake("this method needs `tokenizer`"))?;
         let length = config.text_config.max_position_embeddings;
         let tokenizer = TextTokenizer::open(tokenizer_path, length)?;
         let tokens: Vec<Vec<Vec<u32>>> =
@@ -55,9 +54,8 @@ impl Method for Contrastive {
         let largest = tokens.iter().flatten().flatten().copied().max().unwrap_or(0) as usize;
         if largest >= config.text_config.vocab_size {
             let vocabulary = config.text_config.vocab_size;
-            return Err(fail(&format!(
-                "the tokenizer gives id {largest}, the model has {vocabulary} tokens"
-            )));
+            return Err(recipe
+                .mistake(format!("the tokenizer gives id {largest}, the model has {vocabulary} tokens")));
         }
 
         let rng = CounterRng::new(recipe.seed, "contrastive");

@@ -39,8 +39,7 @@ impl Named for Full {
 
 impl Method for Full {
     fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
-        let fail = |reason: &str| TrainError::Recipe { recipe: recipe.id.clone(), reason: reason.to_owned() };
-        let from = recipe.from.as_deref().ok_or_else(|| fail("this method needs `from`"))?;
+        let from = recipe.from.as_deref().ok_or_else(|| recipe.mistake("this method needs `from`"))?;
         let folder = CheckpointFolder::open(from)?;
         let pool = Pool::load(recipe, catalog, &folder.preprocessor)?;
         let mut tensors = folder.weights.load_all().map_err(ModelError::from)?;
