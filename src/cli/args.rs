@@ -155,6 +155,15 @@ pub struct RunArgs {
     /// Memory for interpolated weights, in MiB; beyond it they are formed anew for each segment
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub memory: usize,
+    /// Where decoded crops are kept, so that a second run decodes nothing
+    #[arg(long, value_name = "DIR", env = "SPECBENCH_CACHE", default_value = ".cache/crops")]
+    pub cache: PathBuf,
+    /// Largest size of one data set's crops, in GiB; a larger set is decoded again each time
+    #[arg(long, value_name = "GIB", default_value_t = 20)]
+    pub cache_limit: u64,
+    /// Keep no crops
+    #[arg(long)]
+    pub no_cache: bool,
     /// Compute everything for each variant, sharing nothing (slower, same predictions)
     #[arg(long)]
     pub no_share: bool,

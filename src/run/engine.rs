@@ -6,6 +6,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::crops::CropCache;
 use super::family::{Family, families};
 use super::head::{Head, heads};
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
@@ -16,7 +17,7 @@ use crate::base::fs::{FileError, read_text, write_atomic};
 use crate::image::{DECODER, Preprocessor, Rgb};
 use crate::model::clip::VisionTower;
 use crate::model::{ModelError, normalise_rows};
-use crate::plan::{Cell, Pass, Plan};
+use crate::plan::{Cell, Pass, Plan, Probe};
 use crate::store::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, SkippedExample,
     StoreError, SuiteRecord, TOP, Timing,
@@ -48,7 +49,8 @@ pub fn run(
     let mut summary = RunSummary { reused, ..RunSummary::default() };
     for pass in &passes {
         let started = Instant::now();
-        let complete = PassRun::new(plan, options, pass)?.evaluate(listen)?;
+        let (complete, decoded) = PassRun::new(plan, options, pass)?.evaluate(listen)?;
+        summary.decoded += decoded;
         if !complete {
             summary.missing += pass.cells.len();
             continue;
@@ -191,8 +193,9 @@ impl<'a> PassRun<'a> {
         Ok(Self { plan, options, pass, preprocessor, families, resident, heads, cells })
     }
 
-    /// Evaluates this shard's segments; true if all segments of the pass are finished then.
-    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<bool, RunError> {
+    /// Evaluates this shard's segments. Returns whether all segments of the pass are finished then, and how
+    /// many images were decoded.
+    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<(bool, usize), RunError> {
         let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(SEGMENT).enumerate().collect();
         let exists = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i).is_file();
         let (shard, of) = self.options.shard;
@@ -214,17 +217,34 @@ impl<'a> PassRun<'a> {
             listen(RunEvent::Progress { predictions: self.predictions(positions) });
         }
         let probe = &self.plan.probes[self.plan.cells[self.pass.cells[0]].probe];
+        let kept = self.kept_crops(probe).unwrap_or_else(|e| {
+            listen(RunEvent::NotKept { name: self.pass.name.clone(), reason: e.to_string() });
+            None
+        });
         let reader = Reader {
             name: &self.pass.name,
             data: &*probe.data,
             border: probe.border,
             preprocessor: self.preprocessor,
+            kept: kept.as_ref(),
         };
+        let mut decoded = 0;
         stream(&reader, &todo, |segment| {
             self.options.check_stop()?;
+            decoded += segment.decoded;
             self.segment(segment, listen)
         })?;
-        Ok(all.iter().all(|(i, _)| exists(*i)))
+        if kept.is_some_and(|k| k.is_full()) {
+            let reason = "crops cannot be written; is the disk full?".to_owned();
+            listen(RunEvent::NotKept { name: self.pass.name.clone(), reason });
+        }
+        Ok((all.iter().all(|(i, _)| exists(*i)), decoded))
+    }
+
+    fn kept_crops(&self, probe: &Probe) -> Result<Option<CropCache>, FileError> {
+        let Some(options) = &self.options.crops else { return Ok(None) };
+        let examples = probe.data.examples().len();
+        CropCache::open(options, &probe.data_digest, probe.border, self.preprocessor, examples)
     }
 
     /// Predictions that some examples amount to.

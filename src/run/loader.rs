@@ -4,7 +4,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
 
 use super::RunError;
-use crate::data::Dataset;
+use super::crops::CropCache;
+use crate::data::{Dataset, RawImage};
 use crate::image::{Preprocessor, Rgb};
 
 /// Examples per segment: the unit of storing, resuming and sharding.
@@ -21,6 +22,8 @@ pub struct LoadedSegment {
     pub positions: Vec<usize>,
     /// 8-bit crops, or why an image cannot be decoded.
     pub crops: Vec<Result<Rgb, String>>,
+    /// How many of them were decoded now; the rest were kept.
+    pub decoded: usize,
 }
 
 /// How the images of a pass become crops.
@@ -34,6 +37,8 @@ pub struct Reader<'a> {
     pub border: usize,
     /// Resize, crop, normalise.
     pub preprocessor: &'a Preprocessor,
+    /// Crops of earlier runs.
+    pub kept: Option<&'a CropCache>,
 }
 
 /// Loads the given segments in order, at most [`QUEUE`] ahead, and hands each to `consume`.
@@ -73,16 +78,31 @@ pub fn stream(
 impl Reader<'_> {
     fn load(&self, index: usize, positions: &[usize]) -> Result<LoadedSegment, RunError> {
         let wrap = |source| RunError::Data { name: self.name.to_owned(), source };
-        let mut crops = Vec::with_capacity(positions.len());
+        let kept = |&position: &usize| self.kept.and_then(|cache| cache.get(position));
+        let mut crops: Vec<Option<Result<Rgb, String>>> =
+            positions.par_iter().map(|p| kept(p).map(Ok)).collect();
+        let missing: Vec<usize> = (0..positions.len()).filter(|&i| crops[i].is_none()).collect();
         // Positions come in runs; each run is one read.
-        for run in positions.chunk_by(|a, b| a + 1 == *b) {
-            let raw = self.data.read(run[0]..run[run.len() - 1] + 1).map_err(wrap)?;
-            crops.par_extend(raw.into_par_iter().map(|image| {
-                let image = image.decode().map_err(|e| e.to_string())?;
-                Ok(self.preprocessor.crop_u8(&without_border(image, self.border)))
-            }));
+        for run in missing.chunk_by(|&a, &b| positions[a] + 1 == positions[b]) {
+            let first = positions[run[0]];
+            let raw = self.data.read(first..first + run.len()).map_err(wrap)?;
+            let decoded: Vec<_> =
+                raw.into_par_iter().enumerate().map(|(i, image)| self.crop(first + i, image)).collect();
+            for (&place, crop) in run.iter().zip(decoded) {
+                crops[place] = Some(crop);
+            }
         }
-        Ok(LoadedSegment { index, positions: positions.to_vec(), crops })
+        let crops = crops.into_iter().flatten().collect();
+        Ok(LoadedSegment { index, positions: positions.to_vec(), crops, decoded: missing.len() })
+    }
+
+    fn crop(&self, position: usize, image: RawImage) -> Result<Rgb, String> {
+        let image = image.decode().map_err(|e| e.to_string())?;
+        let crop = self.preprocessor.crop_u8(&without_border(image, self.border));
+        if let Some(cache) = self.kept {
+            cache.put(position, &crop);
+        }
+        Ok(crop)
     }
 }
 

@@ -5,6 +5,7 @@
 //! curve share run once, the rest per variant, with weights interpolated in memory. Finished
 //! segments are written at once, so that a run that was killed goes on from there.
 
+mod crops;
 mod engine;
 mod family;
 mod head;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use crops::CropCacheOptions;
 pub use engine::run;
 
 use crate::checkpoint::CheckpointError;
@@ -92,6 +94,8 @@ pub struct RunOptions {
     pub fresh: bool,
     /// Share equal stages between variants (off only to show that it changes nothing).
     pub share: bool,
+    /// Where decoded crops are kept, if they are.
+    pub crops: Option<CropCacheOptions>,
     /// Only cells whose `variant/probe` matches.
     pub only: Option<glob::Pattern>,
     /// The command line, for the manifest.
@@ -111,6 +115,7 @@ impl RunOptions {
             shard: (0, 1),
             fresh: false,
             share: true,
+            crops: None,
             only: None,
             command: Vec::new(),
             stop: Arc::default(),
@@ -145,6 +150,13 @@ pub enum RunEvent {
         /// Segments of an earlier run that are reused.
         resumed: usize,
     },
+    /// Crops of this pass cannot be kept; the run goes on without.
+    NotKept {
+        /// Data set and split.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// Predictions were made.
     Progress {
         /// How many.
@@ -172,4 +184,6 @@ pub struct RunSummary {
     pub missing: usize,
     /// Examples left out.
     pub skipped: usize,
+    /// Images decoded by this run; the rest were kept crops.
+    pub decoded: usize,
 }

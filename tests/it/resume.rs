@@ -209,3 +209,19 @@ fn shared_stages_run_once_and_change_nothing() {
         assert_same(&bench.out("shared"), &bench.out("alone"));
     }
 }
+
+#[test]
+fn kept_crops_are_used_and_change_nothing() {
+    let bench = Bench::new(SMALL);
+    let decoded = |out: &str, extra: &[&str]| {
+        let run = bench.run(out, extra).args(["--limit", "90", "--json"]).assert().success();
+        let json: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+        json["decoded"].as_u64().unwrap()
+    };
+    // noto and novel are halves of one split: one pass.
+    assert_eq!(decoded("first", &[]), 4 * 90);
+    assert_eq!(decoded("second", &[]), 0);
+    assert_eq!(decoded("without", &["--no-cache"]), 4 * 90);
+    assert_same(&bench.out("first"), &bench.out("second"));
+    assert_same(&bench.out("first"), &bench.out("without"));
+}

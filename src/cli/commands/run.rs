@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::report;
-use crate::run::{RunEvent, RunOptions, run as execute};
+use crate::run::{CropCacheOptions, RunEvent, RunOptions, run as execute};
 
 pub fn run(
     global: &Global,
@@ -28,6 +28,8 @@ pub fn run(
         shard: args.shard.unwrap_or((0, 1)),
         fresh: args.select.fresh,
         share: !args.no_share,
+        crops: (!args.no_cache)
+            .then(|| CropCacheOptions { folder: args.cache.clone(), limit: args.cache_limit << 30 }),
         only: only(&args.select)?,
         command: std::env::args().collect(),
         stop: Arc::clone(stop),
@@ -50,6 +52,11 @@ pub fn run(
         RunEvent::Progress { predictions } => {
             if let Some(p) = &mut progress {
                 p.add(predictions as u64);
+            }
+        }
+        RunEvent::NotKept { name, reason } => {
+            if let Some(p) = &progress {
+                p.line(&format!("warning: {name}: {reason}; crops are not kept"));
             }
         }
         RunEvent::Skipped { data, example, reason } => {
@@ -77,7 +84,7 @@ pub fn run(
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
-            "skipped": summary.skipped, "seconds": started.elapsed().as_secs_f64(),
+            "skipped": summary.skipped, "decoded": summary.decoded, "seconds": started.elapsed().as_secs_f64(),
             "frontier": data.frontier,
         });
         output.result(&value.to_string());
@@ -85,6 +92,6 @@ pub fn run(
         super::report::show(&data, &out, output);
     }
     let seconds = started.elapsed().as_secs_f64();
-    output.note(&format!("{} cells evaluated, {} reused, {seconds:.1} s", summary.finished, summary.reused));
+    output.note(&format!("{} cells evaluated, {} reused, {} images decoded, {seconds:.1} s", summary.finished, summary.reused, summary.decoded));
     Ok(Exit::Ok)
 }
