@@ -3,9 +3,12 @@
 //! A [`StateDict`] maps safetensors files (one, or shards with an index) and reads a tensor when
 //! it is asked for; names, shapes and equality of two checkpoints are known without loading.
 
+mod lora;
 mod names;
+mod overlay;
 mod state_dict;
 
+pub use names::CONTEXT;
 pub use state_dict::{CheckpointError, StateDict, TensorInfo, write_safetensors};
 
 use std::collections::BTreeMap;

@@ -46,13 +46,43 @@ pub fn is_open_clip<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
     names.any(|n| strip(n) == "visual.conv1.weight")
 }
 
-/// A name without the prefix of a data-parallel wrapper.
+/// A name without the prefixes of wrappers: data-parallel training, and WiSE-FT's `ImageClassifier`.
 fn strip(name: &str) -> &str {
-    name.strip_prefix("module.").unwrap_or(name)
+    let name = name.strip_prefix("module.").unwrap_or(name);
+    name.strip_prefix("image_encoder.model.").unwrap_or(name)
+}
+
+/// The name of a head or of learned context under which it is known here, whatever the layout of the
+/// rest: WiSE-FT's `classification_head`, a bare linear layer, CoOp's `ctx`. An empty list for CoOp's copies
+/// of token embeddings, which follow from the class names.
+fn head_or_context(stored: &str) -> Option<Vec<(String, Part)>> {
+    let name = strip(stored);
+    let to = match name {
+        "classification_head.weight" | "classifier.weight" | "weight" => "classifier.weight",
+        "classification_head.bias" | "classifier.bias" | "bias" => "classifier.bias",
+        "ctx" | "prompt_learner.ctx" | CONTEXT => CONTEXT,
+        "token_prefix" | "token_suffix" | "prompt_learner.token_prefix" | "prompt_learner.token_suffix" => {
+            return Some(Vec::new());
+        }
+        _ => return None,
+    };
+    Some(vec![(to.to_owned(), Part::Whole)])
+}
+
+/// The tensor with learned context vectors, `[n, width]` or `[classes, n, width]`.
+pub const CONTEXT: &str = "prompt.context";
+
+/// The names that a stored tensor becomes; empty for what is no weight.
+pub fn translate(stored: &str, open_clip: bool) -> Vec<(String, Part)> {
+    match head_or_context(stored) {
+        Some(found) => found,
+        None if open_clip => hugging_face(stored),
+        None => vec![(stored.to_owned(), Part::Whole)],
+    }
 }
 
 /// The Hugging Face names that a stored tensor becomes; empty for buffers that are not weights.
-pub fn hugging_face(stored: &str) -> Vec<(String, Part)> {
+fn hugging_face(stored: &str) -> Vec<(String, Part)> {
     let name = strip(stored);
     let whole = |to: &str| vec![(to.to_owned(), Part::Whole)];
     match name {
@@ -64,7 +94,6 @@ pub fn hugging_face(stored: &str) -> Vec<(String, Part)> {
         "visual.class_embedding" => return whole("vision_model.embeddings.class_embedding"),
         "visual.conv1.weight" => return whole("vision_model.embeddings.patch_embedding.weight"),
         "visual.positional_embedding" => return whole("vision_model.embeddings.position_embedding.weight"),
-        "classifier.weight" | "classifier.bias" => return whole(name),
         _ => {}
     }
     for (from, to) in [
@@ -119,6 +148,19 @@ mod tests {
             ("vision_model.encoder.layers.3.self_attn.k_proj.weight".to_owned(), Part::Third(1))
         );
         assert_eq!((Part::Third(1).rows(72), Part::Third(1).shape(&[72, 24])), (24..48, vec![24, 24]));
+    }
+
+    #[test]
+    fn heads_and_context_have_one_name_each() {
+        let name = |stored: &str| translate(stored, false).first().map(|p| p.0.clone());
+        assert_eq!(name("classification_head.weight").unwrap(), "classifier.weight");
+        assert_eq!(name("bias").unwrap(), "classifier.bias");
+        assert_eq!(name("ctx").unwrap(), CONTEXT);
+        assert_eq!(name("token_prefix"), None);
+        assert_eq!(
+            translate("image_encoder.model.visual.proj", true)[0].0,
+            "visual_projection.weight"
+        );
     }
 
     #[test]

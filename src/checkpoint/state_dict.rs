@@ -10,7 +10,9 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::Tensors;
-use super::names::{Part, hugging_face, is_open_clip};
+use super::lora::LoraConfig;
+use super::names::{Part, is_open_clip, translate};
+use super::overlay::Below;
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
 
@@ -23,7 +25,8 @@ pub enum CheckpointError {
     /// The folder holds no weights that are understood.
     #[error(
         "no weights in `{}`; looked for model.safetensors (or its index), open_clip_model.safetensors, \
-         pytorch_model.bin, open_clip_pytorch_model.bin", .0.display()
+         pytorch_model.bin, open_clip_pytorch_model.bin, adapter_model.safetensors, adapter_model.bin, \
+         model.pth.tar-*", .0.display()
     )]
     NoWeights(PathBuf),
     /// The file is not safetensors, or cut short.
@@ -37,6 +40,14 @@ pub enum CheckpointError {
     /// The shard index is not what it should be.
     #[error("`{}` is not a shard index: {reason}", path.display())]
     Index {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A LoRA adapter cannot be used.
+    #[error("`{}`: {reason}", path.display())]
+    Adapter {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -100,10 +111,10 @@ enum Backend {
 }
 
 /// A tensor under the name that models use.
-struct Entry {
-    info: TensorInfo,
-    stored: String,
-    part: Part,
+pub(super) struct Entry {
+    pub(super) info: TensorInfo,
+    pub(super) stored: String,
+    pub(super) part: Part,
 }
 
 /// Named tensors on disk, read when asked for.
@@ -112,8 +123,12 @@ pub struct StateDict {
     pub path: PathBuf,
     files: Vec<PathBuf>,
     backend: Backend,
-    sources: BTreeMap<String, Entry>,
-    entries: BTreeMap<String, TensorInfo>,
+    pub(super) sources: BTreeMap<String, Entry>,
+    pub(super) entries: BTreeMap<String, TensorInfo>,
+    /// The configuration of a LoRA adapter, if this is one.
+    pub(super) adapter: Option<LoraConfig>,
+    /// The checkpoint that gives what this one does not have.
+    pub(super) below: Option<Below>,
 }
 
 impl StateDict {
@@ -124,20 +139,27 @@ impl StateDict {
             crate::base::fs::open(file)?;
         }
         let first = files.first().cloned().unwrap_or_else(|| path.to_owned());
-        let is_pickle = first.extension().is_some_and(|e| e == "bin" || e == "pt" || e == "pth");
+        let name = first.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let ending = |e: &str| name.ends_with(e);
+        // CoOp's files end in `.pth.tar-<epoch>` and are no archives of tar.
+        let is_pickle = [".bin", ".pt", ".pth"].into_iter().any(ending) || name.contains(".pth.tar");
         let (backend, stored) =
             if is_pickle { open_pickle(&first)? } else { open_safetensors(&files, &first)? };
-        let translate = is_open_clip(stored.keys().map(String::as_str));
+        let open_clip = is_open_clip(stored.keys().map(String::as_str));
+        let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
         let mut sources = BTreeMap::new();
         for (name, info) in stored {
-            let parts = if translate { hugging_face(&name) } else { vec![(name.clone(), Part::Whole)] };
+            let parts = match adapter {
+                Some(_) => vec![(name.clone(), Part::Whole)],
+                None => translate(&name, open_clip),
+            };
             for (to, part) in parts {
                 let info = TensorInfo { shape: part.shape(&info.shape), dtype: info.dtype.clone() };
                 sources.insert(to, Entry { info, stored: name.clone(), part });
             }
         }
         let entries = sources.iter().map(|(name, e)| (name.clone(), e.info.clone())).collect();
-        Ok(Self { path: path.to_owned(), files, backend, sources, entries })
+        Ok(Self { path: path.to_owned(), files, backend, sources, entries, adapter, below: None })
     }
 
     /// The files that hold the weights.
@@ -160,7 +182,12 @@ impl StateDict {
 
     /// One digest over all weight files.
     pub fn digest(&self) -> Result<Digest, CheckpointError> {
-        let each: Vec<Digest> = self.files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+        let mut files = self.files.clone();
+        files.extend(self.adapter.as_ref().map(|_| self.path.join(super::lora::CONFIG)));
+        let mut each: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+        if let Some(below) = &self.below {
+            each.push(below.base.digest()?);
+        }
         Ok(Digest::of_value(&each))
     }
 
@@ -177,6 +204,18 @@ impl StateDict {
     /// Whether both hold the same values under this name.
     #[must_use]
     pub fn same_tensor(&self, other: &Self, name: &str) -> bool {
+        let (own, others) = (self.holder(name), other.holder(name));
+        if std::ptr::eq(own, others) && own.entries.contains_key(name) {
+            return true;
+        }
+        own.same_stored(others, name)
+    }
+
+    fn same_stored(&self, other: &Self, name: &str) -> bool {
+        let values = |d: &Self| d.load(name).and_then(|t| d.values(name, &t)).ok();
+        if self.is_adapted(name) || other.is_adapted(name) {
+            return matches!((values(self), values(other)), (Some(x), Some(y)) if x == y);
+        }
         let (Some(a), Some(b)) = (self.sources.get(name), other.sources.get(name)) else { return false };
         if a.info != b.info {
             return false;
@@ -194,20 +233,57 @@ impl StateDict {
             let range = bytes(x.data(), rows);
             return x.shape() == y.shape() && x.data()[range.clone()] == y.data()[range];
         }
-        let values = |d: &Self| d.load(name).and_then(|t| d.values(name, &t)).ok();
         matches!((values(self), values(other)), (Some(x), Some(y)) if x == y)
+    }
+
+    /// Whether two tensors of this checkpoint hold the same values.
+    #[must_use]
+    pub fn equal_within(&self, a: &str, b: &str) -> bool {
+        if self.entries.get(a) != self.entries.get(b) {
+            return false;
+        }
+        let (x, y) = (self.holder(a), self.holder(b));
+        if let (true, Backend::Safetensors(mapped)) = (std::ptr::eq(x, y), &x.backend)
+            && let (Some(p), Some(q)) = (x.sources.get(a), x.sources.get(b))
+            && (&p.part, &q.part) == (&Part::Whole, &Part::Whole)
+            && let (Ok(v), Ok(w)) = (mapped.get(&p.stored), mapped.get(&q.stored))
+        {
+            return v.data() == w.data();
+        }
+        let values = |n: &str| self.load(n).and_then(|t| self.values(n, &t)).ok();
+        matches!((values(a), values(b)), (Some(v), Some(w)) if v == w)
     }
 
     fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
         tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| self.fail(name, e))
     }
 
-    fn fail(&self, name: &str, source: candle_core::Error) -> CheckpointError {
+    pub(super) fn fail(&self, name: &str, source: candle_core::Error) -> CheckpointError {
         CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source }
     }
 
     /// Loads a tensor as f32 on the CPU and checks that every value is finite.
     pub fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let tensor = if self.is_adapted(name) { self.adapted(name)? } else { self.plain(name)? };
+        let values = self.values(name, &tensor)?;
+        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
+        if let Some(first) = bad.next() {
+            return Err(CheckpointError::NonFinite {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                count: 1 + bad.count(),
+                first,
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// A tensor as it is stored here or below, as f32.
+    pub(super) fn plain(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let holder = self.holder(name);
+        if !std::ptr::eq(holder, self) {
+            return holder.load(name);
+        }
         let source = self.source(name)?;
         let read = || -> candle_core::Result<Tensor> {
             let whole = match &self.backend {
@@ -227,18 +303,7 @@ impl StateDict {
             };
             tensor.to_dtype(DType::F32)
         };
-        let tensor = read().map_err(|e| self.fail(name, e))?;
-        let values = self.values(name, &tensor)?;
-        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
-        if let Some(first) = bad.next() {
-            return Err(CheckpointError::NonFinite {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                count: 1 + bad.count(),
-                first,
-            });
-        }
-        Ok(tensor)
+        read().map_err(|e| self.fail(name, e))
     }
 
     /// Loads every floating-point tensor.
@@ -289,14 +354,19 @@ fn open_pickle(path: &Path) -> Result<Stored, CheckpointError> {
 }
 
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let single = ["model.safetensors", "open_clip_model.safetensors"].map(|n| folder.join(n));
-    if let Some(found) = single.into_iter().find(|f| f.is_file()) {
+    let first = |names: &[&str]| names.iter().map(|n| folder.join(n)).find(|f| f.is_file());
+    if let Some(found) =
+        first(&["adapter_model.safetensors", "adapter_model.bin"]).filter(|_| folder.join(super::lora::CONFIG).is_file())
+    {
         return Ok(vec![found]);
     }
-    let pickles = ["pytorch_model.bin", "open_clip_pytorch_model.bin"].map(|n| folder.join(n));
+    if let Some(found) = first(&["model.safetensors", "open_clip_model.safetensors"]) {
+        return Ok(vec![found]);
+    }
     let index = folder.join("model.safetensors.index.json");
     if !index.is_file() {
-        let pickle = pickles.into_iter().find(|f| f.is_file());
+        let pickle = first(&["pytorch_model.bin", "open_clip_pytorch_model.bin"]);
+        let pickle = pickle.or_else(|| last_epoch(folder));
         return pickle.map(|f| vec![f]).ok_or_else(|| CheckpointError::NoWeights(folder.to_owned()));
     }
     let bad = |reason: String| CheckpointError::Index { path: index.clone(), reason };
@@ -307,6 +377,15 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     names.sort_unstable();
     names.dedup();
     Ok(names.into_iter().map(|n| folder.join(n)).collect())
+}
+
+/// The file `model.pth.tar-<epoch>` of the last epoch, as Dassl (CoOp and its kin) writes them.
+fn last_epoch(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|e| e.path());
+    let epoch = |path: &PathBuf| -> Option<u64> {
+        path.file_name()?.to_str()?.strip_prefix("model.pth.tar-")?.parse().ok()
+    };
+    entries.filter_map(|p| Some((epoch(&p)?, p))).max().map(|(_, p)| p)
 }
 
 /// Writes tensors as one safetensors file, atomically, in the given type.

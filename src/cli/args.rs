@@ -87,8 +87,14 @@ pub enum Command {
     },
     /// Say what a checkpoint is
     Inspect {
-        /// A checkpoint folder
+        /// A checkpoint folder or file
         checkpoint: PathBuf,
+        /// The checkpoint that an adapter, a head or learned context belongs to
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
+        /// File with the class names of a head, one a line
+        #[arg(long, value_name = "FILE")]
+        classes: Option<PathBuf>,
     },
     /// The data registry
     Data {
@@ -109,9 +115,8 @@ pub enum Command {
     /// Write a baseline for the gate (not available yet)
     #[command(hide = true)]
     Bless(Later),
-    /// Write a merged checkpoint (not available yet)
-    #[command(hide = true)]
-    Merge(Later),
+    /// Write a merged checkpoint, or list what merging would do
+    Merge(MergeArgs),
     /// Check the machine (not available yet)
     #[command(hide = true)]
     Doctor(Later),
@@ -122,6 +127,30 @@ pub enum Command {
 pub struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub rest: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct MergeArgs {
+    /// How (`specbench list merges`)
+    pub method: String,
+    /// The pretrained checkpoint
+    #[arg(long, value_name = "DIR")]
+    pub from: PathBuf,
+    /// The fine-tuned checkpoint
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Weight of the fine-tuned checkpoint
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
+    pub alpha: f64,
+    /// Only tensors that match
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No tensors that match
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Folder to write; without it the checks are made and listed, and nothing is written
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

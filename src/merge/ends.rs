@@ -66,6 +66,15 @@ impl TensorFilter {
         let included = self.include.is_empty() || self.include.iter().any(|p| p.matches(name));
         included && !self.exclude.iter().any(|p| p.matches(name))
     }
+
+    /// What happens to a tensor that both ends have.
+    pub(super) fn fate(&self, from: &StateDict, to: &StateDict, name: &str) -> Fate {
+        match (from.same_tensor(to, name), self.admits(name)) {
+            (true, _) => Fate::Shared,
+            (false, true) => Fate::Interpolated,
+            (false, false) => Fate::Kept,
+        }
+    }
 }
 
 /// The two ends of a curve, in memory; tensors that are equal are held once.
@@ -94,11 +103,7 @@ impl Ends {
             if !info.is_float() || skip(name) {
                 continue;
             }
-            let fate = match (from.same_tensor(to, name), filter.admits(name)) {
-                (true, _) => Fate::Shared,
-                (false, true) => Fate::Interpolated,
-                (false, false) => Fate::Kept,
-            };
+            let fate = filter.fate(from, to, name);
             this.from.insert(name.clone(), from.load(name)?);
             if fate == Fate::Interpolated {
                 this.to.insert(name.clone(), to.load(name)?);
@@ -164,7 +169,11 @@ pub(crate) fn merge_tensors(
     Tensor::from_vec(out, from.shape(), &Device::Cpu)
 }
 
-fn differences(from: &StateDict, to: &StateDict, skip: &impl Fn(&str) -> bool) -> Vec<String> {
+pub(super) fn differences(
+    from: &StateDict,
+    to: &StateDict,
+    skip: &impl Fn(&str) -> bool,
+) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, info) in from.entries().iter().filter(|(n, i)| i.is_float() && !skip(n)) {
         match to.entries().get(name) {

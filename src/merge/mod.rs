@@ -2,10 +2,12 @@
 
 mod ends;
 mod methods;
+mod preflight;
 
 pub(crate) use ends::merge_tensors;
 pub use ends::{Ends, Fate, MergeError, TensorFilter};
 pub use methods::MERGES;
+pub use preflight::Preflight;
 
 use std::ops::RangeInclusive;
 

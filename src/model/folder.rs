@@ -1,6 +1,7 @@
 //! A checkpoint folder: configuration, weights, tokenizer, preprocessing, and perhaps a classifier.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::layout::Layout;
 use super::tokenizer::TextTokenizer;
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
-use crate::checkpoint::{CheckpointError, StateDict, Tensors, write_safetensors};
+use crate::checkpoint::{CONTEXT, CheckpointError, StateDict, Tensors, write_safetensors};
 use crate::image::{PreprocessError, Preprocessor};
 
 /// Why a model cannot be used.
@@ -46,6 +47,14 @@ pub enum ModelError {
         path: PathBuf,
         /// What the tokenizers crate said.
         reason: String,
+    },
+    /// The weights are no whole model.
+    #[error("`{}` is {what}", path.display())]
+    Partial {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is and what to do.
+        what: String,
     },
     /// A text cannot be tokenized.
     #[error("cannot tokenize: {0}")]
@@ -105,7 +114,9 @@ pub struct CheckpointFolder {
     /// How images become input.
     pub preprocessor: Preprocessor,
     /// The weights.
-    pub weights: StateDict,
+    pub weights: Arc<StateDict>,
+    /// Folder that holds the tokenizer: this one or the one below.
+    texts: PathBuf,
     /// The fine-tuned classifier, if there is one.
     pub classifier: Option<Classifier>,
 }
@@ -117,16 +128,93 @@ impl CheckpointFolder {
             let missing = std::io::ErrorKind::NotFound.into();
             return Err(FileError::new("open checkpoint folder", path, missing).into());
         }
+        let weights = StateDict::open(path)?;
+        if weights.is_adapter() || !is_complete(&weights) {
+            return Err(ModelError::Partial { path: path.to_owned(), what: describe(&weights) });
+        }
         let layout = Layout::of(path);
         let (config, preprocessor) = layout.read(path)?;
         let config_path = path.join(layout.config_file());
         config.validate().map_err(|reason| ModelError::Config { path: config_path, reason })?;
-        let classifier_path = path.join("classifier.json");
-        let classifier = classifier_path.is_file().then(|| json_file(&classifier_path)).transpose()?;
-        let weights = StateDict::open(path)?;
-        let this = Self { path: path.to_owned(), layout, config, preprocessor, weights, classifier };
+        let classifier = read_classifier(path)?;
+        let this = Self {
+            path: path.to_owned(),
+            layout,
+            config,
+            preprocessor,
+            weights: Arc::new(weights),
+            texts: path.to_owned(),
+            classifier,
+        };
         this.check_input_size()?;
+        this.check_classifier()?;
         Ok(this)
+    }
+
+    /// Opens a file or folder that holds a part of the weights (a LoRA adapter, an image encoder with a
+    /// head, a head alone, learned context) on top of `base`, which gives everything else: configuration,
+    /// preprocessing, tokenizer, and every tensor that is not there. `classes` names the rows of the head,
+    /// unless a `classifier.json` does.
+    pub fn open_over(path: &Path, base: &Self, classes: Option<&[String]>) -> Result<Self, ModelError> {
+        let weights = StateDict::open(path)?.over(Arc::clone(&base.weights))?;
+        let own_head = weights.own().contains(&Classifier::WEIGHT);
+        let named = || classes.map(|c| Classifier { classes: c.to_vec() });
+        let classifier = match (read_classifier(path)?.or_else(named), own_head) {
+            (Some(classifier), true) => Some(classifier),
+            (None, true) => {
+                return Err(ModelError::Partial {
+                    path: path.to_owned(),
+                    what: "a head whose classes nobody names; give `classes = FILE` in the suite, or a \
+                           classifier.json beside it"
+                        .to_owned(),
+                });
+            }
+            (_, false) => base.classifier.clone(),
+        };
+        let this = Self {
+            path: path.to_owned(),
+            layout: base.layout,
+            config: base.config.clone(),
+            preprocessor: base.preprocessor.clone(),
+            weights: Arc::new(weights),
+            texts: base.texts.clone(),
+            classifier,
+        };
+        this.check_classifier()?;
+        Ok(this)
+    }
+
+    /// Whether a tensor belongs to a head (a classifier, learned context): heads are combined row by row
+    /// for the classes of each probe, not tensor by tensor.
+    #[must_use]
+    pub fn is_head(name: &str) -> bool {
+        name == Classifier::WEIGHT || name == Classifier::BIAS || name == CONTEXT
+    }
+
+    /// What the weights are, in words.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        describe(&self.weights)
+    }
+
+    /// Whether the checkpoint holds learned context vectors in place of templates.
+    #[must_use]
+    pub fn has_context(&self) -> bool {
+        self.weights.contains(CONTEXT)
+    }
+
+    fn check_classifier(&self) -> Result<(), ModelError> {
+        let Some(classifier) = &self.classifier else { return Ok(()) };
+        let shape = self.weights.entries().get(Classifier::WEIGHT).map(|i| i.shape.clone());
+        let expected = vec![classifier.classes.len(), self.config.projection_dim];
+        if shape.as_ref() == Some(&expected) {
+            return Ok(());
+        }
+        let found = shape.map_or_else(|| "missing".to_owned(), |s| format!("{s:?}"));
+        Err(ModelError::Config {
+            path: self.path.clone(),
+            reason: format!("`{}` is {found}; {expected:?} is needed for its classes", Classifier::WEIGHT),
+        })
     }
 
     fn check_input_size(&self) -> Result<(), ModelError> {
@@ -143,18 +231,26 @@ impl CheckpointFolder {
     /// The tokenizer beside the weights.
     pub fn tokenizer(&self) -> Result<TextTokenizer, ModelError> {
         let length = self.config.text_config.max_position_embeddings;
-        TextTokenizer::open(&self.path.join("tokenizer.json"), length)
+        TextTokenizer::open(&self.texts.join("tokenizer.json"), length)
     }
 
     /// Digest of the tokenizer file.
     pub fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
-        Ok(Digest::of_file(&self.path.join("tokenizer.json"))?)
+        Ok(Digest::of_file(&self.texts.join("tokenizer.json"))?)
     }
 
     /// Digest of everything that a prediction depends on except the tokenizer.
     pub fn digest(&self) -> Result<Digest, ModelError> {
         let parts = (self.weights.digest()?, &self.config, &self.preprocessor, &self.classifier);
         Ok(Digest::of_value(&parts))
+    }
+
+    /// Writes a complete folder that is this one with other weights, in f32.
+    pub fn write_with(&self, path: &Path, tensors: &Tensors) -> Result<(), ModelError> {
+        let tokenizer = read(&self.texts.join("tokenizer.json"))?;
+        let classifier = self.classifier.as_ref().filter(|_| tensors.contains_key(Classifier::WEIGHT));
+        let (config, preprocessor) = (&self.config, &self.preprocessor);
+        Self::write(path, config, preprocessor, &tokenizer, tensors, classifier, DType::F32)
     }
 
     /// Writes a complete folder. Weights are stored in `dtype`.
@@ -175,6 +271,45 @@ impl CheckpointFolder {
         }
         write_safetensors(&path.join("model.safetensors"), tensors, dtype)?;
         Ok(())
+    }
+}
+
+fn read_classifier(path: &Path) -> Result<Option<Classifier>, ModelError> {
+    let path = path.join("classifier.json");
+    path.is_file().then(|| json_file(&path)).transpose()
+}
+
+fn is_complete(weights: &StateDict) -> bool {
+    let has = |prefix: &str| weights.entries().keys().any(|n| n.starts_with(prefix));
+    has("vision_model.") && has("text_model.encoder.")
+}
+
+/// What a checkpoint holds, in words.
+fn describe(weights: &StateDict) -> String {
+    let own = weights.own();
+    let has = |prefix: &str| own.iter().any(|n| n.starts_with(prefix));
+    let over = "; name the checkpoint it belongs to with `base = ID` in the suite (or `--base DIR`)";
+    if weights.is_adapter() {
+        let done = own.len();
+        return format!("a LoRA adapter of {done} tensors{over}");
+    }
+    let mut parts = Vec::new();
+    if has("vision_model.") {
+        parts.push("image tower");
+    }
+    if has("text_model.encoder.") {
+        parts.push("text tower");
+    }
+    if has("classifier.") {
+        parts.push("linear head");
+    }
+    if has(CONTEXT) {
+        parts.push("learned context");
+    }
+    match parts[..] {
+        [] => "no part of a model that is known here".to_owned(),
+        ["image tower", "text tower", ..] => parts.join(", "),
+        _ => format!("a part of a model ({}){over}", parts.join(", ")),
     }
 }
 

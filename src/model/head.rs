@@ -33,12 +33,49 @@ pub fn class_embeddings(tower: &TextTower, texts: &[Vec<u32>], templates: usize)
     normalise_rows(&all.reshape((rows / templates, templates, dim))?.mean(1)?)
 }
 
-/// The zero-shot head `[classes, projection_dim]`: class embeddings times `exp(logit_scale)`.
-pub fn zero_shot_head(
-    tower: &TextTower,
-    logit_scale: &Tensor,
-    texts: &[Vec<u32>],
-    templates: usize,
-) -> Result<Tensor> {
-    class_embeddings(tower, texts, templates)?.broadcast_mul(&logit_scale.exp()?)
+/// The texts that follow learned context: CoOp's `<name>.` with underscores as spaces.
+#[must_use]
+pub fn context_texts(names: &[String]) -> Vec<String> {
+    names.iter().map(|n| format!("{}.", n.replace('_', " "))).collect()
+}
+
+/// Makes room for `context` (`[n, width]` or `[classes, n, width]`) after the first token of each text; a
+/// text that becomes longer than `length` is cut before its last token.
+#[must_use]
+pub fn context_places(texts: Vec<Vec<u32>>, context: &Tensor, length: usize) -> Vec<Vec<u32>> {
+    let n = context.dims().iter().rev().nth(1).copied().unwrap_or(0);
+    let widen = |text: Vec<u32>| {
+        let (first, rest) = (text.first().copied(), text.get(1..).unwrap_or_default());
+        let mut wide: Vec<u32> = first.into_iter().chain(std::iter::repeat_n(0, n)).collect();
+        wide.extend(rest);
+        if wide.len() > length {
+            let last = rest.last().copied();
+            wide.truncate(length - 1);
+            wide.extend(last);
+        }
+        wide
+    };
+    texts.into_iter().map(widen).collect()
+}
+
+/// Class embeddings `[classes, projection_dim]` of unit norm from texts whose places after the first token
+/// are taken by learned context (CoOp, Zhou et al. 2022, arXiv:2109.01134; class token at the end).
+pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
+    let own = context.rank() == 3;
+    if own && context.dim(0)? != texts.len() {
+        candle_core::bail!(
+            "the context is of {} classes, the probe has {}; class-specific context fits its own classes alone",
+            context.dim(0)?,
+            texts.len()
+        );
+    }
+    let parts: Vec<Tensor> = texts
+        .chunks(TEXT_BATCH)
+        .enumerate()
+        .map(|(i, batch)| {
+            let context = if own { &context.narrow(0, i * TEXT_BATCH, batch.len())? } else { context };
+            tower.forward_with(batch, Some(context))
+        })
+        .collect::<Result<_>>()?;
+    normalise_rows(&Tensor::cat(&parts, 0)?)
 }

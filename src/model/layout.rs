@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::clip::{Activation, ClipConfig, TextConfig, TowerConfig, VisionConfig};
+use super::clip::{Activation, ClipConfig, SIGLIP, TextConfig, TowerConfig, VisionConfig};
 use super::folder::{ModelError, json_file};
 use crate::image::{CropRule, Filter, Preprocessor, ResizeRule};
 
@@ -49,7 +49,16 @@ impl Layout {
         let path = folder.join(self.config_file());
         match self {
             Self::HuggingFace => {
-                let config = json_file(&path)?;
+                let json: Value = json_file(&path)?;
+                let bad = |e: serde_json::Error| ModelError::Config {
+                    path: path.clone(),
+                    reason: e.to_string(),
+                };
+                let config = if json.get("model_type").and_then(Value::as_str) == Some(SIGLIP) {
+                    serde_json::from_value::<SiglipFile>(json).map_err(bad)?.config()
+                } else {
+                    serde_json::from_value(json).map_err(bad)?
+                };
                 let path = folder.join("preprocessor_config.json");
                 let preprocessor = Preprocessor::from_hf(&json_file::<Value>(&path)?)
                     .map_err(|source| ModelError::Preprocess { path, source })?;
@@ -62,6 +71,81 @@ impl Layout {
                 let bad = |reason| ModelError::Config { path: path.clone(), reason };
                 Ok((file.config().map_err(bad)?, preprocessor))
             }
+        }
+    }
+}
+
+/// `config.json` of SigLIP. Checkpoints leave out what equals `transformers`' defaults (the base model).
+#[derive(Deserialize)]
+struct SiglipFile {
+    #[serde(default)]
+    text_config: SiglipTower,
+    #[serde(default)]
+    vision_config: SiglipTower,
+}
+
+/// Either tower of SigLIP; the fields of the other stay unused.
+#[derive(Deserialize)]
+#[serde(default)]
+struct SiglipTower {
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    hidden_act: Activation,
+    layer_norm_eps: f64,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    pad_token_id: u32,
+    image_size: usize,
+    patch_size: usize,
+}
+
+impl Default for SiglipTower {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            hidden_act: Activation::GeluTanh,
+            layer_norm_eps: 1e-6,
+            vocab_size: 32_000,
+            max_position_embeddings: 64,
+            pad_token_id: 1,
+            image_size: 224,
+            patch_size: 16,
+        }
+    }
+}
+
+impl SiglipFile {
+    fn config(&self) -> ClipConfig {
+        let (text, vision) = (&self.text_config, &self.vision_config);
+        let tower = |t: &SiglipTower| TowerConfig {
+            hidden_size: t.hidden_size,
+            intermediate_size: t.intermediate_size,
+            num_attention_heads: t.num_attention_heads,
+            num_hidden_layers: t.num_hidden_layers,
+            hidden_act: t.hidden_act,
+            layer_norm_eps: t.layer_norm_eps,
+        };
+        ClipConfig {
+            model_type: SIGLIP.to_owned(),
+            projection_dim: vision.hidden_size,
+            logit_scale_init_value: 1.0,
+            text_config: TextConfig {
+                tower: tower(text),
+                vocab_size: text.vocab_size,
+                max_position_embeddings: text.max_position_embeddings,
+                eos_token_id: 0,
+                pad_token_id: Some(text.pad_token_id),
+            },
+            vision_config: VisionConfig {
+                tower: tower(vision),
+                image_size: vision.image_size,
+                patch_size: vision.patch_size,
+            },
         }
     }
 }
@@ -151,6 +235,7 @@ impl OpenClipFile {
                 max_position_embeddings: text.context_length,
                 // open_clip pools at the largest id.
                 eos_token_id: 2,
+                pad_token_id: None,
             },
             vision_config: VisionConfig {
                 tower: tower(

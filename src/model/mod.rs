@@ -7,6 +7,8 @@ mod layout;
 mod tokenizer;
 
 pub use folder::{CheckpointFolder, Classifier, ModelError};
-pub use head::{class_embeddings, normalise_rows, prompts, zero_shot_head};
+pub use head::{
+    class_embeddings, context_embeddings, context_places, context_texts, normalise_rows, prompts,
+};
 pub use layout::Layout;
 pub use tokenizer::TextTokenizer;

@@ -158,18 +158,23 @@ fn probe(
     })
 }
 
-pub(super) fn open_checkpoints(suite: &Suite) -> Result<BTreeMap<String, CheckpointInfo>, PlanError> {
-    let open = |source: &str| -> Result<CheckpointInfo, crate::model::ModelError> {
-        let folder = CheckpointFolder::open(Path::new(source))?;
-        let (digest, tokenizer) = (folder.digest()?, folder.tokenizer_digest()?);
-        Ok(CheckpointInfo { folder: Arc::new(folder), digest, tokenizer })
-    };
-    suite
-        .checkpoints
-        .iter()
-        .map(|c| {
-            let wrap = |source| PlanError::Model { checkpoint: c.id.clone(), source };
-            Ok((c.id.clone(), open(&c.source).map_err(wrap)?))
-        })
-        .collect()
+pub(super) fn open_checkpoints(
+    suite: &Suite,
+    catalog: &Catalog,
+) -> Result<BTreeMap<String, CheckpointInfo>, PlanError> {
+    let mut all: BTreeMap<String, CheckpointInfo> = BTreeMap::new();
+    for spec in &suite.checkpoints {
+        let wrap = |source| PlanError::Model { checkpoint: spec.id.clone(), source };
+        let path = Path::new(&spec.source);
+        let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
+        let folder = match spec.base.as_ref().and_then(|b| all.get(b)) {
+            Some(base) => CheckpointFolder::open_over(path, &base.folder, classes.as_deref()),
+            None => CheckpointFolder::open(path),
+        };
+        let folder = folder.map_err(wrap)?;
+        let (digest, tokenizer) =
+            folder.digest().and_then(|d| Ok((d, folder.tokenizer_digest()?))).map_err(wrap)?;
+        all.insert(spec.id.clone(), CheckpointInfo { folder: Arc::new(folder), digest, tokenizer });
+    }
+    Ok(all)
 }

@@ -141,7 +141,7 @@ impl Plan {
         numerics: Numerics,
     ) -> Result<Self, PlanError> {
         let probes = inputs::open_probes(&suite, catalog, limit)?;
-        let checkpoints = inputs::open_checkpoints(&suite)?;
+        let checkpoints = inputs::open_checkpoints(&suite, catalog)?;
         let (variants, curves) = cells::expand(&suite, &checkpoints)?;
         let cells = cells::cells(&variants, &probes, &checkpoints, &numerics);
         let references = match &suite.references {

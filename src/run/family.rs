@@ -6,7 +6,7 @@ use super::RunError;
 use crate::checkpoint::Tensors;
 use crate::merge::{Ends, MERGES, MergeMethod, TensorFilter};
 use crate::model::clip::{ClipConfig, Kernels, VisionTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError};
+use crate::model::{CheckpointFolder, ModelError};
 use crate::plan::{Curve, Plan, VariantInputs};
 use crate::suite::HeadRule;
 
@@ -128,8 +128,7 @@ fn pair(plan: &Plan, curve: &Curve, members: Vec<Member>, share: bool) -> Result
     };
     let from = Arc::clone(&plan.checkpoints[&curve.from].folder);
     let to = Arc::clone(&plan.checkpoints[&curve.to].folder);
-    let is_head = |name: &str| name == Classifier::WEIGHT || name == Classifier::BIAS;
-    let ends = Ends::load(&from.weights, &to.weights, &filter, is_head)?;
+    let ends = Ends::load(&from.weights, &to.weights, &filter, CheckpointFolder::is_head)?;
     let stage = |name: &str| VisionTower::stage_of(&from.config, name);
     let stages = VisionTower::stages(&from.config);
     let shared = (0..stages).take_while(|&s| ends.shares(|name| stage(name) == Some(s))).count();

@@ -4,15 +4,21 @@
 //! the zero-shot head of its own text tower. As in WiSE-FT the head is part of the interpolated
 //! weights: where one end has a classifier, head rows and bias are interpolated. Where neither has,
 //! the zero-shot head is computed from the interpolated text tower, or once if the ends share it.
+//!
+//! Learned context (CoOp) gives class embeddings for any names; they count as a head of their end, so that
+//! along a curve features are interpolated, as MERGETUNE does, and not context vectors.
 
 use candle_core::{DType, Device, Tensor};
 
 use super::RunError;
 use super::family::{Family, Source};
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{CONTEXT, Tensors};
 use crate::merge::merge_tensors;
 use crate::model::clip::{Kernels, TextTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError, prompts, zero_shot_head};
+use crate::model::{
+    CheckpointFolder, Classifier, ModelError, class_embeddings, context_embeddings, context_places,
+    context_texts, prompts,
+};
 use crate::plan::Probe;
 use crate::suite::HeadRule;
 
@@ -57,7 +63,7 @@ pub fn heads(family: &Family, probe: &Probe) -> Result<Vec<Head>, RunError> {
             Ok(vec![head; alphas.len()])
         }
         Source::Pair { from, to, ends, method, head } => {
-            let knows = |folder: &CheckpointFolder| classifier_rows(folder, probe).is_some();
+            let knows = |f: &CheckpointFolder| classifier_rows(f, probe).is_some() || f.has_context();
             let fixed = match head {
                 HeadRule::From => Some((from, 0.0)),
                 HeadRule::To => Some((to, 1.0)),
@@ -68,7 +74,7 @@ pub fn heads(family: &Family, probe: &Probe) -> Result<Vec<Head>, RunError> {
                 return Ok(vec![head; alphas.len()]);
             }
             if !knows(from) && !knows(to) {
-                let owns = |name: &str| TextTower::owns(name) || name == "logit_scale";
+                let owns = |name: &str| TextTower::owns(name) || name.starts_with("logit_");
                 if ends.shares(owns) {
                     let head = finish(end_head(from, &ends.at(*method, 0.0)?, probe)?)?;
                     return Ok(vec![head; alphas.len()]);
@@ -116,15 +122,31 @@ fn end_head(folder: &CheckpointFolder, tensors: &Tensors, probe: &Probe) -> Resu
     select()
 }
 
+/// The head from names and templates, or from names and learned context.
 fn zero_shot(folder: &CheckpointFolder, tensors: &Tensors, probe: &Probe) -> Result<EndHead, RunError> {
-    let texts = prompts(&probe.classes.head, &probe.templates);
-    let tokens = folder.tokenizer()?.encode(&texts)?;
-    let scale = tensors.get("logit_scale").cloned().map_or_else(|| folder.weights.load("logit_scale"), Ok)?;
+    let get = |name: &str| tensors.get(name).cloned().map_or_else(|| folder.weights.load(name), Ok);
+    let scale = get("logit_scale")?;
+    let shift = if folder.config.is_siglip() { Some(get("logit_bias")?) } else { None };
+    let tokenizer = folder.tokenizer()?;
+    let names = &probe.classes.head;
+    let context = if folder.has_context() { Some(folder.weights.load(CONTEXT)?) } else { None };
+    let tokens = match &context {
+        Some(context) => {
+            let length = folder.config.text_config.max_position_embeddings;
+            context_places(tokenizer.encode(&context_texts(names))?, context, length)
+        }
+        None => tokenizer.encode(&prompts(names, &probe.templates))?,
+    };
     let compute = || {
         let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
-        zero_shot_head(&tower, &scale.reshape(())?, &tokens, probe.templates.len())
+        let embeddings = match &context {
+            Some(context) => context_embeddings(&tower, &tokens, context)?,
+            None => class_embeddings(&tower, &tokens, probe.templates.len())?,
+        };
+        let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
+        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
+        Ok(EndHead { rows, bias })
     };
-    let context = format!("zero-shot head of `{}`", folder.path.display());
-    let rows = compute().map_err(ModelError::compute(context))?;
-    Ok(EndHead { rows, bias: None })
+    let what = format!("zero-shot head of `{}`", folder.path.display());
+    compute().map_err(|e| ModelError::compute(what)(e).into())
 }

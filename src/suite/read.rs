@@ -119,17 +119,26 @@ fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &str)
 fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
     let mut seen = BTreeMap::new();
     let roles = [("pretrained", CheckpointRole::Pretrained), ("finetuned", CheckpointRole::Finetuned)];
-    root.sections("checkpoint")
-        .iter()
-        .filter_map(|section| {
-            let id = read_id(section, &mut seen, "checkpoint");
-            let role = section.required_choice("role", &roles);
-            let method = section.text("method").map(|m| m.value);
-            let source = section.required_text("source");
-            section.finish();
-            Some(CheckpointSpec { id: id?, role: role?.value, method, source: source?.value })
-        })
-        .collect()
+    let mut all: Vec<CheckpointSpec> = Vec::new();
+    for section in &root.sections("checkpoint") {
+        let id = read_id(section, &mut seen, "checkpoint");
+        let role = section.required_choice("role", &roles);
+        let method = section.text("method").map(|m| m.value);
+        let source = section.required_text("source");
+        let base = section.text("base");
+        if let Some(base) = &base {
+            // Only checkpoints above it are known here, so that a chain of bases always ends.
+            known_checkpoint(section, base, &all);
+        }
+        let classes = section.text("classes").map(|c| c.value);
+        let seed = section.count("seed").map(|s| s.value);
+        section.finish();
+        if let (Some(id), Some(role), Some(source)) = (id, role, source) {
+            let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
+            all.push(CheckpointSpec { id, role, method, source, base, classes, seed });
+        }
+    }
+    all
 }
 
 fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[CheckpointSpec]) {

@@ -72,8 +72,17 @@ pub struct CheckpointSpec {
     pub role: CheckpointRole,
     /// How it was made; shown in tables and legends.
     pub method: Option<String>,
-    /// Folder, as written in the suite.
+    /// Folder, file, or `hf:owner/name@revision`, as written in the suite.
     pub source: String,
+    /// Id of the checkpoint that gives what this one does not hold (adapters, heads, learned context).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// File with the class names of the head's rows, relative to the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<String>,
+    /// Training seed; checkpoints of one method that differ only in it are averaged in tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 /// One sweep: a curve for each of `to`.

@@ -133,3 +133,27 @@ fn fashion_mnist_where_it_is_installed() {
     let cell = bench.out("out").join("predictions/zero-shot/fashion.parquet");
     assert_eq!(specbench::store::Predictions::read(&cell).unwrap().label.len(), 200);
 }
+
+#[test]
+fn merge_lists_first_and_writes_what_the_sweep_evaluates() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("merged");
+    let merge = |extra: &[&str]| {
+        let ends = ["--from", "suites/demo/zero-shot", "--to", "suites/demo/ft-noto", "--alpha", "0.4"];
+        let mut command = specbench();
+        command.args(["merge", "wise-ft"]).args(ends).args(extra);
+        command.assert()
+    };
+    let listed = merge(&["--json"]).success();
+    let json: serde_json::Value = serde_json::from_slice(&listed.get_output().stdout).unwrap();
+    let count = |key: &str| json[key].as_array().unwrap().len();
+    assert!(count("interpolated") > 0 && count("equal") > 0);
+    // One end has a classifier, the other has not: it takes no part.
+    assert_eq!(count("problems"), 0);
+    merge(&["--out", out.to_str().unwrap()]).success();
+    let inspected = specbench().args(["inspect", "--json"]).arg(&out).assert().success();
+    let json: serde_json::Value = serde_json::from_slice(&inspected.get_output().stdout).unwrap();
+    assert_eq!(json["holds"], "image tower, text tower");
+    merge(&["--alpha", "7"]).failure();
+    specbench().args(["inspect", "tests/golden/heads/linear.pt"]).assert().code(4);
+}

@@ -1,13 +1,14 @@
 //! Numbers of the reference implementations; `tests/golden/make_golden.py` made them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use specbench::base::digest::Digest;
-use specbench::checkpoint::StateDict;
+use specbench::checkpoint::{CONTEXT, StateDict};
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::model::clip::{ClipConfig, Kernels, TextTower, VisionTower};
-use specbench::model::{CheckpointFolder, normalise_rows};
+use specbench::model::{CheckpointFolder, ModelError, context_embeddings, context_places, normalise_rows};
 
 use crate::support::root;
 
@@ -21,10 +22,17 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
     flat(a).iter().zip(flat(b)).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
 }
 
+fn read_config(folder: &Path) -> ClipConfig {
+    serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()
+}
+
 fn check_model(name: &str, kernels: Kernels) {
     let folder = golden().join(name);
-    let config: ClipConfig =
-        serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap();
+    let config = if name == "siglip" {
+        CheckpointFolder::open(&folder).unwrap().config
+    } else {
+        read_config(&folder)
+    };
     let tensors = StateDict::open(&folder).unwrap().load_all().unwrap();
     let expected = candle_core::safetensors::load(folder.join("golden.safetensors"), &Device::Cpu).unwrap();
 
@@ -35,7 +43,11 @@ fn check_model(name: &str, kernels: Kernels) {
     let scale = tensors["logit_scale"].exp().unwrap();
     let logits =
         normalise_rows(&image).unwrap().matmul(&normalise_rows(&text).unwrap().t().unwrap()).unwrap();
-    let logits = logits.broadcast_mul(&scale).unwrap();
+    let logits = logits.broadcast_mul(&scale.reshape(()).unwrap()).unwrap();
+    let logits = match tensors.get("logit_bias") {
+        Some(bias) => logits.broadcast_add(&bias.reshape(()).unwrap()).unwrap(),
+        None => logits,
+    };
     for (what, found) in [("image", &image), ("text", &text), ("logits_per_image", &logits)] {
         let difference = largest_difference(found, &expected[what]);
         assert!(difference < 1e-4, "{name} {what} ({kernels:?}): {difference}");
@@ -58,6 +70,80 @@ fn clip_with_quick_gelu() {
 fn clip_with_exact_gelu() {
     check_model("clip-gelu", Kernels::Differentiable);
     check_model("clip-gelu", Kernels::Inference);
+}
+
+#[test]
+fn siglip() {
+    check_model("siglip", Kernels::Differentiable);
+    check_model("siglip", Kernels::Inference);
+}
+
+#[test]
+fn a_lora_adapter_of_peft() {
+    let config = read_config(&golden().join("clip-quick-gelu"));
+    let base = Arc::new(StateDict::open(&golden().join("clip-quick-gelu")).unwrap());
+    let adapted = StateDict::open(&golden().join("lora")).unwrap().over(Arc::clone(&base)).unwrap();
+    assert!(adapted.entries().keys().eq(base.entries().keys()), "an adapter adds no tensors");
+    let name = |part: &str| format!("vision_model.encoder.layers.0.self_attn.{part}.weight");
+    assert!(!adapted.same_tensor(&base, &name("q_proj")) && adapted.same_tensor(&base, &name("k_proj")));
+    assert_ne!(adapted.digest().unwrap(), base.digest().unwrap());
+    let tensors = adapted.load_all().unwrap();
+    let load = |path: &str| candle_core::safetensors::load(golden().join(path), &Device::Cpu).unwrap();
+    let (input, expected) = (load("clip-quick-gelu/golden.safetensors"), load("lora/golden.safetensors"));
+    let image = VisionTower::new(&config, &tensors, Kernels::Inference).unwrap();
+    let text = TextTower::new(&config, &tensors, Kernels::Inference).unwrap();
+    let ids = input["ids"].to_dtype(candle_core::DType::U32).unwrap().to_vec2::<u32>().unwrap();
+    let image = image.forward(&input["pixels"]).unwrap();
+    assert!(largest_difference(&image, &expected["image"]) < 1e-4);
+    assert!(largest_difference(&text.forward(&ids).unwrap(), &expected["text"]) < 1e-4);
+}
+
+#[test]
+fn learned_context_of_coop() {
+    let config = read_config(&golden().join("clip-quick-gelu"));
+    let base = Arc::new(StateDict::open(&golden().join("clip-quick-gelu")).unwrap());
+    let weights = StateDict::open(&golden().join("context")).unwrap();
+    assert_eq!(weights.own(), [CONTEXT]);
+    let tensors = weights.over(base).unwrap().load_all().unwrap();
+    let expected =
+        candle_core::safetensors::load(golden().join("context/golden.safetensors"), &Device::Cpu).unwrap();
+    // What a tokenizer gives for the names alone; the places for the context are made here.
+    let names = [vec![0, 7, 9, 59], vec![0, 11, 59], vec![0, 13, 14, 15, 59]];
+    let context = &tensors[CONTEXT];
+    let texts = context_places(names.to_vec(), context, 12);
+    let tower = TextTower::new(&config, &tensors, Kernels::Inference).unwrap();
+    let found = context_embeddings(&tower, &texts, context).unwrap();
+    assert!(largest_difference(&found, &expected["text"]) < 1e-5);
+    // One set of vectors per class is the same where all sets are equal.
+    let own = context.unsqueeze(0).unwrap().repeat((3, 1, 1)).unwrap();
+    let found = context_embeddings(&tower, &texts, &own).unwrap();
+    assert!(largest_difference(&found, &expected["text"]) < 1e-5);
+    assert!(context_embeddings(&tower, &texts[..2], &own).is_err());
+}
+
+#[test]
+fn heads_on_top_of_a_checkpoint() {
+    let base = CheckpointFolder::open(&golden().join("open-clip")).unwrap();
+    let classes = ["a", "b", "c"].map(str::to_owned);
+    let open = |file: &str, names: Option<&[String]>| {
+        CheckpointFolder::open_over(&golden().join("heads").join(file), &base, names)
+    };
+    let whole = open("classifier.pt", Some(&classes)).unwrap();
+    assert!(whole.kind().contains("image tower, linear head"), "{}", whole.kind());
+    let vision = "vision_model.embeddings.class_embedding";
+    assert!(!whole.weights.same_tensor(&base.weights, vision));
+    let text = "text_model.encoder.layers.0.mlp.fc1.weight";
+    assert!(whole.weights.same_tensor(&base.weights, text));
+    assert_eq!(whole.classifier.as_ref().unwrap().rows(&classes[1..]), Some(vec![1, 2]));
+
+    let linear = open("linear.pt", Some(&classes)).unwrap();
+    assert!(linear.weights.same_tensor(&base.weights, vision));
+    assert_eq!(linear.weights.load("classifier.bias").unwrap().dims(), [3]);
+    let error = |found: Result<CheckpointFolder, ModelError>| found.err().unwrap().to_string();
+    assert!(error(open("linear.pt", None)).contains("whose classes nobody names"));
+    assert!(error(open("linear.pt", Some(&classes[..2]))).contains("[3, 20]; [2, 20] is needed"));
+    let alone = error(CheckpointFolder::open(&golden().join("context")));
+    assert!(alone.contains("learned context") && alone.contains("base = ID"), "{alone}");
 }
 
 /// Largest and mean absolute difference of two images.

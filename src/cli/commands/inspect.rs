@@ -4,14 +4,29 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::base::fs::read_lines;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::model::{CheckpointFolder, ModelError};
 use crate::report::Grid;
 
-pub fn inspect(path: &Path, output: &Output) -> Result<Exit, CliError> {
+pub fn inspect(
+    path: &Path,
+    base: Option<&Path>,
+    classes: Option<&Path>,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let fail = |e: ModelError| CliError::new(Exit::Unmeasured, e.to_string());
-    let folder = CheckpointFolder::open(path).map_err(fail)?;
+    let folder = match base {
+        Some(base) => {
+            let base = CheckpointFolder::open(base).map_err(fail)?;
+            let names = classes.map(read_lines).transpose();
+            let names = names.map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
+            CheckpointFolder::open_over(path, &base, names.as_deref())
+        }
+        None => CheckpointFolder::open(path),
+    };
+    let folder = folder.map_err(fail)?;
     let tensors = folder.weights.load_all().map_err(|e| fail(e.into()))?;
     let entries = folder.weights.entries();
     let values: usize = entries.values().map(|i| i.shape.iter().product::<usize>()).sum();
@@ -22,7 +37,9 @@ pub fn inspect(path: &Path, output: &Output) -> Result<Exit, CliError> {
     let tokenizer = folder.tokenizer_digest().ok();
     let classes = folder.classifier.as_ref().map_or(0, |k| k.classes.len());
     let facts = [
+        ("holds", folder.kind()),
         ("layout", folder.layout.name().to_owned()),
+        ("model", c.model_type.clone()),
         (
             "weights",
             folder.weights.files().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "),

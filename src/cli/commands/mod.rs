@@ -3,6 +3,7 @@
 mod data;
 mod inspect;
 mod list;
+mod merge;
 mod plan;
 mod report;
 mod run;
@@ -29,11 +30,13 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Ex
         Command::Tune { recipe, out } => tune::tune(global, recipe, out.as_deref(), output, stop),
         Command::Data { command } => data::data(global, command, output),
         Command::List { what } => list::list(global, *what, output),
-        Command::Inspect { checkpoint } => inspect::inspect(checkpoint, output),
+        Command::Inspect { checkpoint, base, classes } => {
+            inspect::inspect(checkpoint, base.as_deref(), classes.as_deref(), output)
+        }
         Command::Compare(_) => later("compare"),
         Command::Check(_) => later("check"),
         Command::Bless(_) => later("bless"),
-        Command::Merge(_) => later("merge"),
+        Command::Merge(args) => merge::merge(args, output),
         Command::Doctor(_) => later("doctor"),
     }
 }

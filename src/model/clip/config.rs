@@ -11,6 +11,9 @@ pub enum Activation {
     /// The exact, erf-based GELU: LAION's checkpoints.
     #[serde(rename = "gelu")]
     Gelu,
+    /// The tanh approximation of the GELU: SigLIP.
+    #[serde(rename = "gelu_pytorch_tanh")]
+    GeluTanh,
 }
 
 /// The transformer that both towers share in form.
@@ -77,6 +80,9 @@ pub struct TextConfig {
     /// largest token id marks the end.
     #[serde(default = "clip_eos")]
     pub eos_token_id: u32,
+    /// The token that fills a text up to the longest length (SigLIP, whose attention is not causal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_token_id: Option<u32>,
 }
 
 const fn clip_vocabulary() -> usize {
@@ -94,7 +100,7 @@ const fn clip_eos() -> u32 {
 /// The whole model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClipConfig {
-    /// Always `clip`.
+    /// `clip` or `siglip`.
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Width of the joint embedding.
@@ -108,6 +114,9 @@ pub struct ClipConfig {
     pub vision_config: VisionConfig,
 }
 
+/// `model_type` of SigLIP.
+pub const SIGLIP: &str = "siglip";
+
 fn model_type() -> String {
     "clip".to_owned()
 }
@@ -117,10 +126,17 @@ const fn logit_scale() -> f64 {
 }
 
 impl ClipConfig {
+    /// Whether this is SigLIP (Zhai et al. 2023, arXiv:2303.15343): no class token, pooling by attention, text
+    /// attention in both directions, a bias on the logits.
+    #[must_use]
+    pub fn is_siglip(&self) -> bool {
+        self.model_type == SIGLIP
+    }
+
     /// Checks what the arithmetic relies on.
     pub fn validate(&self) -> Result<(), String> {
-        if self.model_type != "clip" {
-            return Err(format!("`model_type` is `{}`, only `clip` is supported here", self.model_type));
+        if self.model_type != "clip" && !self.is_siglip() {
+            return Err(format!("`model_type` is `{}`; clip and siglip are supported", self.model_type));
         }
         for (name, tower) in [("text", &self.text_config.tower), ("vision", &self.vision_config.tower)] {
             if tower.num_attention_heads == 0 || !tower.hidden_size.is_multiple_of(tower.num_attention_heads)

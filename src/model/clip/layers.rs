@@ -107,52 +107,57 @@ impl Linear {
     }
 }
 
-/// One pre-norm transformer block.
-pub struct Block {
-    norm1: LayerNorm,
+/// Multi-head attention with its output projection.
+pub struct Attention {
     query: Linear,
     key: Linear,
     value: Linear,
     out: Linear,
-    norm2: LayerNorm,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
     heads: usize,
     kernels: Kernels,
 }
 
-impl Block {
+impl Attention {
     fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
-        let (d, h) = (config.hidden_size, config.intermediate_size);
-        let name = |part: &str| format!("{prefix}.{part}");
+        let d = config.hidden_size;
+        let linear = |part: &str| weights.linear(&format!("{prefix}.{part}"), d, d);
         Ok(Self {
-            norm1: weights.norm(&name("layer_norm1"), d, config.layer_norm_eps)?,
-            query: weights.linear(&name("self_attn.q_proj"), d, d)?,
-            key: weights.linear(&name("self_attn.k_proj"), d, d)?,
-            value: weights.linear(&name("self_attn.v_proj"), d, d)?,
-            out: weights.linear(&name("self_attn.out_proj"), d, d)?,
-            norm2: weights.norm(&name("layer_norm2"), d, config.layer_norm_eps)?,
-            up: weights.linear(&name("mlp.fc1"), d, h)?,
-            down: weights.linear(&name("mlp.fc2"), h, d)?,
-            activation: config.hidden_act,
+            query: linear("q_proj")?,
+            key: linear("k_proj")?,
+            value: linear("v_proj")?,
+            out: linear("out_proj")?,
             heads: config.num_attention_heads,
             kernels: weights.kernels,
         })
     }
 
-    /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
-    pub fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let x = (x + self.attention(&self.norm1.forward(x)?, mask)?)?;
-        let hidden = self.activate(&self.up.forward(&self.norm2.forward(&x)?)?)?;
-        x + self.down.forward(&hidden)?
+    /// The layout of PyTorch's `MultiheadAttention`: one joint input projection.
+    pub fn load_joint(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+        let d = config.hidden_size;
+        let weight = weights.get(&format!("{prefix}.in_proj_weight"), &[3 * d, d])?;
+        let bias = weights.get(&format!("{prefix}.in_proj_bias"), &[3 * d])?;
+        let third = |i: usize| -> Result<Linear> {
+            Ok(Linear { weight: weight.narrow(0, i * d, d)?, bias: Some(bias.narrow(0, i * d, d)?) })
+        };
+        Ok(Self {
+            query: third(0)?,
+            key: third(1)?,
+            value: third(2)?,
+            out: weights.linear(&format!("{prefix}.out_proj"), d, d)?,
+            heads: config.num_attention_heads,
+            kernels: weights.kernels,
+        })
     }
 
-    fn attention(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let (batch, tokens, width) = x.dims3()?;
+    /// `queries` `[batch, n, width]` attend to `x` `[batch, tokens, width]`; `mask` is added to the scores.
+    pub fn forward(&self, queries: &Tensor, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let (batch, rows, width) = queries.dims3()?;
         let head = width / self.heads;
-        let split = |t: Tensor| t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous();
-        let query = split((self.query.forward(x)? * (head as f64).powf(-0.5))?)?;
+        let split = |t: Tensor| {
+            let tokens = t.dim(1)?;
+            t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous()
+        };
+        let query = split((self.query.forward(queries)? * (head as f64).powf(-0.5))?)?;
         let key = split(self.key.forward(x)?)?;
         let value = split(self.value.forward(x)?)?;
         let scores = query.matmul(&key.t()?)?;
@@ -164,14 +169,65 @@ impl Block {
             Kernels::Differentiable => softmax(&scores, D::Minus1)?,
             Kernels::Inference => softmax_last_dim(&scores)?,
         };
-        let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, tokens, width))?;
+        let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))?;
         self.out.forward(&mixed)
     }
+}
 
-    fn activate(&self, x: &Tensor) -> Result<Tensor> {
-        match self.activation {
-            Activation::QuickGelu => x * sigmoid(&(x * 1.702)?)?,
-            Activation::Gelu => x.gelu_erf(),
-        }
+/// The two-layer perceptron of a block.
+pub struct Mlp {
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl Mlp {
+    /// Takes `<prefix>.fc1` and `<prefix>.fc2`.
+    pub fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+        let (d, h) = (config.hidden_size, config.intermediate_size);
+        Ok(Self {
+            up: weights.linear(&format!("{prefix}.fc1"), d, h)?,
+            down: weights.linear(&format!("{prefix}.fc2"), h, d)?,
+            activation: config.hidden_act,
+        })
+    }
+
+    /// `x` is `[…, width]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let hidden = self.up.forward(x)?;
+        let hidden = match self.activation {
+            Activation::QuickGelu => (&hidden * sigmoid(&(&hidden * 1.702)?)?)?,
+            Activation::Gelu => hidden.gelu_erf()?,
+            Activation::GeluTanh => hidden.gelu()?,
+        };
+        self.down.forward(&hidden)
+    }
+}
+
+/// One pre-norm transformer block.
+pub struct Block {
+    norm1: LayerNorm,
+    attention: Attention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl Block {
+    fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+        let (d, eps) = (config.hidden_size, config.layer_norm_eps);
+        Ok(Self {
+            norm1: weights.norm(&format!("{prefix}.layer_norm1"), d, eps)?,
+            attention: Attention::load(weights, &format!("{prefix}.self_attn"), config)?,
+            norm2: weights.norm(&format!("{prefix}.layer_norm2"), d, eps)?,
+            mlp: Mlp::load(weights, &format!("{prefix}.mlp"), config)?,
+        })
+    }
+
+    /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
+    pub fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let normed = self.norm1.forward(x)?;
+        let x = (x + self.attention.forward(&normed, &normed, mask)?)?;
+        let normed = self.norm2.forward(&x)?;
+        x + self.mlp.forward(&normed)?
     }
 }

@@ -1,12 +1,13 @@
-//! The text tower.
+//! The text tower: CLIP's causal one and SigLIP's.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::config::{ClipConfig, TextConfig};
 use super::layers::{Block, Kernels, LayerNorm, Linear, Weights};
 use crate::checkpoint::Tensors;
 
-/// CLIP's causal text transformer with its projection.
+/// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
+/// texts filled up to one length and pools at the last place.
 pub struct TextTower {
     config: TextConfig,
     tokens: Tensor,
@@ -14,6 +15,7 @@ pub struct TextTower {
     blocks: Vec<Block>,
     norm_out: LayerNorm,
     projection: Linear,
+    causal: bool,
 }
 
 impl TextTower {
@@ -28,7 +30,12 @@ impl TextTower {
             position: weights.get(&embedding("position_embedding"), &[c.max_position_embeddings, d])?,
             blocks: weights.blocks("text_model", &c.tower)?,
             norm_out: weights.norm("text_model.final_layer_norm", d, c.tower.layer_norm_eps)?,
-            projection: weights.projection("text_projection", d, config.projection_dim)?,
+            projection: if config.is_siglip() {
+                weights.linear("text_model.head", d, config.projection_dim)?
+            } else {
+                weights.projection("text_projection", d, config.projection_dim)?
+            },
+            causal: !config.is_siglip(),
             config: c.clone(),
         })
     }
@@ -41,27 +48,48 @@ impl TextTower {
 
     /// Token sequences to features `[texts, projection_dim]`, not normalised.
     ///
-    /// Sequences may differ in length. What follows the end token has no influence (the attention
-    /// is causal), so the batch is only as long as its longest text.
+    /// Sequences may differ in length. What follows the end token has no influence on a causal tower, so
+    /// the batch is only as long as its longest text.
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Tensor> {
+        self.forward_with(texts, None)
+    }
+
+    /// As [`TextTower::forward`]; the places after the first token of each text are filled with learned
+    /// context vectors, `[n, width]` or, one set per text, `[texts, n, width]` (CoOp, arXiv:2109.01134). The
+    /// texts hold any tokens in those places.
+    pub fn forward_with(&self, texts: &[Vec<u32>], context: Option<&Tensor>) -> Result<Tensor> {
         let device = self.tokens.device();
-        let length = texts.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let longest = texts.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let length = if self.causal { longest } else { self.config.max_position_embeddings };
+        let pad = self.config.pad_token_id.filter(|_| !self.causal).unwrap_or(0);
         let flat: Vec<u32> = texts
             .iter()
-            .flat_map(|t| t.iter().copied().chain(std::iter::repeat_n(0, length - t.len())))
+            .flat_map(|t| t.iter().copied().chain(std::iter::repeat_n(pad, length - t.len())))
             .collect();
         let ids = Tensor::from_vec(flat, texts.len() * length, device)?;
         let d = self.config.tower.hidden_size;
         let mut state = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), length, d))?;
+        if let Some(context) = context {
+            let n = context.dim(D::Minus2)?;
+            let context = match context.rank() {
+                2 => context.unsqueeze(0)?.broadcast_as((texts.len(), n, d))?.contiguous()?,
+                _ => context.clone(),
+            };
+            let rest = state.narrow(1, 1 + n, length - 1 - n)?;
+            state = Tensor::cat(&[&state.narrow(1, 0, 1)?, &context, &rest], 1)?;
+        }
         state = state.broadcast_add(&self.position.narrow(0, 0, length)?)?;
-        let mask = causal_mask(length, state.dtype(), device)?;
+        let mask = self.causal.then(|| causal_mask(length, state.dtype(), device)).transpose()?;
         for block in &self.blocks {
-            state = block.forward(&state, Some(&mask))?;
+            state = block.forward(&state, mask.as_ref())?;
         }
         let ends: Vec<u32> = texts
             .iter()
             .enumerate()
-            .map(|(row, text)| (row * length + self.end_position(text)) as u32)
+            .map(|(row, text)| {
+                let end = if self.causal { self.end_position(text) } else { length - 1 };
+                (row * length + end) as u32
+            })
             .collect();
         let ends = Tensor::from_vec(ends, texts.len(), device)?;
         let pooled = state.reshape((texts.len() * length, d))?.index_select(&ends, 0)?;

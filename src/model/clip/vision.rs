@@ -1,24 +1,33 @@
-//! The image tower.
+//! The image tower: CLIP's and SigLIP's.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, VisionConfig};
-use super::layers::{Block, Kernels, LayerNorm, Linear, Weights};
+use super::layers::{Attention, Block, Kernels, LayerNorm, Linear, Mlp, Weights};
 use crate::checkpoint::Tensors;
 
-/// CLIP's vision transformer with its projection.
+/// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
 ///
 /// The forward is a sequence of stages (stage 0 the embedding, then one per block, then pooling
 /// with projection), so that variants whose first stages are equal can share them.
 pub struct VisionTower {
     config: VisionConfig,
-    class: Tensor,
     patch: Tensor,
+    patch_bias: Option<Tensor>,
     position: Tensor,
-    norm_in: LayerNorm,
+    /// CLIP: the class token and the norm that follows the embedding.
+    class: Option<(Tensor, LayerNorm)>,
     blocks: Vec<Block>,
     norm_out: LayerNorm,
-    projection: Linear,
+    pooling: Pooling,
+}
+
+/// From the last tokens to one feature vector.
+enum Pooling {
+    /// CLIP: the class token, projected.
+    ClassToken(Linear),
+    /// SigLIP: a learned query attends to all tokens.
+    Attention { probe: Tensor, attention: Attention, norm: LayerNorm, mlp: Mlp },
 }
 
 impl VisionTower {
@@ -29,15 +38,34 @@ impl VisionTower {
         let (d, p, eps) = (c.tower.hidden_size, c.patch_size, c.tower.layer_norm_eps);
         let embedding = |part: &str| format!("vision_model.embeddings.{part}");
         let patch = weights.get(&embedding("patch_embedding.weight"), &[d, 3, p, p])?;
-        Ok(Self {
-            class: weights.get(&embedding("class_embedding"), &[d])?,
-            patch: patch.reshape((d, 3 * p * p))?,
-            position: weights.get(&embedding("position_embedding.weight"), &[c.patches() + 1, d])?,
+        let (class, pooling) = if config.is_siglip() {
+            let head = |part: &str| format!("vision_model.head.{part}");
+            let pooling = Pooling::Attention {
+                probe: weights.get(&head("probe"), &[1, 1, d])?,
+                attention: Attention::load_joint(&weights, &head("attention"), &c.tower)?,
+                norm: weights.norm(&head("layernorm"), d, eps)?,
+                mlp: Mlp::load(&weights, &head("mlp"), &c.tower)?,
+            };
+            (None, pooling)
+        } else {
+            let token = weights.get(&embedding("class_embedding"), &[d])?;
             // The name has lacked its "e" since the first release.
-            norm_in: weights.norm("vision_model.pre_layrnorm", d, eps)?,
+            let norm = weights.norm("vision_model.pre_layrnorm", d, eps)?;
+            let projection = weights.projection("visual_projection", d, config.projection_dim)?;
+            (Some((token, norm)), Pooling::ClassToken(projection))
+        };
+        let tokens = c.patches() + usize::from(class.is_some());
+        Ok(Self {
+            patch: patch.reshape((d, 3 * p * p))?,
+            patch_bias: match class {
+                Some(_) => None,
+                None => Some(weights.get(&embedding("patch_embedding.bias"), &[d])?),
+            },
+            position: weights.get(&embedding("position_embedding.weight"), &[tokens, d])?,
+            class,
             blocks: weights.blocks("vision_model", &c.tower)?,
             norm_out: weights.norm("vision_model.post_layernorm", d, eps)?,
-            projection: weights.projection("visual_projection", d, config.projection_dim)?,
+            pooling,
             config: c.clone(),
         })
     }
@@ -58,9 +86,8 @@ impl VisionTower {
         if let Some(rest) = name.strip_prefix("vision_model.encoder.layers.") {
             return rest.split('.').next()?.parse::<usize>().ok().map(|i| i + 1);
         }
-        let pooling =
-            name.starts_with("vision_model.post_layernorm.") || name.starts_with("visual_projection.");
-        pooling.then_some(last)
+        let pooling = ["vision_model.post_layernorm.", "vision_model.head.", "visual_projection."];
+        pooling.iter().any(|p| name.starts_with(p)).then_some(last)
     }
 
     /// Runs the stages `from..to` on the state between them.
@@ -96,14 +123,32 @@ impl VisionTower {
             .reshape((batch * side * side, 3 * p * p))?
             .matmul(&self.patch.t()?)?
             .reshape((batch, side * side, d))?;
-        let class = self.class.reshape((1, 1, d))?.broadcast_as((batch, 1, d))?;
+        let patches = match &self.patch_bias {
+            Some(bias) => patches.broadcast_add(bias)?,
+            None => patches,
+        };
+        let Some((class, norm)) = &self.class else {
+            return patches.broadcast_add(&self.position);
+        };
+        let class = class.reshape((1, 1, d))?.broadcast_as((batch, 1, d))?;
         let tokens = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
-        self.norm_in.forward(&tokens.broadcast_add(&self.position)?)
+        norm.forward(&tokens.broadcast_add(&self.position)?)
     }
 
     fn pool(&self, tokens: &Tensor) -> Result<Tensor> {
-        let class = tokens.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-        debug_assert_eq!(class.dim(D::Minus1)?, self.config.tower.hidden_size);
-        self.projection.forward(&self.norm_out.forward(&class)?)
+        match &self.pooling {
+            Pooling::ClassToken(projection) => {
+                let class = tokens.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
+                projection.forward(&self.norm_out.forward(&class)?)
+            }
+            Pooling::Attention { probe, attention, norm, mlp } => {
+                let tokens = self.norm_out.forward(tokens)?;
+                let (batch, _, d) = tokens.dims3()?;
+                let query = probe.broadcast_as((batch, 1, d))?.contiguous()?;
+                let mixed = attention.forward(&query, &tokens, None)?;
+                let pooled = (&mixed + mlp.forward(&norm.forward(&mixed)?)?)?;
+                pooled.squeeze(1)
+            }
+        }
     }
 }

@@ -17,7 +17,9 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::clip::{Kernels, TextTower, VisionTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError, normalise_rows, prompts, zero_shot_head};
+use crate::model::{
+    CheckpointFolder, Classifier, ModelError, class_embeddings, normalise_rows, prompts,
+};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
@@ -74,7 +76,8 @@ fn initial_head(folder: &CheckpointFolder, tensors: &Tensors, pool: &Pool) -> Re
     let texts = prompts(&pool.classes, &pool.templates);
     let tokens = folder.tokenizer()?.encode(&texts)?;
     let scale = folder.weights.load("logit_scale").map_err(ModelError::from)?;
-    Ok(zero_shot_head(&tower, &scale, &tokens, pool.templates.len())?.detach())
+    let embeddings = class_embeddings(&tower, &tokens, pool.templates.len())?;
+    Ok(embeddings.broadcast_mul(&scale.exp()?)?.detach())
 }
 
 struct FineTuning {

@@ -1,0 +1,129 @@
+//! Checkpoints that hold a part of the weights, on top of the one that holds the rest: a LoRA adapter, an
+//! image encoder with a head, a head alone, learned context.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::lora::{LowRank, Piece, piece};
+use super::state_dict::{CheckpointError, Entry, StateDict};
+
+/// What lies below a partial checkpoint.
+pub(super) struct Below {
+    pub(super) base: Arc<StateDict>,
+    /// Low-rank updates of the base's tensors.
+    pub(super) updates: BTreeMap<String, LowRank>,
+}
+
+impl StateDict {
+    /// Whether this is a LoRA adapter.
+    #[must_use]
+    pub const fn is_adapter(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// Names that this checkpoint itself holds or changes; the rest comes from the one below.
+    #[must_use]
+    pub fn own(&self) -> Vec<&str> {
+        let updated = self.below.iter().flat_map(|b| b.updates.keys());
+        let whole = self.sources.iter().filter(|(_, e)| !e.is_factor()).map(|(name, _)| name);
+        whole.chain(updated).map(String::as_str).collect()
+    }
+
+    /// This checkpoint on top of another that gives every tensor it does not have.
+    pub fn over(mut self, base: Arc<Self>) -> Result<Self, CheckpointError> {
+        let mut updates = BTreeMap::new();
+        if self.adapter.is_some() {
+            updates = self.take_adapter(&base)?;
+        }
+        self.entries = base.entries().clone();
+        let own = self.sources.iter().filter(|(_, e)| !e.is_factor());
+        self.entries.extend(own.map(|(name, e)| (name.clone(), e.info.clone())));
+        self.below = Some(Below { base, updates });
+        Ok(self)
+    }
+
+    /// Sorts an adapter's tensors into low-rank updates, which are returned, and whole tensors.
+    fn take_adapter(&mut self, base: &Self) -> Result<BTreeMap<String, LowRank>, CheckpointError> {
+        let Some(config) = &self.adapter else { return Ok(BTreeMap::new()) };
+        let path = self.path.clone();
+        let bad = |reason: String| CheckpointError::Adapter { path: path.clone(), reason };
+        let mut factors: BTreeMap<String, (Option<String>, Option<String>, bool)> = BTreeMap::new();
+        let mut whole = BTreeMap::new();
+        for (stored, entry) in std::mem::take(&mut self.sources) {
+            match piece(&stored) {
+                Some(Piece::Factor(module, is_a, embedding)) => {
+                    let slot = factors.entry(module.to_owned()).or_default();
+                    slot.2 = embedding;
+                    *(if is_a { &mut slot.0 } else { &mut slot.1 }) = Some(stored.clone());
+                    whole.insert(stored, entry);
+                }
+                Some(Piece::Whole(name)) => {
+                    whole.insert(name, entry);
+                }
+                None => return Err(bad(format!("tensor `{stored}` is not understood"))),
+            }
+        }
+        let mut updates = BTreeMap::new();
+        for (module, (a, b, embedding)) in factors {
+            let name = format!("{module}.weight");
+            if !base.contains(&name) {
+                let reason = format!("adapts `{name}`, which `{}` does not have", base.path.display());
+                return Err(bad(reason));
+            }
+            let (Some(a), Some(b)) = (a, b) else {
+                return Err(bad(format!("`{module}` has only one of its two factors")));
+            };
+            let transposed = embedding || config.transposed();
+            updates.insert(name, LowRank { a, b, scale: config.scale(&module), transposed });
+        }
+        if let Some(name) = whole.keys().find(|n| !n.contains(".lora_") && !base.contains(n)) {
+            return Err(bad(format!("holds `{name}`, which `{}` does not have", base.path.display())));
+        }
+        self.sources = whole;
+        Ok(updates)
+    }
+
+    /// The checkpoint that stores a tensor: this one or one below.
+    pub(super) fn holder(&self, name: &str) -> &Self {
+        match &self.below {
+            Some(below) if !self.sources.contains_key(name) && !self.is_adapted(name) => {
+                below.base.holder(name)
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether a low-rank update changes the tensor.
+    pub(super) fn is_adapted(&self, name: &str) -> bool {
+        self.below.as_ref().is_some_and(|b| b.updates.contains_key(name))
+    }
+
+    /// The base's tensor plus its low-rank update.
+    pub(super) fn adapted(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let missing = || CheckpointError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            hint: String::new(),
+        };
+        let below = self.below.as_ref().ok_or_else(missing)?;
+        let update = below.updates.get(name).ok_or_else(missing)?;
+        let base = below.base.load(name)?;
+        let (a, b) = (self.plain(&update.a)?, self.plain(&update.b)?);
+        let compute = || -> candle_core::Result<Tensor> {
+            // Convolutions: the factors' other axes belong to the input side.
+            let product = b.flatten_from(1)?.matmul(&a.flatten_from(1)?)?;
+            let product = if update.transposed { product.t()?.contiguous()? } else { product };
+            base.clone() + (product.reshape(base.shape())? * update.scale)?
+        };
+        compute().map_err(|e| self.fail(name, e))
+    }
+}
+
+impl Entry {
+    /// Whether this is a factor of a low-rank update, which no model asks for.
+    pub(super) fn is_factor(&self) -> bool {
+        self.stored.contains(".lora_")
+    }
+}
