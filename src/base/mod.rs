@@ -4,6 +4,8 @@
 pub mod config;
 pub mod digest;
 pub mod fs;
+pub mod hub;
+pub mod python_random;
 pub mod registry;
 pub mod rng;
 pub mod table;

@@ -197,9 +197,43 @@ impl Table {
 
     /// A column of byte strings.
     pub fn bytes(&self, name: &str) -> Result<Vec<Vec<u8>>, TableError> {
+        require(name, self.optional_bytes(self.column(name)?.as_materialized_series())?.into_iter())
+    }
+
+    fn optional_bytes(&self, series: &Series) -> Result<Vec<Option<Vec<u8>>>, TableError> {
+        let values = series.binary().map_err(|e| column_error(series.name(), &e))?;
+        Ok(values.iter().map(|v| v.map(<[u8]>::to_vec)).collect())
+    }
+
+    /// Whether a column holds structures.
+    pub fn is_struct(&self, name: &str) -> Result<bool, TableError> {
+        Ok(self.column(name)?.dtype().is_struct())
+    }
+
+    /// A column of structures with optional `bytes` and `path`, as the hub stores images.
+    pub fn files(&self, name: &str) -> Result<Vec<(Option<Vec<u8>>, Option<String>)>, TableError> {
         let column = self.column(name)?;
-        let values = column.binary().map_err(|e| column_error(name, &e))?;
-        require(name, values.iter().map(|v| v.map(<[u8]>::to_vec)))
+        let fields = column.as_materialized_series().struct_().map_err(|e| column_error(name, &e))?;
+        let n = column.len();
+        let bytes = match fields.field_by_name("bytes") {
+            Ok(series) => self.optional_bytes(&series)?,
+            Err(_) => vec![None; n],
+        };
+        let paths = match fields.field_by_name("path") {
+            Ok(series) => {
+                let texts = series.str().map_err(|e| column_error(name, &e))?;
+                texts.iter().map(|v| v.map(str::to_owned)).collect()
+            }
+            Err(_) => vec![None; n],
+        };
+        Ok(bytes.into_iter().zip(paths).collect())
+    }
+
+    /// Names of a file's columns, from its footer.
+    pub fn names(path: &Path) -> Result<Vec<String>, TableError> {
+        let mut reader = ParquetReader::new(open(path)?);
+        let schema = reader.schema().map_err(|e| parquet_error("read", path, &e))?;
+        Ok(schema.iter_names().map(std::string::ToString::to_string).collect())
     }
 
     /// A column of integers that fit 32 unsigned bits.

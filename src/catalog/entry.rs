@@ -8,8 +8,8 @@ use crate::base::digest::Digest;
 /// Where the files of a split lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Files in the order in which their rows count, relative to the registry.
-    Files(Vec<PathBuf>),
+    /// Files in the order in which their rows count, relative to the registry or `hf:` references.
+    Files(Vec<String>),
     /// Files of an installed package, looked for in these folders in turn.
     Installed {
         /// Folders to look in.
@@ -49,6 +49,15 @@ pub enum Folders {
     },
 }
 
+/// Templates as the registry writes them; `{}` stands for the class name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Templates {
+    /// A file with one template a line.
+    File(PathBuf),
+    /// One template.
+    One(String),
+}
+
 /// One data set.
 #[derive(Clone, Debug)]
 pub struct DatasetEntry {
@@ -64,10 +73,10 @@ pub struct DatasetEntry {
     pub origin: String,
     /// How to get it, for the message when it is missing.
     pub obtain: String,
-    /// File with one class name a line, in label order.
-    pub classes: PathBuf,
-    /// File with one template a line; `{}` stands for the class name.
-    pub templates: PathBuf,
+    /// File with one class name a line, in label order; the data's own names if there is none.
+    pub classes: Option<PathBuf>,
+    /// Templates of the zero-shot head.
+    pub templates: Templates,
     /// How folders become classes (`image-folder`).
     pub folders: Folders,
     /// Pixels cut off each side of every image before preprocessing (ObjectNet's red border: 2).

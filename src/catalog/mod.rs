@@ -3,5 +3,5 @@
 mod entry;
 mod read;
 
-pub use entry::{DatasetEntry, Folders, Source, Split};
+pub use entry::{DatasetEntry, Folders, Source, Split, Templates};
 pub use read::{Catalog, CatalogError};

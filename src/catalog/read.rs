@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::entry::{DatasetEntry, Folders, Source, Split};
+use super::entry::{DatasetEntry, Folders, Source, Split, Templates};
 use crate::base::config::{ConfigError, Document, Section};
 use crate::base::fs::{FileError, read_lines};
+use crate::base::hub::{Hub, HubRepository};
 use crate::base::registry::advice;
-use crate::data::{FolderRule, LayoutOptions};
+use crate::data::{Dataset, FolderRule, LayoutOptions};
 
 /// Why the registry cannot answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +37,18 @@ pub enum CatalogError {
         /// The nearest name or all names.
         advice: String,
     },
+    /// Nobody names the classes.
+    #[error("data set `{0}` has no `classes` in the registry, and its files do not name them")]
+    NoNames(String),
     /// A file that should hold names or templates is empty.
     #[error("`{}` is empty", .0.display())]
     Empty(PathBuf),
 }
 
 /// The registry.
-#[derive(Debug)]
 pub struct Catalog {
     root: PathBuf,
+    hub: Hub,
     entries: BTreeMap<String, DatasetEntry>,
 }
 
@@ -63,7 +67,7 @@ impl Catalog {
         }
         document.finish()?;
         let root = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { root, entries })
+        Ok(Self { root, hub: Hub::default(), entries })
     }
 
     /// All data sets by name.
@@ -98,7 +102,7 @@ impl Catalog {
     #[must_use]
     pub fn files(&self, split: &Split) -> Vec<PathBuf> {
         match &split.source {
-            Source::Files(files) => files.iter().map(|f| self.resolve(f)).collect(),
+            Source::Files(files) => files.iter().map(|f| self.file(f)).collect(),
             Source::Installed { search, files } => {
                 let has_all =
                     |folder: &&PathBuf| files.iter().all(|f| self.resolve(folder).join(f).is_file());
@@ -109,8 +113,37 @@ impl Catalog {
         }
     }
 
+    fn file(&self, text: &str) -> PathBuf {
+        match HubRepository::parse(text) {
+            Ok((repository, path)) => self.hub.path(&repository, &path),
+            Err(_) => self.resolve(Path::new(text)),
+        }
+    }
+
+    /// What of a split lies on the hub: repository and path, which may be a folder.
+    #[must_use]
+    pub fn on_hub(&self, split: &Split) -> Vec<(HubRepository, String)> {
+        match &split.source {
+            Source::Files(files) => files.iter().filter_map(|f| HubRepository::parse(f).ok()).collect(),
+            Source::Installed { .. } => Vec::new(),
+        }
+    }
+
+    /// The hub that references are resolved with.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The same registry with another way to the hub.
+    #[must_use]
+    pub fn with_hub(mut self, hub: Hub) -> Self {
+        self.hub = hub;
+        self
+    }
+
     /// What the data set's layout needs to know besides the files.
-    pub fn layout_options(&self, entry: &DatasetEntry) -> Result<LayoutOptions, CatalogError> {
+    pub fn layout_options(&self, entry: &DatasetEntry, split: &str) -> Result<LayoutOptions, CatalogError> {
         let folders = match &entry.folders {
             Folders::Sorted => FolderRule::Sorted,
             Folders::Numeric => FolderRule::Numeric,
@@ -118,12 +151,24 @@ impl Catalog {
                 FolderRule::Listed { names: self.lines(path)?, others: *others }
             }
         };
-        Ok(LayoutOptions { folders })
+        let classes = entry.classes.as_ref().map(|c| self.lines(c)).transpose()?.unwrap_or_default();
+        Ok(LayoutOptions { folders, split: split.to_owned(), classes })
     }
 
-    /// The class names in label order.
-    pub fn class_names(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
-        self.lines(&entry.classes)
+    /// The class names in label order: the registry's, or those that the opened data bring along.
+    pub fn class_names(&self, entry: &DatasetEntry, data: &dyn Dataset) -> Result<Vec<String>, CatalogError> {
+        match &entry.classes {
+            Some(path) => self.lines(path),
+            None => data.class_names().ok_or_else(|| CatalogError::NoNames(entry.name.clone())),
+        }
+    }
+
+    /// The templates of the zero-shot head.
+    pub fn templates(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
+        match &entry.templates {
+            Templates::File(path) => self.lines(path),
+            Templates::One(text) => Ok(vec![text.clone()]),
+        }
     }
 
     /// The lines of a names or templates file of the registry.
@@ -140,8 +185,16 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let licence = section.required_text("licence");
     let origin = section.required_text("origin");
     let obtain = section.text("obtain");
-    let classes = section.required_text("classes");
-    let templates = section.required_text("templates");
+    let classes = section.text("classes").map(|c| c.value.into());
+    let templates = match (section.text("templates"), section.text("template")) {
+        (Some(file), None) => Some(Templates::File(file.value.into())),
+        (None, Some(text)) => Some(Templates::One(text.value)),
+        _ => {
+            let message = "a data set needs either `templates` (a file) or `template` (a text)";
+            section.note(section.span.clone(), message, None);
+            None
+        }
+    };
     let search = section.texts("search");
     let others = section.flag("other_folders_left_out").is_some_and(|f| f.value);
     let folders = match section.text("folders").map(|f| f.value).as_deref() {
@@ -174,8 +227,8 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         licence: licence?.value,
         origin: origin?.value,
         obtain: obtain.map(|o| o.value).unwrap_or_default(),
-        classes: classes?.value.into(),
-        templates: templates?.value.into(),
+        classes,
+        templates: templates?,
         folders,
         border,
         restrict,
@@ -195,7 +248,13 @@ fn read_split(
     if files.is_none() {
         section.note(section.span.clone(), format!("split `{name}` lacks `files`"), None);
     }
-    let files: Vec<String> = files?.into_iter().map(|f| f.value).collect();
+    let files = files?;
+    for file in files.iter().filter(|f| f.value.starts_with("hf:")) {
+        if let Err(error) = HubRepository::parse(&file.value) {
+            section.note(file.span.clone(), error.to_string(), None);
+        }
+    }
+    let files: Vec<String> = files.into_iter().map(|f| f.value).collect();
     if !sha256.is_empty() && sha256.len() != files.len() {
         let message = format!("{} digests for {} files", sha256.len(), files.len());
         section.note(section.span.clone(), message, None);
@@ -204,7 +263,7 @@ fn read_split(
         Some(folders) => {
             Source::Installed { search: folders.iter().map(|f| PathBuf::from(&f.value)).collect(), files }
         }
-        None => Source::Files(files.into_iter().map(PathBuf::from).collect()),
+        None => Source::Files(files),
     };
     let sha256 = sha256.iter().map(|d| d.value.as_str().into()).collect();
     Some(Split { name: name.to_owned(), source, examples, sha256 })

@@ -26,6 +26,15 @@ pub struct Global {
     /// Never touch the network
     #[arg(long, global = true)]
     pub offline: bool,
+    /// Another server that speaks the hub's protocol
+    #[arg(long, global = true, env = "HF_ENDPOINT", value_name = "URL", hide = true)]
+    pub hub_endpoint: Option<String>,
+    /// Cache of files from the hub
+    #[arg(long, global = true, env = "HF_HUB_CACHE", value_name = "DIR", hide = true)]
+    pub hub_cache: Option<PathBuf>,
+    /// Token for gated repositories of the hub
+    #[arg(long, global = true, env = "HF_TOKEN", value_name = "TOKEN", hide = true, hide_env_values = true)]
+    pub hub_token: Option<String>,
     /// Threads; all cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -209,9 +218,54 @@ pub enum DataCommand {
         /// Data sets; all if none is named
         names: Vec<String>,
     },
-    /// Get data from where it is published (not available yet)
-    #[command(hide = true)]
-    Fetch(Later),
+    /// Make a split file in CoOp's form for a tree with one folder per class
+    Split(SplitArgs),
+    /// List the examples of a few-shot subset, as CoOp draws them
+    Shots(ShotsArgs),
+    /// Get data from where it is published
+    Fetch(FetchArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct SplitArgs {
+    /// The tree
+    pub root: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Seed of the shuffle
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Share of the training part
+    #[arg(long, default_value_t = 0.5)]
+    pub train: f64,
+    /// Share of the validation part; the rest is for testing
+    #[arg(long, default_value_t = 0.2)]
+    pub val: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct ShotsArgs {
+    /// The data set
+    pub dataset: String,
+    /// Its split
+    #[arg(long, default_value = "train")]
+    pub split: String,
+    /// Examples per class
+    #[arg(long, default_value_t = 16, value_parser = positive)]
+    pub shots: usize,
+    /// Seed of their choice
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Data sets; all that have a source on the hub if none is named
+    pub names: Vec<String>,
+    /// Only list what would be fetched, with sizes and licences
+    #[arg(long)]
+    pub plan: bool,
 }
 
 #[derive(Args, Debug)]

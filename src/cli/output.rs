@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use super::args::{ColorArg, Global};
 
 /// Where text goes and how it looks.
+#[derive(Clone)]
 pub struct Output {
     pub quiet: bool,
     pub verbose: bool,

@@ -5,13 +5,18 @@
 //! does not grow with the data set.
 
 mod classes;
+mod few_shot;
+mod files;
 pub mod layouts;
+mod split_file;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use classes::ClassSubset;
+pub use few_shot::{few_shot, split_class};
 pub use layouts::LAYOUTS;
+pub use split_file::write_split;
 
 use crate::base::digest::Digest;
 use crate::base::fs::FileError;
@@ -79,6 +84,11 @@ pub trait Dataset: Send + Sync {
 
     /// Reads the images of a range of examples. Reading in ascending ranges is cheapest.
     fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError>;
+
+    /// Class names in label order, where the files say them.
+    fn class_names(&self) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// Identity of one example.
@@ -112,6 +122,10 @@ pub enum FolderRule {
 pub struct LayoutOptions {
     /// Classes of folders.
     pub folders: FolderRule,
+    /// Name of the split, for files that hold several.
+    pub split: String,
+    /// Class names of the registry, for files that name classes.
+    pub classes: Vec<String>,
 }
 
 /// A kind of files that can be read as a data set.

@@ -180,6 +180,7 @@ struct CellInputs<'a> {
 }
 
 pub(super) fn cells(
+    suite: &Suite,
     variants: &[Variant],
     probes: &[Probe],
     checkpoints: &BTreeMap<String, CheckpointInfo>,
@@ -190,6 +191,9 @@ pub(super) fn cells(
     let mut all = Vec::with_capacity(variants.len() * probes.len());
     for (v, variant) in variants.iter().enumerate() {
         let mut inputs = variant.inputs.clone();
+        let tuned = match &inputs {
+            VariantInputs::Checkpoint(id) | VariantInputs::Merged { to: id, .. } => suite.checkpoint(id),
+        };
         let info = match &mut inputs {
             VariantInputs::Checkpoint(id) => {
                 let info = &checkpoints[id.as_str()];
@@ -202,7 +206,7 @@ pub(super) fn cells(
                 info
             }
         };
-        for (p, probe) in probes.iter().enumerate() {
+        for (p, probe) in probes.iter().enumerate().filter(|(_, p)| tuned.covers(&p.spec.id)) {
             let fingerprint = Digest::of_value(&CellInputs {
                 version: EVALUATION_VERSION,
                 data: &probe.data_digest,

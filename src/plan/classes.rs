@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read_lines};
 use crate::catalog::{Catalog, CatalogError, DatasetEntry};
-use crate::data::ClassSubset;
+use crate::data::{ClassSubset, Dataset};
 
 /// The classes of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,13 @@ pub struct ClassSpace {
 
 impl ClassSpace {
     /// The class space of a data set's entry and a half of its classes.
-    pub fn new(catalog: &Catalog, entry: &DatasetEntry, subset: ClassSubset) -> Result<Self, CatalogError> {
-        let names = catalog.class_names(entry)?;
+    pub fn new(
+        catalog: &Catalog,
+        entry: &DatasetEntry,
+        data: &dyn Dataset,
+        subset: ClassSubset,
+    ) -> Result<Self, CatalogError> {
+        let names = catalog.class_names(entry, data)?;
         if let Some(path) = &entry.groups {
             let path = catalog.resolve(path);
             let groups = read_groups(&path, names.len())?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::classes::ClassSpace;
 use super::{MissingData, PlanError};
 use crate::base::digest::Digest;
+use crate::base::hub::HubRepository;
 use crate::catalog::{Catalog, DatasetEntry, Split};
 use crate::data::{DataError, Dataset, LAYOUTS};
 use crate::image::Preprocessor;
@@ -71,7 +72,11 @@ pub(super) fn open_probes(
             missing.push(MissingData {
                 dataset: entry.name.clone(),
                 path: path.display().to_string(),
-                obtain: entry.obtain.clone(),
+                obtain: if catalog.on_hub(split).is_empty() {
+                    entry.obtain.clone()
+                } else {
+                    format!("`specbench data fetch {}` gets it", entry.name)
+                },
             });
         }
         wanted.push((spec, entry, split, files));
@@ -112,7 +117,7 @@ fn open_split(
         let reason = LAYOUTS.unknown(&entry.layout).0;
         fail(DataError::Format { path: files.first().cloned().unwrap_or_default(), reason })
     })?;
-    let data = layout.open(files, &catalog.layout_options(entry)?).map_err(fail)?;
+    let data = layout.open(files, &catalog.layout_options(entry, &split.name)?).map_err(fail)?;
     let digest = layout.digest(files, &*data).map_err(fail)?;
     Ok(OpenSplit { data: data.into(), digest })
 }
@@ -124,10 +129,10 @@ fn probe(
     open: &OpenSplit,
     limit: Option<usize>,
 ) -> Result<Probe, PlanError> {
-    let classes = ClassSpace::new(catalog, entry, spec.classes)?;
+    let classes = ClassSpace::new(catalog, entry, &*open.data, spec.classes)?;
     let templates = match &spec.templates {
         Some(path) => catalog.lines(Path::new(path))?,
-        None => catalog.lines(&entry.templates)?,
+        None => catalog.templates(entry)?,
     };
     let limit = match (spec.limit, limit) {
         (Some(a), Some(b)) => Some(a.min(b)),
@@ -165,11 +170,21 @@ pub(super) fn open_checkpoints(
     let mut all: BTreeMap<String, CheckpointInfo> = BTreeMap::new();
     for spec in &suite.checkpoints {
         let wrap = |source| PlanError::Model { checkpoint: spec.id.clone(), source };
-        let path = Path::new(&spec.source);
+        let path = match HubRepository::parse(&spec.source) {
+            Ok((repository, inside)) => {
+                let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
+                if inside.is_empty() {
+                    catalog.hub().model(&repository).map_err(wrap)?
+                } else {
+                    catalog.hub().file(&repository, &inside).map_err(wrap)?
+                }
+            }
+            Err(_) => PathBuf::from(&spec.source),
+        };
         let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
         let folder = match spec.base.as_ref().and_then(|b| all.get(b)) {
-            Some(base) => CheckpointFolder::open_over(path, &base.folder, classes.as_deref()),
-            None => CheckpointFolder::open(path),
+            Some(base) => CheckpointFolder::open_over(&path, &base.folder, classes.as_deref()),
+            None => CheckpointFolder::open(&path),
         };
         let folder = folder.map_err(wrap)?;
         let (digest, tokenizer) =

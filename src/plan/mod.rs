@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::base::digest::Digest;
 use crate::base::fs::FileError;
+use crate::base::hub::HubError;
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::DataError;
 use crate::model::ModelError;
@@ -48,6 +49,14 @@ pub enum PlanError {
         checkpoint: String,
         /// What is wrong.
         source: ModelError,
+    },
+    /// A checkpoint cannot be had from the hub.
+    #[error("checkpoint `{checkpoint}`: {source}")]
+    Hub {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What is wrong.
+        source: HubError,
     },
     /// Files that the suite needs are not there.
     #[error("{}", missing_text(.0))]
@@ -143,7 +152,7 @@ impl Plan {
         let probes = inputs::open_probes(&suite, catalog, limit)?;
         let checkpoints = inputs::open_checkpoints(&suite, catalog)?;
         let (variants, curves) = cells::expand(&suite, &checkpoints)?;
-        let cells = cells::cells(&variants, &probes, &checkpoints, &numerics);
+        let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics);
         let references = match &suite.references {
             Some(path) => references::read(&catalog.resolve(path))?,
             None => Vec::new(),

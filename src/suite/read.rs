@@ -10,6 +10,7 @@ use super::spec::{
 };
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
+use crate::base::hub::HubRepository;
 use crate::base::registry::{Named, Registry, advice};
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
@@ -125,6 +126,11 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         let role = section.required_choice("role", &roles);
         let method = section.text("method").map(|m| m.value);
         let source = section.required_text("source");
+        if let Some(source) = source.as_ref().filter(|s| s.value.starts_with("hf:"))
+            && let Err(error) = HubRepository::parse(&source.value)
+        {
+            section.note(source.span.clone(), error.to_string(), None);
+        }
         let base = section.text("base");
         if let Some(base) = &base {
             // Only checkpoints above it are known here, so that a chain of bases always ends.
@@ -132,10 +138,11 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         }
         let classes = section.text("classes").map(|c| c.value);
         let seed = section.count("seed").map(|s| s.value);
+        let probes = read_globs(section, "probes");
         section.finish();
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
             let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
-            all.push(CheckpointSpec { id, role, method, source, base, classes, seed });
+            all.push(CheckpointSpec { id, role, method, source, base, classes, seed, probes });
         }
     }
     all
@@ -154,6 +161,17 @@ fn known<T: Named + ?Sized>(section: &Section<'_>, name: &Located<String>, regis
         let (message, help) = registry.unknown(&name.value);
         section.note(name.span.clone(), message, Some(help));
     }
+}
+
+/// A list of glob patterns.
+fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
+    let list = section.texts(key).unwrap_or_default();
+    for pattern in &list {
+        if let Err(e) = glob::Pattern::new(&pattern.value) {
+            section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
+        }
+    }
+    list.into_iter().map(|p| p.value).collect()
 }
 
 fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec> {
@@ -198,16 +216,7 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                     grid
                 },
             );
-            let patterns = |key| {
-                let list = section.texts(key).unwrap_or_default();
-                for pattern in &list {
-                    if let Err(e) = glob::Pattern::new(&pattern.value) {
-                        section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
-                    }
-                }
-                list.into_iter().map(|p| p.value).collect::<Vec<_>>()
-            };
-            let (include, exclude) = (patterns("include"), patterns("exclude"));
+            let (include, exclude) = (read_globs(section, "include"), read_globs(section, "exclude"));
             let rules =
                 [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
             let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);

@@ -83,6 +83,18 @@ pub struct CheckpointSpec {
     /// Training seed; checkpoints of one method that differ only in it are averaged in tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Globs of the probes that it is evaluated on; all if empty. A curve has those of its fine-tuned end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<String>,
+}
+
+impl CheckpointSpec {
+    /// Whether the checkpoint is evaluated on a probe.
+    #[must_use]
+    pub fn covers(&self, probe: &str) -> bool {
+        let matches = |p: &String| glob::Pattern::new(p).is_ok_and(|p| p.matches(probe));
+        self.probes.is_empty() || self.probes.iter().any(matches)
+    }
 }
 
 /// One sweep: a curve for each of `to`.

@@ -4,8 +4,9 @@ use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::{Recipe, TrainError};
-use crate::catalog::Catalog;
-use crate::data::{ClassSubset, LAYOUTS};
+use crate::base::python_random::PythonRandom;
+use crate::catalog::{Catalog, DatasetEntry, Split};
+use crate::data::{ClassSubset, Dataset, LAYOUTS, few_shot};
 use crate::image::{Preprocessor, Rgb};
 
 /// Examples decoded at a time.
@@ -34,7 +35,8 @@ impl Pool {
         for part in &recipe.data {
             let entry = catalog.dataset(&part.dataset)?;
             let split = catalog.split(entry, &part.split)?;
-            let names = catalog.class_names(entry)?;
+            let data = open(recipe, catalog, entry, split)?;
+            let names = catalog.class_names(entry, &*data)?;
             let range = recipe.classes.range(names.len());
             let pool = pool.get_or_insert_with(|| Self {
                 preprocessor: preprocessor.clone(),
@@ -49,23 +51,17 @@ impl Pool {
                 );
             }
             if pool.templates.is_empty() {
-                pool.templates = catalog.lines(&entry.templates)?;
+                pool.templates = catalog.templates(entry)?;
             }
-            let layout =
-                LAYOUTS.get(&entry.layout).ok_or_else(|| recipe.mistake(LAYOUTS.unknown(&entry.layout).0))?;
-            let files = catalog.files(split);
-            if let Some(missing) = files.iter().find(|f| !f.is_file()) {
-                return Err(recipe.mistake(format!(
-                    "`{}` of data set `{}` is missing; {}",
-                    missing.display(),
-                    entry.name,
-                    entry.obtain
-                )));
-            }
-            let data = layout.open(&files, &catalog.layout_options(entry)?)?;
-            let chosen: Vec<usize> = (0..data.examples().len())
-                .filter(|&i| range.contains(&(data.examples()[i].label as usize)))
-                .collect();
+            let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
+            // Drawn over all classes first, as the reference does; then the classes of the recipe.
+            let mut drawn = match part.shots {
+                Some(shots) => few_shot(&labels, shots, &mut PythonRandom::new(part.shots_seed)),
+                None => (0..labels.len()).collect(),
+            };
+            drawn.sort_unstable();
+            drawn.retain(|&i| range.contains(&(labels[i] as usize)));
+            let chosen = drawn;
             for block in chosen.chunks(BLOCK) {
                 let (first, last) = (block[0], block[block.len() - 1]);
                 let raw = data.read(first..last + 1)?;
@@ -115,4 +111,25 @@ impl Pool {
         }
         all
     }
+}
+
+/// Opens the files of a split.
+fn open(
+    recipe: &Recipe,
+    catalog: &Catalog,
+    entry: &DatasetEntry,
+    split: &Split,
+) -> std::result::Result<Box<dyn Dataset>, TrainError> {
+    let layout =
+        LAYOUTS.get(&entry.layout).ok_or_else(|| recipe.mistake(LAYOUTS.unknown(&entry.layout).0))?;
+    let files = catalog.files(split);
+    if let Some(missing) = files.iter().find(|f| !f.exists()) {
+        return Err(recipe.mistake(format!(
+            "`{}` of data set `{}` is missing; {}",
+            missing.display(),
+            entry.name,
+            entry.obtain
+        )));
+    }
+    Ok(layout.open(&files, &catalog.layout_options(entry, &split.name)?)?)
 }

@@ -16,6 +16,10 @@ pub struct RecipeData {
     pub dataset: String,
     /// Its split.
     pub split: String,
+    /// Examples per class, if not all.
+    pub shots: Option<usize>,
+    /// Seed of their choice.
+    pub shots_seed: u64,
 }
 
 /// Type in which the result is stored.
@@ -109,9 +113,11 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         .iter()
         .filter_map(|part| {
             let (dataset, split) = (part.required_text("dataset"), part.text("split"));
+            let shots = part.count("shots").map(|s| s.value as usize);
+            let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);
             part.finish();
             let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
-            Some(RecipeData { dataset: dataset?.value, split })
+            Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed })
         })
         .collect();
     let (head, train) = (head?, train?);

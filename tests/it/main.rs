@@ -10,6 +10,7 @@ mod classes;
 mod cli;
 mod errors;
 mod golden;
+mod hub;
 mod resume;
 mod support;
 mod tidy;

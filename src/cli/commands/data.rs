@@ -3,20 +3,23 @@
 use serde_json::json;
 
 use crate::base::digest::Digest;
+use crate::base::python_random::PythonRandom;
 use crate::catalog::{Catalog, DatasetEntry, Split};
-use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global};
+use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::data::LAYOUTS;
+use crate::data::{Dataset, LAYOUTS, few_shot, write_split};
 use crate::emoji::{self, BuildOptions};
 use crate::report::Grid;
 
 pub fn data(global: &Global, command: &DataCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        DataCommand::List => list(&Catalog::open(&global.registry)?, output),
+        DataCommand::List => list(&super::open_catalog(global, output)?, output),
         DataCommand::Build(args) => build(args, output),
-        DataCommand::Verify { names } => verify(&Catalog::open(&global.registry)?, names, output),
-        DataCommand::Fetch(_) => super::later("data fetch"),
+        DataCommand::Verify { names } => verify(&super::open_catalog(global, output)?, names, output),
+        DataCommand::Split(args) => split(args, output),
+        DataCommand::Shots(args) => shots(&super::open_catalog(global, output)?, args, output),
+        DataCommand::Fetch(args) => super::fetch::fetch(&super::open_catalog(global, output)?, args, output),
     }
 }
 
@@ -64,6 +67,34 @@ fn build(args: &BuildArgs, output: &Output) -> Result<Exit, CliError> {
         summary.concepts.len(),
         summary.files.len()
     ));
+    Ok(Exit::Ok)
+}
+
+fn split(args: &SplitArgs, output: &Output) -> Result<Exit, CliError> {
+    let fits = |share: f64| share > 0.0 && share < 1.0;
+    if !fits(args.train) || !fits(args.val) || args.train + args.val >= 1.0 {
+        let text = "`--train` and `--val` must be above 0 and leave a share for testing";
+        return Err(CliError::new(Exit::Usage, text));
+    }
+    let sizes = write_split(&args.root, &args.out, args.seed, args.train, args.val)
+        .map_err(|e| CliError::new(Exit::Unmeasured, e.to_string()))?;
+    let [train, val, test] = sizes;
+    output.result(&format!("{}: train {train}, val {val}, test {test}", args.out.display()));
+    Ok(Exit::Ok)
+}
+
+fn shots(catalog: &Catalog, args: &ShotsArgs, output: &Output) -> Result<Exit, CliError> {
+    let entry = catalog.dataset(&args.dataset)?;
+    let split = catalog.split(entry, &args.split)?;
+    let data = open(catalog, entry, split).map_err(|e| CliError::new(Exit::Unmeasured, e))?;
+    let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
+    let chosen = few_shot(&labels, args.shots, &mut PythonRandom::new(args.seed));
+    let ids: Vec<&str> = chosen.iter().map(|&i| data.examples()[i].id.as_str()).collect();
+    if output.json {
+        output.result(&json!(ids).to_string());
+    } else {
+        output.result(&ids.join("\n"));
+    }
     Ok(Exit::Ok)
 }
 
@@ -127,13 +158,8 @@ fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'st
             Err(error) => return ("bad", error.to_string()),
         }
     }
-    let options = match catalog.layout_options(entry) {
-        Ok(options) => options,
-        Err(error) => return ("bad", error.to_string()),
-    };
-    let opened = LAYOUTS.get(&entry.layout).map(|layout| layout.open(&files, &options));
-    match opened {
-        Some(Ok(data)) => {
+    match open(catalog, entry, split) {
+        Ok(data) => {
             let found = data.examples().len() as u64;
             match split.examples {
                 Some(expected) if expected != found => {
@@ -145,7 +171,13 @@ fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'st
                 _ => ("ok", format!("{found} examples, digests match")),
             }
         }
-        Some(Err(error)) => ("bad", error.to_string()),
-        None => ("bad", LAYOUTS.unknown(&entry.layout).0),
+        Err(error) => ("bad", error),
     }
+}
+
+/// Opens a split; the error is for a person.
+fn open(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> Result<Box<dyn Dataset>, String> {
+    let layout = LAYOUTS.get(&entry.layout).ok_or_else(|| LAYOUTS.unknown(&entry.layout).0)?;
+    let options = catalog.layout_options(entry, &split.name).map_err(|e| e.to_string())?;
+    layout.open(&catalog.files(split), &options).map_err(|e| e.to_string())
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use crate::base::registry::{Named, Registry};
-use crate::catalog::Catalog;
 use crate::cli::args::{Global, ListKind};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -16,7 +15,7 @@ use crate::train::METHODS;
 
 pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
     match what {
-        ListKind::Datasets => return super::data::list(&Catalog::open(&global.registry)?, output),
+        ListKind::Datasets => return super::data::list(&super::open_catalog(global, output)?, output),
         ListKind::Metrics => show(&METRICS, output),
         ListKind::Merges => show(&MERGES, output),
         ListKind::Methods => show(&METHODS, output),

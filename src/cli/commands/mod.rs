@@ -1,6 +1,7 @@
 //! One file per command: arguments to one call of the library, and its result to text.
 
 mod data;
+mod fetch;
 mod inspect;
 mod list;
 mod merge;
@@ -16,6 +17,7 @@ use std::sync::atomic::AtomicBool;
 use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
+use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
 use crate::plan::{Numerics, Plan};
 use crate::suite::Suite;
@@ -65,13 +67,28 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
     }
 }
 
+/// The registry, with the hub as the flags say.
+fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
+    let notes = output.clone();
+    let hub = Hub::new(HubOptions {
+        endpoint: global.hub_endpoint.clone(),
+        cache: global.hub_cache.clone(),
+        token: global.hub_token.clone(),
+        offline: global.offline,
+        bars: output.terminal && !output.quiet,
+        listen: Some(Arc::new(move |text: &str| notes.note(text))),
+    });
+    Ok(Catalog::open(&global.registry)?.with_hub(hub))
+}
+
 /// Reads suite and registry and makes the plan.
 fn make_plan(
     global: &Global,
+    output: &Output,
     suite: &std::path::Path,
     select: &SelectArgs,
 ) -> Result<(Plan, PathBuf), CliError> {
-    let catalog = Catalog::open(&global.registry)?;
+    let catalog = open_catalog(global, output)?;
     let suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
     let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?)?;

@@ -13,7 +13,7 @@ use crate::report::Grid;
 use crate::store::Manifest;
 
 pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
-    let (plan, out) = make_plan(global, suite, select)?;
+    let (plan, out) = make_plan(global, output, suite, select)?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
     let done = |cell: &Cell| {
@@ -54,7 +54,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         ));
     }
     output.result(&format!(
-        "{} variants x {} probes = {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
+        "{} variants, {} probes, {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
          to decode, {predictions} predictions\nresults: {}",
         plan.variants.len(),
         plan.probes.len(),

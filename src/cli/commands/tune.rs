@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::catalog::Catalog;
 use crate::cli::args::Global;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -18,7 +17,7 @@ pub fn tune(
     output: &Output,
     stop: &Arc<AtomicBool>,
 ) -> Result<Exit, CliError> {
-    let catalog = Catalog::open(&global.registry)?;
+    let catalog = super::open_catalog(global, output)?;
     let mut recipe = Recipe::open(recipe)?;
     if let Some(out) = out {
         recipe.out = out.to_owned();

@@ -1,12 +1,12 @@
 //! A tree with one folder per class, as ImageNet and its variants are unpacked.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digest;
-use crate::base::fs::{FileError, read};
+use crate::base::fs::FileError;
 use crate::base::registry::Named;
-use crate::data::{DataError, Dataset, Example, FolderRule, Layout, LayoutOptions, RawImage, format_error};
+use crate::data::files::FileData;
+use crate::data::{DataError, Dataset, Example, FolderRule, Layout, LayoutOptions, format_error};
 
 /// Endings that count as images (torchvision's `IMG_EXTENSIONS`).
 const ENDINGS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
@@ -44,33 +44,20 @@ impl Layout for ImageFolder {
         }
         classes.sort();
         let mut examples = Vec::new();
-        let mut paths = Vec::new();
         for (label, folder) in classes {
             for path in sorted_entries(&folder)? {
                 let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
                 if ending.is_some_and(|e| ENDINGS.contains(&e.as_str())) {
                     let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
                     examples.push(Example { id, label });
-                    paths.push(path);
                 }
             }
         }
-        Ok(Box::new(FolderData { paths, examples }))
+        Ok(Box::new(FileData::new(root, examples, None)))
     }
 
-    /// Digest of names and sizes: reading tens of thousands of files would take minutes.
     fn digest(&self, files: &[PathBuf], data: &dyn Dataset) -> Result<Digest, DataError> {
-        let root = files.first().cloned().unwrap_or_default();
-        let sizes: Vec<(&str, u32, u64)> = data
-            .examples()
-            .iter()
-            .map(|e| {
-                let path = root.join(&e.id);
-                let size = std::fs::metadata(&path).map_err(|x| FileError::new("read", &path, x))?.len();
-                Ok((e.id.as_str(), e.label, size))
-            })
-            .collect::<Result<_, DataError>>()?;
-        Ok(Digest::of_value(&sizes))
+        FileData::digest(files.first().map_or(Path::new(""), PathBuf::as_path), data)
     }
 }
 
@@ -101,24 +88,10 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(all)
 }
 
-struct FolderData {
-    paths: Vec<PathBuf>,
-    examples: Vec<Example>,
-}
-
-impl Dataset for FolderData {
-    fn examples(&self) -> &[Example] {
-        &self.examples
-    }
-
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
-        self.paths[range].iter().map(|p| Ok(RawImage::Encoded(read(p)?))).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::RawImage;
 
     fn tree(folders: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -131,7 +104,7 @@ mod tests {
     }
 
     fn labels(dir: &tempfile::TempDir, folders: FolderRule) -> Result<Vec<(String, u32)>, DataError> {
-        let data = ImageFolder.open(&[dir.path().to_owned()], &LayoutOptions { folders })?;
+        let data = ImageFolder.open(&[dir.path().to_owned()], &LayoutOptions { folders, ..LayoutOptions::default() })?;
         Ok(data.examples().iter().map(|e| (e.id.clone(), e.label)).collect())
     }
 
@@ -158,7 +131,7 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_file() {
         let dir = tree(&["a", "b"]);
-        let options = LayoutOptions { folders: FolderRule::Sorted };
+        let options = LayoutOptions::default();
         let data = ImageFolder.open(&[dir.path().to_owned()], &options).unwrap();
         assert!(matches!(&data.read(1..2).unwrap()[0], RawImage::Encoded(b) if b == b"b"));
     }

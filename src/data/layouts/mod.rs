@@ -2,8 +2,10 @@
 
 mod idx;
 mod image_folder;
+mod image_list;
 mod parquet;
 mod webdataset;
+mod zhou_split;
 
 use super::Layout;
 use crate::base::registry::Registry;
@@ -11,5 +13,12 @@ use crate::base::registry::Registry;
 /// All layouts.
 pub static LAYOUTS: Registry<dyn Layout> = Registry {
     kind: "layout",
-    items: &[&idx::Idx, &image_folder::ImageFolder, &parquet::Parquet, &webdataset::WebDataset],
+    items: &[
+        &idx::Idx,
+        &image_folder::ImageFolder,
+        &image_list::ImageList,
+        &parquet::Parquet,
+        &webdataset::WebDataset,
+        &zhou_split::ZhouSplit,
+    ],
 };

@@ -1,11 +1,15 @@
-//! Parquet files with columns `id` (text), `label` (integer) and `image` (encoded bytes).
+//! Parquet files with columns `label` (integer), `image`, and perhaps `id` (text).
+//!
+//! Images are encoded bytes, or structures of `bytes` and `path` as the hub stores them; where a structure has
+//! no bytes its path counts from the Parquet file. Without `id` an example is called by file and row.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::base::fs::read;
 use crate::base::registry::Named;
 use crate::base::table::{Table, TableError};
-use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage};
+use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage, format_error};
 
 /// The layout.
 pub(super) struct Parquet;
@@ -15,7 +19,7 @@ impl Named for Parquet {
         "parquet"
     }
     fn summary(&self) -> &'static str {
-        "Parquet with columns id, label, image (encoded bytes); several files are joined in order"
+        "Parquet with columns label, image (bytes, or the hub's bytes and path) and perhaps id; files are joined"
     }
     fn reference(&self) -> &'static str {
         "https://parquet.apache.org"
@@ -28,8 +32,16 @@ impl Layout for Parquet {
         let mut examples = Vec::new();
         for path in files {
             let wrap = |source| at(path, source);
-            let table = Table::read(path, Some(&["id", "label"]), None).map_err(wrap)?;
-            let ids = table.strings("id").map_err(wrap)?;
+            let names = Table::names(path).map_err(wrap)?;
+            let has_id = names.iter().any(|n| n == "id");
+            let columns: &[&str] = if has_id { &["id", "label"] } else { &["label"] };
+            let table = Table::read(path, Some(columns), None).map_err(wrap)?;
+            let ids = if has_id {
+                table.strings("id").map_err(wrap)?
+            } else {
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                (0..table.rows()).map(|row| format!("{name}/{row}")).collect()
+            };
             let labels = table.u32s("label").map_err(wrap)?;
             let start = examples.len();
             examples.extend(ids.into_iter().zip(labels).map(|(id, label)| Example { id, label }));
@@ -59,9 +71,24 @@ impl Dataset for ParquetData {
             let slice = Some((from - rows.start, to - from));
             let wrap = |source| at(path, source);
             let table = Table::read(path, Some(&["image"]), slice).map_err(wrap)?;
-            images.extend(table.bytes("image").map_err(wrap)?.into_iter().map(RawImage::Encoded));
+            if table.is_struct("image").map_err(wrap)? {
+                for file in table.files("image").map_err(wrap)? {
+                    images.push(RawImage::Encoded(whole(path, file)?));
+                }
+            } else {
+                images.extend(table.bytes("image").map_err(wrap)?.into_iter().map(RawImage::Encoded));
+            }
         }
         Ok(images)
+    }
+}
+
+/// The bytes of a stored structure: in it, or in the file that it names.
+fn whole(table: &Path, file: (Option<Vec<u8>>, Option<String>)) -> Result<Vec<u8>, DataError> {
+    match file {
+        (Some(bytes), _) => Ok(bytes),
+        (None, Some(path)) => Ok(read(&table.parent().unwrap_or(Path::new("")).join(path))?),
+        (None, None) => Err(format_error(table, "has an image with neither bytes nor path")),
     }
 }
 
@@ -102,5 +129,19 @@ mod tests {
             })
             .collect();
         assert_eq!(bytes, [[0, 2], [1, 0], [1, 1]]);
+    }
+
+    // `tests/golden/make_hub_parquet.py` wrote the file with pyarrow, as `datasets` stores images.
+    #[test]
+    fn structures_of_bytes_and_path_as_on_the_hub() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hub-images.parquet");
+        let data = Parquet.open(&[file], &LayoutOptions::default()).unwrap();
+        let ids: Vec<&str> = data.examples().iter().map(|e| e.id.as_str()).collect();
+        assert_eq!(ids, ["hub-images.parquet/0", "hub-images.parquet/1", "hub-images.parquet/2"]);
+        assert_eq!(data.examples()[2].label, 7);
+        let images = data.read(0..3).unwrap();
+        let sizes: Vec<_> = images.into_iter().map(|i| i.decode().unwrap()).map(|i| (i.width, i.height)).collect();
+        // The third has no bytes; its path names a file beside the table.
+        assert_eq!(sizes, [(4, 3), (5, 2), (173, 120)]);
     }
 }

@@ -1,0 +1,316 @@
+//! Files of the Hugging Face hub: `hf:owner/name@revision`, for data sets `hf:datasets/owner/name@revision/path`.
+//!
+//! Downloads go through `hf-hub` into the cache that the Python library uses too. What is in the cache is never
+//! asked for again; offline, what is missing is named.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+
+/// Why a file of the hub is not here.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The reference cannot be read.
+    #[error("`{0}` is not `hf:owner/name@revision` (for data: `hf:datasets/owner/name@revision/path`)")]
+    Reference(String),
+    /// The network may not be used and the file is not in the cache.
+    #[error("`{file}` of {repository} is not in the cache and `--offline` is set; looked for `{}`", path.display())]
+    Offline {
+        /// The file.
+        file: String,
+        /// The repository.
+        repository: HubRepository,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The repository asks for an account that has accepted its terms.
+    #[error(
+        "{0} is gated or private: accept its terms on its page, then set HF_TOKEN to a token of that account"
+    )]
+    Gated(HubRepository),
+    /// There is no such repository, revision or file.
+    #[error("the hub has no {file} in {repository}; check owner, name and revision")]
+    Unknown {
+        /// The file, or what was asked for.
+        file: String,
+        /// The repository.
+        repository: HubRepository,
+    },
+    /// The transfer failed.
+    #[error("cannot get {file} of {repository}: {reason}")]
+    Transfer {
+        /// The file, or what was asked for.
+        file: String,
+        /// The repository.
+        repository: HubRepository,
+        /// What the library said.
+        reason: String,
+    },
+}
+
+/// A repository at a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubRepository {
+    name: String,
+    data: bool,
+    revision: String,
+}
+
+impl fmt::Display for HubRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.data { "datasets/" } else { "" };
+        write!(f, "hf:{kind}{}@{}", self.name, self.revision)
+    }
+}
+
+impl HubRepository {
+    /// Reads a reference; what follows the revision is the path within the repository.
+    pub fn parse(text: &str) -> Result<(Self, String), HubError> {
+        let bad = || HubError::Reference(text.to_owned());
+        let rest = text.strip_prefix("hf:").ok_or_else(bad)?;
+        let (data, rest) = rest.strip_prefix("datasets/").map_or((false, rest), |r| (true, r));
+        let (name, tail) = rest.split_once('@').unwrap_or((rest, "main"));
+        let (revision, path) = tail.split_once('/').unwrap_or((tail, ""));
+        let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+        let two = name.split_once('/').is_some_and(|(o, n)| plain(o) && plain(n) && !n.contains('/'));
+        if !two || revision.is_empty() || path.split('/').any(|p| p == "..") {
+            return Err(bad());
+        }
+        let (name, revision) = (name.to_owned(), revision.to_owned());
+        Ok((Self { name, data, revision }, path.to_owned()))
+    }
+
+    fn repo(&self) -> Repo {
+        let kind = if self.data { RepoType::Dataset } else { RepoType::Model };
+        Repo::with_revision(self.name.clone(), kind, self.revision.clone())
+    }
+}
+
+/// How the hub is reached.
+#[derive(Clone, Default)]
+pub struct HubOptions {
+    /// Another server that speaks the hub's protocol.
+    pub endpoint: Option<String>,
+    /// The cache; the Python library's if not given.
+    pub cache: Option<PathBuf>,
+    /// An access token; the one that was saved in the cache if not given.
+    pub token: Option<String>,
+    /// Whether the network may not be used.
+    pub offline: bool,
+    /// Whether downloads draw bars.
+    pub bars: bool,
+    /// Told about each file that is downloaded.
+    pub listen: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+}
+
+/// The hub with its cache.
+#[derive(Clone)]
+pub struct Hub {
+    options: HubOptions,
+    cache: PathBuf,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new(HubOptions::default())
+    }
+}
+
+impl Hub {
+    /// Opens the cache; nothing is asked of the network yet.
+    #[must_use]
+    pub fn new(options: HubOptions) -> Self {
+        let cache = options.cache.clone().unwrap_or_else(|| Cache::from_env().path().clone());
+        let cache = std::path::absolute(&cache).unwrap_or(cache);
+        Self { options, cache }
+    }
+
+    /// The folder of a revision in the cache; `None` if it is not known here.
+    fn folder(&self, repository: &HubRepository) -> Option<PathBuf> {
+        let root = self.cache.join(repository.repo().folder_name());
+        let commit = std::fs::read_to_string(root.join("refs").join(&repository.revision));
+        let commit = commit.map_or_else(|_| repository.revision.clone(), |c| c.trim().to_owned());
+        let folder = root.join("snapshots").join(commit);
+        folder.is_dir().then_some(folder)
+    }
+
+    /// Where a file lies in the cache, or would lie.
+    #[must_use]
+    pub fn path(&self, repository: &HubRepository, file: &str) -> PathBuf {
+        let root = || self.cache.join(repository.repo().folder_name());
+        let folder = self.folder(repository);
+        folder.unwrap_or_else(|| root().join("snapshots").join(&repository.revision)).join(file)
+    }
+
+    fn api(&self, repository: &HubRepository) -> Result<(Api, ApiRepo), HubError> {
+        let mut builder = ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(self.options.bars);
+        if let Some(endpoint) = &self.options.endpoint {
+            builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+        }
+        if let Some(token) = &self.options.token {
+            builder = builder.with_token(Some(token.clone()));
+        }
+        let api = builder.build().map_err(|e| failed(repository, "the hub", &e))?;
+        let repo = api.repo(repository.repo());
+        Ok((api, repo))
+    }
+
+    /// Names of the repository's files, from the network.
+    pub fn list(&self, repository: &HubRepository) -> Result<Vec<String>, HubError> {
+        if self.options.offline {
+            return Err(self.missing(repository, "files"));
+        }
+        let info = self.api(repository)?.1.info().map_err(|e| failed(repository, "files", &e))?;
+        Ok(info.siblings.into_iter().map(|s| s.rfilename).collect())
+    }
+
+    /// Size of a file in bytes, from the network.
+    pub fn size(&self, repository: &HubRepository, file: &str) -> Result<u64, HubError> {
+        if self.options.offline {
+            return Err(self.missing(repository, file));
+        }
+        let (api, repo) = self.api(repository)?;
+        let found = api.metadata(&repo.url(file)).map_err(|e| failed(repository, file, &e))?;
+        Ok(found.size() as u64)
+    }
+
+    /// A file of the cache, downloaded first if it is not there.
+    pub fn file(&self, repository: &HubRepository, file: &str) -> Result<PathBuf, HubError> {
+        let path = self.path(repository, file);
+        if path.is_file() {
+            return Ok(path);
+        }
+        if self.options.offline {
+            return Err(self.missing(repository, file));
+        }
+        if let Some(listen) = &self.options.listen {
+            listen(&format!("fetching {file} of {repository}"));
+        }
+        self.api(repository)?.1.download(file).map_err(|e| failed(repository, file, &e))
+    }
+
+    /// A model's folder with everything that evaluation reads: configuration, tokenizer, one form of weights.
+    pub fn model(&self, repository: &HubRepository) -> Result<PathBuf, HubError> {
+        if let Some(folder) = self.folder(repository).filter(|f| missing_part(f).is_none()) {
+            return Ok(folder);
+        }
+        if self.options.offline {
+            let folder = self.path(repository, "");
+            return Err(self.missing(repository, missing_part(&folder).unwrap_or("config.json")));
+        }
+        let names = self.list(repository)?;
+        let mut folder = None;
+        for name in model_files(&names) {
+            let path = self.file(repository, name)?;
+            folder = path.parent().map(Path::to_owned);
+        }
+        folder.ok_or_else(|| HubError::Unknown {
+            file: "model files".to_owned(),
+            repository: repository.clone(),
+        })
+    }
+
+    fn missing(&self, repository: &HubRepository, file: &str) -> HubError {
+        let path = self.path(repository, file);
+        HubError::Offline { file: file.to_owned(), repository: repository.clone(), path }
+    }
+}
+
+/// The first file that a model's folder lacks.
+fn missing_part(folder: &Path) -> Option<&'static str> {
+    let has = |name: &str| folder.join(name).is_file();
+    if has("adapter_config.json") {
+        return (!has("adapter_model.safetensors") && !has("adapter_model.bin"))
+            .then_some("adapter_model.safetensors");
+    }
+    let open_clip = has("open_clip_config.json") && !has("config.json");
+    if !open_clip && !has("config.json") {
+        return Some("config.json");
+    }
+    if !open_clip && !has("preprocessor_config.json") {
+        return Some("preprocessor_config.json");
+    }
+    if !has("tokenizer.json") {
+        return Some("tokenizer.json");
+    }
+    let weights = [
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "open_clip_model.safetensors",
+        "pytorch_model.bin",
+        "open_clip_pytorch_model.bin",
+    ];
+    (!weights.into_iter().any(has)).then_some(if open_clip { weights[2] } else { weights[0] })
+}
+
+/// Of a repository's files, those that a model needs; pickles only where there are no safetensors.
+fn model_files(names: &[String]) -> Vec<&str> {
+    let small = [
+        "config.json",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "open_clip_config.json",
+        "adapter_config.json",
+        "classifier.json",
+        "model.safetensors.index.json",
+    ];
+    let top = || names.iter().map(String::as_str).filter(|n| !n.contains('/'));
+    let mut wanted: Vec<&str> = top().filter(|n| small.contains(n)).collect();
+    // Other forms of the same weights (other types, other libraries) stay where they are.
+    let is_weight = |n: &&str| {
+        ["model.safetensors", "open_clip_model.safetensors", "adapter_model.safetensors"].contains(n)
+            || (n.starts_with("model-") && n.ends_with(".safetensors"))
+    };
+    let safe: Vec<&str> = top().filter(is_weight).collect();
+    if safe.is_empty() {
+        let pickles = ["pytorch_model.bin", "open_clip_pytorch_model.bin", "adapter_model.bin"];
+        wanted.extend(top().filter(|n| pickles.contains(n)));
+    } else if wanted.contains(&"open_clip_config.json") && !wanted.contains(&"preprocessor_config.json") {
+        wanted.extend(safe.iter().find(|n| n.starts_with("open_clip")).or(safe.first()));
+    } else {
+        wanted.extend(safe.into_iter().filter(|n| !n.starts_with("open_clip")));
+    }
+    wanted
+}
+
+fn failed(repository: &HubRepository, file: &str, error: &ApiError) -> HubError {
+    let (file, repository) = (file.to_owned(), repository.clone());
+    let status = match error {
+        ApiError::RequestError(inner) => match **inner {
+            ureq::Error::StatusCode(status) => Some(status),
+            _ => None,
+        },
+        _ => None,
+    };
+    match status {
+        Some(401 | 403) => HubError::Gated(repository),
+        Some(404) => HubError::Unknown { file, repository },
+        _ => HubError::Transfer { file, repository, reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references() {
+        let (r, path) = HubRepository::parse("hf:datasets/o/n@abc/test/0.tar").unwrap();
+        assert_eq!((r.to_string().as_str(), path.as_str()), ("hf:datasets/o/n@abc", "test/0.tar"));
+        assert_eq!(HubRepository::parse("hf:o/n").unwrap().0.to_string(), "hf:o/n@main");
+        for bad in ["o/n", "hf:n", "hf:o/n/m", "hf:o/n@", "hf:datasets/o/n@r/../x", "hf:../n@r"] {
+            assert!(HubRepository::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_form_of_weights_is_taken() {
+        let names = ["config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "tokenizer.json"];
+        let names = names.map(str::to_owned);
+        assert_eq!(model_files(&names), ["config.json", "tokenizer.json", "model.safetensors"]);
+        assert_eq!(model_files(&names[2..]), ["tokenizer.json", "pytorch_model.bin"]);
+    }
+}
