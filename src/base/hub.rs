@@ -89,6 +89,9 @@ impl HubRepository {
     }
 }
 
+/// Is told what happens.
+pub type Listener = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// How the hub is reached.
 #[derive(Clone, Default)]
 pub struct HubOptions {
@@ -103,7 +106,7 @@ pub struct HubOptions {
     /// Whether downloads draw bars.
     pub bars: bool,
     /// Told about each file that is downloaded.
-    pub listen: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub listen: Option<Listener>,
 }
 
 /// The hub with its cache.
@@ -146,7 +149,8 @@ impl Hub {
     }
 
     fn api(&self, repository: &HubRepository) -> Result<(Api, ApiRepo), HubError> {
-        let mut builder = ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(self.options.bars);
+        let mut builder =
+            ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(self.options.bars);
         if let Some(endpoint) = &self.options.endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
         }
@@ -308,7 +312,8 @@ mod tests {
 
     #[test]
     fn one_form_of_weights_is_taken() {
-        let names = ["config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "tokenizer.json"];
+        let names =
+            ["config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "tokenizer.json"];
         let names = names.map(str::to_owned);
         assert_eq!(model_files(&names), ["config.json", "tokenizer.json", "model.safetensors"]);
         assert_eq!(model_files(&names[2..]), ["tokenizer.json", "pytorch_model.bin"]);

@@ -81,8 +81,14 @@ mod tests {
     fn draws_what_cpython_draws() {
         let range = |n: u32| (0..n).collect::<Vec<_>>();
         assert_eq!(PythonRandom::new(1).sample(&range(20), 4), [4, 18, 2, 8]);
-        assert_eq!(PythonRandom::new(2).sample(&range(30), 16), [27, 29, 1, 2, 26, 11, 5, 21, 9, 8, 19, 6, 28, 23, 13, 10]);
-        assert_eq!(PythonRandom::new(3).sample(&range(1000), 16), [243, 606, 557, 133, 378, 937, 618, 485, 640, 594, 67, 620, 13, 930, 857, 480]);
+        assert_eq!(
+            PythonRandom::new(2).sample(&range(30), 16),
+            [27, 29, 1, 2, 26, 11, 5, 21, 9, 8, 19, 6, 28, 23, 13, 10]
+        );
+        assert_eq!(
+            PythonRandom::new(3).sample(&range(1000), 16),
+            [243, 606, 557, 133, 378, 937, 618, 485, 640, 594, 67, 620, 13, 930, 857, 480]
+        );
         let mut list = range(10);
         PythonRandom::new(1).shuffle(&mut list);
         assert_eq!(list, [6, 8, 9, 7, 5, 3, 0, 4, 1, 2]);

@@ -37,6 +37,9 @@ pub enum TableError {
     },
 }
 
+/// `bytes` and `path` of a stored file.
+pub type StoredFile = (Option<Vec<u8>>, Option<String>);
+
 /// A table of equally long columns.
 #[derive(Clone)]
 pub struct Table(DataFrame);
@@ -211,7 +214,7 @@ impl Table {
     }
 
     /// A column of structures with optional `bytes` and `path`, as the hub stores images.
-    pub fn files(&self, name: &str) -> Result<Vec<(Option<Vec<u8>>, Option<String>)>, TableError> {
+    pub fn files(&self, name: &str) -> Result<Vec<StoredFile>, TableError> {
         let column = self.column(name)?;
         let fields = column.as_materialized_series().struct_().map_err(|e| column_error(name, &e))?;
         let n = column.len();

@@ -157,10 +157,7 @@ mod tests {
         assert_eq!(name("bias").unwrap(), "classifier.bias");
         assert_eq!(name("ctx").unwrap(), CONTEXT);
         assert_eq!(name("token_prefix"), None);
-        assert_eq!(
-            translate("image_encoder.model.visual.proj", true)[0].0,
-            "visual_projection.weight"
-        );
+        assert_eq!(translate("image_encoder.model.visual.proj", true)[0].0, "visual_projection.weight");
     }
 
     #[test]

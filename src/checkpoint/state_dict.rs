@@ -355,8 +355,8 @@ fn open_pickle(path: &Path) -> Result<Stored, CheckpointError> {
 
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let first = |names: &[&str]| names.iter().map(|n| folder.join(n)).find(|f| f.is_file());
-    if let Some(found) =
-        first(&["adapter_model.safetensors", "adapter_model.bin"]).filter(|_| folder.join(super::lora::CONFIG).is_file())
+    if let Some(found) = first(&["adapter_model.safetensors", "adapter_model.bin"])
+        .filter(|_| folder.join(super::lora::CONFIG).is_file())
     {
         return Ok(vec![found]);
     }

@@ -300,6 +300,7 @@ pub enum ListKind {
     Methods,
     Models,
     Layouts,
+    Corruptions,
     Tables,
     Figures,
 }

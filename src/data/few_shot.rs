@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn draws_the_reference_subset() {
         let labels: Vec<u32> = (0..60).map(|i| [2, 0, 1][i % 3]).chain([5, 5]).collect();
-        assert_eq!(few_shot(&labels, 4, &mut PythonRandom::new(1)), [12, 54, 6, 24, 10, 46, 43, 55, 38, 20, 11, 47, 60, 61]);
+        assert_eq!(
+            few_shot(&labels, 4, &mut PythonRandom::new(1)),
+            [12, 54, 6, 24, 10, 46, 43, 55, 38, 20, 11, 47, 60, 61]
+        );
         let parts = split_class((0..11).collect(), 0.5, 0.2, &mut PythonRandom::new(1)).unwrap();
         assert_eq!(parts, [vec![6, 8, 10, 7, 5, 3], vec![0, 4], vec![1, 9, 2]]);
         assert!(split_class(vec![1, 2], 0.5, 0.2, &mut PythonRandom::new(1)).is_none());

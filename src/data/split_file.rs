@@ -13,7 +13,13 @@ use crate::base::python_random::PythonRandom;
 /// Writes train, val and test lists of a tree with one folder per class: folders and files by sorted name,
 /// each class shuffled and cut (CoOp's `read_and_split_data`, which takes files in the order of the file system
 /// and so cannot be repeated). Returns the sizes.
-pub fn write_split(root: &Path, out: &Path, seed: u64, train: f64, val: f64) -> Result<[usize; 3], DataError> {
+pub fn write_split(
+    root: &Path,
+    out: &Path,
+    seed: u64,
+    train: f64,
+    val: f64,
+) -> Result<[usize; 3], DataError> {
     let layout = LAYOUTS.get("image-folder").expect("a layout of this program");
     let data = layout.open(&[root.to_owned()], &LayoutOptions::default())?;
     let mut by_class: BTreeMap<u32, Vec<&str>> = BTreeMap::new();

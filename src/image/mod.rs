@@ -1,5 +1,6 @@
 //! Images as the field's reference code sees them: decoding, Pillow's resampling, preprocessing.
 
+pub mod corruptions;
 mod decode;
 #[cfg(target_arch = "x86_64")]
 mod horizontal;

@@ -19,6 +19,8 @@ pub enum Filter {
     Bilinear,
     /// `resample = 3`, support 2, a = -0.5.
     Bicubic,
+    /// `resample = 4`, support 0.5.
+    Box,
 }
 
 impl Filter {
@@ -29,6 +31,7 @@ impl Filter {
             1 => Some(Self::Lanczos),
             2 => Some(Self::Bilinear),
             3 => Some(Self::Bicubic),
+            4 => Some(Self::Box),
             _ => None,
         }
     }
@@ -38,10 +41,14 @@ impl Filter {
             Self::Lanczos => 3.0,
             Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
+            Self::Box => 0.5,
         }
     }
 
     fn weight(self, x: f64) -> f64 {
+        if self == Self::Box {
+            return f64::from(u8::from(x > -0.5 && x <= 0.5));
+        }
         let x = x.abs();
         match self {
             Self::Bilinear if x < 1.0 => 1.0 - x,

@@ -169,11 +169,7 @@ pub(crate) fn merge_tensors(
     Tensor::from_vec(out, from.shape(), &Device::Cpu)
 }
 
-pub(super) fn differences(
-    from: &StateDict,
-    to: &StateDict,
-    skip: &impl Fn(&str) -> bool,
-) -> Vec<String> {
+pub(super) fn differences(from: &StateDict, to: &StateDict, skip: &impl Fn(&str) -> bool) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, info) in from.entries().iter().filter(|(n, i)| i.is_float() && !skip(n)) {
         match to.entries().get(name) {

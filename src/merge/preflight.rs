@@ -22,12 +22,7 @@ pub struct Preflight {
 
 impl Preflight {
     /// Compares two checkpoints. `skip` names tensors that stay out.
-    pub fn new(
-        from: &StateDict,
-        to: &StateDict,
-        filter: &TensorFilter,
-        skip: impl Fn(&str) -> bool,
-    ) -> Self {
+    pub fn new(from: &StateDict, to: &StateDict, filter: &TensorFilter, skip: impl Fn(&str) -> bool) -> Self {
         let mut this = Self { problems: differences(from, to, &skip), ..Self::default() };
         for (name, info) in from.entries() {
             if !info.is_float() || skip(name) {

@@ -50,10 +50,8 @@ impl Layout {
         match self {
             Self::HuggingFace => {
                 let json: Value = json_file(&path)?;
-                let bad = |e: serde_json::Error| ModelError::Config {
-                    path: path.clone(),
-                    reason: e.to_string(),
-                };
+                let bad =
+                    |e: serde_json::Error| ModelError::Config { path: path.clone(), reason: e.to_string() };
                 let config = if json.get("model_type").and_then(Value::as_str) == Some(SIGLIP) {
                     serde_json::from_value::<SiglipFile>(json).map_err(bad)?.config()
                 } else {

@@ -8,7 +8,7 @@ use super::inputs::{CheckpointInfo, Probe};
 use super::{Numerics, PlanError};
 use crate::base::digest::Digest;
 use crate::image::{DECODER, Preprocessor};
-use crate::suite::{HeadRule, Suite, SweepSpec};
+use crate::suite::{CorruptionSpec, HeadRule, Suite, SweepSpec};
 
 /// Raised whenever the same inputs would give other predictions.
 const EVALUATION_VERSION: u32 = 2;
@@ -170,6 +170,8 @@ struct CellInputs<'a> {
     positions: Digest,
     classes: Digest,
     border: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corruption: Option<&'a CorruptionSpec>,
     templates: &'a [String],
     /// Ids stand for digests here: renaming a checkpoint changes no prediction.
     variant: VariantInputs,
@@ -213,6 +215,7 @@ pub(super) fn cells(
                 positions: positions[p].clone(),
                 classes: probe.classes.digest(),
                 border: probe.border,
+                corruption: probe.spec.corruption.as_ref(),
                 templates: &probe.templates,
                 variant: inputs.clone(),
                 tokenizer: &info.tokenizer,

@@ -8,7 +8,7 @@ use crate::base::digest::Digest;
 
 /// Cells that read the same images in the same way.
 pub struct Pass {
-    /// Data set and split.
+    /// Data set and split, and the corruption if there is one.
     pub name: String,
     /// Id of a checkpoint whose preprocessing is that of the whole pass.
     pub reader: String,
@@ -39,7 +39,10 @@ pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
                 probes.iter().flat_map(|&p| plan.probes[p].positions.iter().copied()).collect();
             let fingerprints: Vec<&Digest> = cells.iter().map(|&c| &plan.cells[c].fingerprint).collect();
             Pass {
-                name: format!("{}/{}", spec.dataset, spec.split),
+                name: match &spec.corruption {
+                    Some(c) => format!("{}/{} with {}:{}", spec.dataset, spec.split, c.name, c.severity),
+                    None => format!("{}/{}", spec.dataset, spec.split),
+                },
                 reader,
                 key: Digest::of_value(&fingerprints),
                 positions: positions.into_iter().collect(),
@@ -49,9 +52,12 @@ pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
         .collect()
 }
 
-/// The first probe on the same split, which stands for the split.
+/// The first probe on the same split with the same corruption, which stands for them all.
 fn first_on_split(plan: &Plan, probe: usize) -> usize {
     let spec = &plan.probes[probe].spec;
-    let same = |p: &super::Probe| p.spec.dataset == spec.dataset && p.spec.split == spec.split;
+    let same = |p: &super::Probe| {
+        let p = &p.spec;
+        (&p.dataset, &p.split, &p.corruption) == (&spec.dataset, &spec.split, &spec.corruption)
+    };
     plan.probes.iter().position(same).unwrap_or(probe)
 }

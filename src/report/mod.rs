@@ -3,6 +3,7 @@
 mod assemble;
 mod figures;
 mod frontier;
+mod halves;
 mod html;
 mod points;
 mod scores;

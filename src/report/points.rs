@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::{CellScore, main_metric};
+use super::assemble::{CellScore, MetricValue, main_metric};
 use crate::stats::{Aggregate, Interval, percentile};
 use crate::store::Manifest;
 use crate::suite::ProbeRole;
@@ -17,6 +17,22 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// A score as an axis.
+    pub fn of(score: &MetricValue) -> Self {
+        Self { value: score.estimate.value, replicates: score.replicates.clone() }
+    }
+
+    /// Mean of some axes, replicate by replicate.
+    pub fn mean<A: std::borrow::Borrow<Self>>(all: &[A]) -> Self {
+        let n = all.len() as f64;
+        let resamples = all.iter().map(|a| a.borrow().replicates.len()).min().unwrap_or(0);
+        let replicate = |r: usize| all.iter().map(|a| a.borrow().replicates[r]).sum::<f64>() / n;
+        Self {
+            value: all.iter().map(|a| a.borrow().value).sum::<f64>() / n,
+            replicates: (0..resamples).map(replicate).collect(),
+        }
+    }
+
     /// Percentile interval of the replicates.
     pub fn interval(&self, level: f64) -> Option<Interval> {
         percentile(&self.replicates, level)

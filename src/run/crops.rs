@@ -66,8 +66,7 @@ impl CropCache {
         let mut marks = vec![0; examples * 8];
         read_at(&state, &mut marks, 0).map_err(|e| FileError::new("read", &path("state"), e))?;
         let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        let known =
-            marks.chunks_exact(8).map(|m| (word(m) == PRESENT).then(|| word(&m[4..]))).collect();
+        let known = marks.chunks_exact(8).map(|m| (word(m) == PRESENT).then(|| word(&m[4..]))).collect();
         Ok(Some(Self { crops, state, mapped, known, height, width, full: AtomicBool::new(false) }))
     }
 

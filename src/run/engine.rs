@@ -226,6 +226,7 @@ impl<'a> PassRun<'a> {
             data: &*probe.data,
             border: probe.border,
             preprocessor: self.preprocessor,
+            corruption: probe.spec.corruption.as_ref(),
             kept: kept.as_ref(),
         };
         let mut decoded = 0;

@@ -5,8 +5,11 @@ use rayon::prelude::*;
 
 use super::RunError;
 use super::crops::CropCache;
+use crate::base::rng::CounterRng;
 use crate::data::{Dataset, RawImage};
+use crate::image::corruptions::CORRUPTIONS;
 use crate::image::{Preprocessor, Rgb};
+use crate::suite::CorruptionSpec;
 
 /// Examples per segment: the unit of storing, resuming and sharding.
 pub const SEGMENT: usize = 512;
@@ -37,6 +40,8 @@ pub struct Reader<'a> {
     pub border: usize,
     /// Resize, crop, normalise.
     pub preprocessor: &'a Preprocessor,
+    /// What is done to every crop; crops are kept without it.
+    pub corruption: Option<&'a CorruptionSpec>,
     /// Crops of earlier runs.
     pub kept: Option<&'a CropCache>,
 }
@@ -92,8 +97,19 @@ impl Reader<'_> {
                 crops[place] = Some(crop);
             }
         }
-        let crops = crops.into_iter().flatten().collect();
+        let crops: Vec<_> = crops.into_iter().flatten().collect();
+        let ready = crops.into_par_iter().zip(positions).map(|(c, &p)| c.map(|c| self.corrupted(c, p)));
+        let crops = ready.collect();
         Ok(LoadedSegment { index, positions: positions.to_vec(), crops, decoded: missing.len() })
+    }
+
+    fn corrupted(&self, crop: Rgb, position: usize) -> Rgb {
+        let Some(spec) = self.corruption else { return crop };
+        let corruption = CORRUPTIONS.get(&spec.name).expect("the suite was validated");
+        // Keyed by the example, not by its place: a limit or a shard changes nothing.
+        let id = &self.data.examples()[position].id;
+        let mut rng = CounterRng::new(0, &format!("{}:{}:{id}", spec.name, spec.severity));
+        corruption.apply(&crop, spec.severity, &mut rng)
     }
 
     fn crop(&self, position: usize, image: RawImage) -> Result<Rgb, String> {

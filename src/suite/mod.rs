@@ -6,6 +6,6 @@ mod spec;
 
 pub use read::SuiteError;
 pub use spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, HeadRule, ProbeRole, ProbeSpec, StatsSpec, Suite,
-    SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, HeadRule, ProbeRole, ProbeSpec, StatsSpec,
+    Suite, SweepSpec, Track,
 };

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::alphas::{check_grid, parse_grid};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, HeadRule, ProbeRole, ProbeSpec, StatsSpec, Suite,
-    SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, HeadRule, ProbeRole, ProbeSpec, StatsSpec,
+    Suite, SweepSpec, Track,
 };
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
@@ -14,6 +14,7 @@ use crate::base::hub::HubRepository;
 use crate::base::registry::{Named, Registry, advice};
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
+use crate::image::corruptions::CORRUPTIONS;
 use crate::merge::MERGES;
 use crate::metric::METRICS;
 use crate::stats::Aggregate;
@@ -286,6 +287,7 @@ fn read_probe(
         section.note(limit.span.clone(), "`limit = 0` leaves nothing to measure", None);
     }
     let templates = section.text("templates").map(|t| t.value);
+    let corruption = section.text("corruption").and_then(|text| read_corruption(section, &text));
     section.finish();
     Some(ProbeSpec {
         id: id?,
@@ -297,7 +299,20 @@ fn read_probe(
         classes,
         limit: limit.map(|l| l.value as usize),
         templates,
+        corruption,
     })
+}
+
+fn read_corruption(section: &Section<'_>, text: &Located<String>) -> Option<CorruptionSpec> {
+    let (name, severity) = text.value.split_once(':').unwrap_or((&text.value, ""));
+    let name = Located { value: name.to_owned(), span: text.span.clone() };
+    known(section, &name, &CORRUPTIONS);
+    let severity = severity.parse().ok().filter(|s| (1..=5).contains(s));
+    if severity.is_none() {
+        let help = format!("such as `{}:3`; severities are 1 to 5", name.value);
+        section.note(text.span.clone(), "a corruption is `name:severity`", Some(help));
+    }
+    Some(CorruptionSpec { name: name.value, severity: severity? })
 }
 
 fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {

@@ -137,6 +137,18 @@ pub struct ProbeSpec {
     pub limit: Option<usize>,
     /// Templates file that replaces the data set's.
     pub templates: Option<String>,
+    /// What is done to every image before the model reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruption: Option<CorruptionSpec>,
+}
+
+/// A corruption at a severity; `name:severity` in suite files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorruptionSpec {
+    /// Name of a registered corruption.
+    pub name: String,
+    /// 1 to 5.
+    pub severity: usize,
 }
 
 /// How numbers are computed.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use specbench::base::digest::Digest;
+use specbench::base::rng::CounterRng;
 use specbench::checkpoint::{CONTEXT, StateDict};
+use specbench::image::corruptions::CORRUPTIONS;
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::model::clip::{ClipConfig, Kernels, TextTower, VisionTower};
 use specbench::model::{CheckpointFolder, ModelError, context_embeddings, context_places, normalise_rows};
@@ -28,11 +30,8 @@ fn read_config(folder: &Path) -> ClipConfig {
 
 fn check_model(name: &str, kernels: Kernels) {
     let folder = golden().join(name);
-    let config = if name == "siglip" {
-        CheckpointFolder::open(&folder).unwrap().config
-    } else {
-        read_config(&folder)
-    };
+    let config =
+        if name == "siglip" { CheckpointFolder::open(&folder).unwrap().config } else { read_config(&folder) };
     let tensors = StateDict::open(&folder).unwrap().load_all().unwrap();
     let expected = candle_core::safetensors::load(folder.join("golden.safetensors"), &Device::Cpu).unwrap();
 
@@ -172,6 +171,31 @@ fn images_are_decoded_and_resized_as_pillow_does_it() {
         let cropped = difference(&crop, &open(&format!("{name}.crop56.png")));
         println!("{name}: decoded {decoded:?}, cropped {cropped:?} (largest, mean)");
         assert_eq!((decoded, cropped), ((0, 0.0), (0, 0.0)), "{name}");
+    }
+}
+
+#[test]
+fn corruptions_are_those_of_the_reference_definitions() {
+    let open = |name: &str| decode(&std::fs::read(golden().join("corruptions").join(name)).unwrap()).unwrap();
+    let input = open("input.png");
+    // Level 1: arithmetic in f32 there and f64 here falls on either side of a whole level.
+    for (name, allowed) in [
+        ("brightness", 1),
+        ("contrast", 1),
+        ("defocus-blur", 1),
+        ("gaussian-blur", 1),
+        ("jpeg-compression", 0),
+        ("pixelate", 0),
+        ("saturate", 1),
+        ("zoom-blur", 1),
+    ] {
+        for severity in [2, 5] {
+            let mut rng = CounterRng::new(0, name);
+            let found = CORRUPTIONS.get(name).unwrap().apply(&input, severity, &mut rng);
+            let (largest, mean) = difference(&found, &open(&format!("{name}-{severity}.png")));
+            println!("{name} {severity}: largest {largest}, mean {mean}");
+            assert!(largest <= allowed && mean < 0.02, "{name} {severity}: {largest} {mean}");
+        }
     }
 }
 

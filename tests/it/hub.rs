@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Bench, SMALL, root, specbench};
 
@@ -87,9 +87,7 @@ fn answer(
 
 fn read_all(folder: &str) -> BTreeMap<String, Vec<u8>> {
     let names = std::fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path());
-    names
-        .map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&p).unwrap()))
-        .collect()
+    names.map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&p).unwrap())).collect()
 }
 
 fn stderr(assert: &assert_cmd::assert::Assert) -> String {

@@ -11,6 +11,7 @@ mod cli;
 mod errors;
 mod golden;
 mod hub;
+mod protocols;
 mod resume;
 mod support;
 mod tidy;

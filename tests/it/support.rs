@@ -83,7 +83,13 @@ impl Bench {
     /// `specbench run` on the suite into the folder `out`.
     pub(crate) fn run(&self, out: &str, extra: &[&str]) -> Command {
         let mut command = specbench();
-        command.arg("run").arg(self.suite()).arg("--out").arg(self.out(out)).arg("--cache").arg(self.out("crops"));
+        command
+            .arg("run")
+            .arg(self.suite())
+            .arg("--out")
+            .arg(self.out(out))
+            .arg("--cache")
+            .arg(self.out("crops"));
         command.args(extra);
         command
     }

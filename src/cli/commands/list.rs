@@ -7,6 +7,7 @@ use crate::cli::args::{Global, ListKind};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::data::LAYOUTS;
+use crate::image::corruptions::CORRUPTIONS;
 use crate::merge::MERGES;
 use crate::metric::METRICS;
 use crate::report::{FIGURES, Grid, TABLES};
@@ -20,16 +21,24 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
         ListKind::Merges => show(&MERGES, output),
         ListKind::Methods => show(&METHODS, output),
         ListKind::Layouts => show(&LAYOUTS, output),
+        ListKind::Corruptions => show(&CORRUPTIONS, output),
         ListKind::Tables => show(&TABLES, output),
         ListKind::Figures => show(&FIGURES, output),
         ListKind::Models => rows(
             "model",
             output,
-            &[(
-                "clip",
-                "CLIP, both towers, QuickGELU or exact GELU, in the Hugging Face layout",
-                "arXiv:2103.00020, huggingface/transformers",
-            )],
+            &[
+                (
+                    "clip",
+                    "CLIP, both towers, QuickGELU or exact GELU; Hugging Face, open_clip and OpenAI names",
+                    "arXiv:2103.00020, huggingface/transformers",
+                ),
+                (
+                    "siglip",
+                    "SigLIP, attention pooling, bias on the logits; Hugging Face names",
+                    "arXiv:2303.15343, huggingface/transformers",
+                ),
+            ],
         ),
         ListKind::Probes => {
             let roles = [ProbeRole::Speciality, ProbeRole::Generality, ProbeRole::Selection];

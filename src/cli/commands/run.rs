@@ -92,6 +92,9 @@ pub fn run(
         super::report::show(&data, &out, output);
     }
     let seconds = started.elapsed().as_secs_f64();
-    output.note(&format!("{} cells evaluated, {} reused, {} images decoded, {seconds:.1} s", summary.finished, summary.reused, summary.decoded));
+    output.note(&format!(
+        "{} cells evaluated, {} reused, {} images decoded, {seconds:.1} s",
+        summary.finished, summary.reused, summary.decoded
+    ));
     Ok(Exit::Ok)
 }

@@ -104,7 +104,8 @@ mod tests {
     }
 
     fn labels(dir: &tempfile::TempDir, folders: FolderRule) -> Result<Vec<(String, u32)>, DataError> {
-        let data = ImageFolder.open(&[dir.path().to_owned()], &LayoutOptions { folders, ..LayoutOptions::default() })?;
+        let data = ImageFolder
+            .open(&[dir.path().to_owned()], &LayoutOptions { folders, ..LayoutOptions::default() })?;
         Ok(data.examples().iter().map(|e| (e.id.clone(), e.label)).collect())
     }
 

@@ -38,7 +38,8 @@ impl Layout for ImageList {
             let label = class.parse().ok().or_else(named);
             let label = label.ok_or_else(|| bad(&format!("`{class}` is no number and no class name")))?;
             // Aircraft's list gives names without ending.
-            let id = if Path::new(path).extension().is_some() { path.to_owned() } else { format!("{path}.jpg") };
+            let id =
+                if Path::new(path).extension().is_some() { path.to_owned() } else { format!("{path}.jpg") };
             Ok(Example { id, label })
         };
         let examples = read_lines(list)?.into_iter().enumerate().map(parse).collect::<Result<_, _>>()?;

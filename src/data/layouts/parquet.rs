@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::fs::read;
 use crate::base::registry::Named;
-use crate::base::table::{Table, TableError};
+use crate::base::table::{StoredFile, Table, TableError};
 use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage, format_error};
 
 /// The layout.
@@ -84,7 +84,7 @@ impl Dataset for ParquetData {
 }
 
 /// The bytes of a stored structure: in it, or in the file that it names.
-fn whole(table: &Path, file: (Option<Vec<u8>>, Option<String>)) -> Result<Vec<u8>, DataError> {
+fn whole(table: &Path, file: StoredFile) -> Result<Vec<u8>, DataError> {
     match file {
         (Some(bytes), _) => Ok(bytes),
         (None, Some(path)) => Ok(read(&table.parent().unwrap_or(Path::new("")).join(path))?),
@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(ids, ["hub-images.parquet/0", "hub-images.parquet/1", "hub-images.parquet/2"]);
         assert_eq!(data.examples()[2].label, 7);
         let images = data.read(0..3).unwrap();
-        let sizes: Vec<_> = images.into_iter().map(|i| i.decode().unwrap()).map(|i| (i.width, i.height)).collect();
+        let sizes: Vec<_> =
+            images.into_iter().map(|i| i.decode().unwrap()).map(|i| (i.width, i.height)).collect();
         // The third has no bytes; its path names a file beside the table.
         assert_eq!(sizes, [(4, 3), (5, 2), (173, 120)]);
     }

@@ -3,6 +3,7 @@
 mod alpha;
 mod axis;
 mod bars;
+mod base_novel;
 mod canvas;
 mod frontier;
 mod shifts;
@@ -24,5 +25,12 @@ pub trait Figure: Named + Sync {
 /// All figures.
 pub static FIGURES: Registry<dyn Figure> = Registry {
     kind: "figure",
-    items: &[&alpha::Alpha, &bars::Bars, &frontier::FRONTIER, &frontier::FRONTIER_LOGIT, &shifts::Shifts],
+    items: &[
+        &alpha::Alpha,
+        &bars::Bars,
+        &base_novel::BaseNovel,
+        &frontier::FRONTIER,
+        &frontier::FRONTIER_LOGIT,
+        &shifts::Shifts,
+    ],
 };

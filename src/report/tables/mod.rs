@@ -1,9 +1,11 @@
 //! The tables. To add one, write a file with a `TableSpec` and list it here.
 
+mod base_novel;
 mod curves;
 mod frontier;
 mod grid;
 mod probes;
+mod transfer;
 
 pub use grid::{Grid, escape_html, percent};
 
@@ -17,5 +19,13 @@ pub trait TableSpec: Named + Sync {
 }
 
 /// All tables.
-pub static TABLES: Registry<dyn TableSpec> =
-    Registry { kind: "table", items: &[&curves::Curves, &frontier::Frontier, &probes::Probes] };
+pub static TABLES: Registry<dyn TableSpec> = Registry {
+    kind: "table",
+    items: &[
+        &base_novel::BaseNovel,
+        &curves::Curves,
+        &frontier::Frontier,
+        &probes::Probes,
+        &transfer::Transfer,
+    ],
+};

@@ -17,9 +17,7 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::clip::{Kernels, TextTower, VisionTower};
-use crate::model::{
-    CheckpointFolder, Classifier, ModelError, class_embeddings, normalise_rows, prompts,
-};
+use crate::model::{CheckpointFolder, Classifier, ModelError, class_embeddings, normalise_rows, prompts};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};

@@ -1,0 +1,124 @@
+//! Bars of base, novel and H for each method: averages over data sets.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::Figure;
+use super::axis::{FractionAxis, Scale};
+use super::canvas::{FONT, GRID, INK, colour};
+use crate::base::registry::Named;
+use crate::report::ReportData;
+use crate::report::halves::{MethodHalves, halves};
+
+/// The figure.
+pub(super) struct BaseNovel;
+
+impl Named for BaseNovel {
+    fn name(&self) -> &'static str {
+        "base-novel"
+    }
+    fn summary(&self) -> &'static str {
+        "bars of base, novel and their harmonic mean for each method"
+    }
+    fn reference(&self) -> &'static str {
+        "CoCoOp, arXiv:2203.05557"
+    }
+}
+
+const PARTS: [&str; 3] = ["base", "novel", "H"];
+
+impl Figure for BaseNovel {
+    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+        let methods = chosen(data);
+        if methods.is_empty() {
+            return Ok(None);
+        }
+        let mut svg = String::new();
+        {
+            let width = (110 * methods.len() as u32 + 130).clamp(420, 1600);
+            let root = SVGBackend::with_string(&mut svg, (width, 420)).into_drawing_area();
+            root.fill(&WHITE).map_err(|e| e.to_string())?;
+            let level = data.manifest.suite.stats.confidence;
+            paint(&root, &methods, level).map_err(|e| e.to_string())?;
+            root.present().map_err(|e| e.to_string())?;
+        }
+        Ok(Some(svg))
+    }
+
+    fn caption(&self, data: &ReportData) -> String {
+        let sets = chosen(data).iter().map(|m| m.pairs.len()).max().unwrap_or(0);
+        let level = data.manifest.suite.stats.confidence * 100.0;
+        format!(
+            "Base classes, novel classes and their harmonic mean, averaged over {sets} data sets and all seeds, \
+             with {level}% intervals over examples."
+        )
+    }
+}
+
+/// The checkpoints, and the halfway point of each curve.
+fn chosen(data: &ReportData) -> Vec<MethodHalves> {
+    let mut all = halves(data);
+    all.retain(|m| m.checkpoint || m.label.ends_with("at alpha 0.5"));
+    all
+}
+
+fn paint(
+    root: &DrawingArea<SVGBackend<'_>, Shift>,
+    methods: &[MethodHalves],
+    level: f64,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let bars: Vec<[super::super::points::Axis; 3]> = methods
+        .iter()
+        .map(|m| {
+            let [base, novel, h, _] = m.average();
+            [base, novel, h]
+        })
+        .collect();
+    let highs = bars.iter().flatten().map(|a| a.interval(level).map_or(a.value, |i| i.high));
+    let y = FractionAxis::around(Scale::Linear, highs.chain([0.0]));
+    let mut chart = ChartBuilder::on(root)
+        .margin(14)
+        .margin_top(46)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(0.0..methods.len() as f64, y)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .disable_x_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(INK.stroke_width(1))
+        .label_style((FONT, 15).into_font().color(&INK))
+        .axis_desc_style((FONT, 17).into_font().color(&INK))
+        .y_desc("score, %")
+        .draw()?;
+    let width = 0.8 / 3.0;
+    for (m, axes) in bars.iter().enumerate() {
+        for (i, axis) in axes.iter().enumerate() {
+            let left = m as f64 + 0.1 + i as f64 * width;
+            let corners = [(left + width * 0.06, 0.0), (left + width * 0.94, axis.value)];
+            chart.draw_series(std::iter::once(Rectangle::new(corners, colour(i).filled())))?;
+            if let Some(ci) = axis.interval(level) {
+                let middle = left + width / 2.0;
+                let bar = vec![(middle, ci.low), (middle, ci.high)];
+                chart.draw_series(std::iter::once(PathElement::new(bar, INK.stroke_width(2))))?;
+            }
+        }
+    }
+    let (left, _) = chart.plotting_area().get_base_pixel();
+    let (plot_width, plot_height) = chart.plotting_area().dim_in_pixel();
+    let step = f64::from(plot_width) / methods.len() as f64;
+    for (m, method) in methods.iter().enumerate() {
+        use plotters::style::text_anchor::{HPos, Pos, VPos};
+        let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
+        let place = (left + (step * (m as f64 + 0.5)) as i32, 46 + plot_height as i32 + 8);
+        root.draw(&Text::new(method.label.clone(), place, style))?;
+    }
+    for (i, part) in PARTS.iter().enumerate() {
+        let x = left + 4 + 80 * i as i32;
+        root.draw(&Rectangle::new([(x, 16), (x + 13, 29)], colour(i).filled()))?;
+        root.draw(&Text::new((*part).to_owned(), (x + 19, 16), (FONT, 14).into_font().color(&INK)))?;
+    }
+    Ok(())
+}
