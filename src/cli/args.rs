@@ -188,7 +188,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
     /// Examples per forward
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
     pub batch: usize,
     /// Memory for interpolated weights, in MiB; beyond it they are formed anew for each segment
     #[arg(long, value_name = "MIB", default_value_t = 2048)]

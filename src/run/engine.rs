@@ -340,15 +340,20 @@ impl<'a> PassRun<'a> {
             batches.par_iter().map(run).collect::<Result<_, _>>()?
         };
         let mut rows = Vec::new();
-        let at_once = if self.resident[number].is_some() { family.members.len() } else { 1 };
+        let at_once = match &self.resident[number] {
+            Some(_) => family.members.len(),
+            // As many as fit, so that there are enough tasks for all threads where batches are few.
+            None => (self.options.memory / family.bytes_per_member().max(1)).max(1),
+        };
         for first in (0..family.members.len()).step_by(at_once) {
             self.options.check_stop()?;
             let members = first..(first + at_once).min(family.members.len());
-            let formed;
+            let formed: Vec<VisionTower>;
             let towers: &[VisionTower] = match &self.resident[number] {
                 Some(towers) => towers,
                 None => {
-                    formed = [family.tower(&family.members[first])?];
+                    let now = &family.members[members.clone()];
+                    formed = now.iter().map(|m| family.tower(m)).collect::<Result<_, _>>()?;
                     &formed
                 }
             };

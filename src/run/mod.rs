@@ -110,7 +110,7 @@ impl RunOptions {
     pub fn new(out: PathBuf) -> Self {
         Self {
             out,
-            batch: 64,
+            batch: 32,
             memory: 2 << 30,
             shard: (0, 1),
             fresh: false,
