@@ -124,10 +124,10 @@ impl Ends {
         !self.to.keys().any(|name| owns(name))
     }
 
-    /// Values that are interpolated, and bytes of one variant's own tensors.
+    /// Number of values that are interpolated: one variant's own.
     #[must_use]
-    pub fn interpolated_bytes(&self) -> usize {
-        self.to.values().map(|t| t.elem_count() * size_of::<f32>()).sum()
+    pub fn interpolated_values(&self) -> usize {
+        self.to.values().map(Tensor::elem_count).sum()
     }
 
     /// The tensors at `alpha`. Shared tensors are not copied; nothing is written to disk.

@@ -190,6 +190,9 @@ pub(super) fn cells(
 ) -> Vec<Cell> {
     let digest = |id: &str| checkpoints[id].digest.as_str().to_owned();
     let positions: Vec<Digest> = probes.iter().map(|p| Digest::of_value(&p.positions)).collect();
+    // Which of several equal devices it is changes nothing.
+    let device = numerics.device.split(':').next().unwrap_or_default().to_owned();
+    let kind = Numerics { dtype: numerics.dtype.clone(), device };
     let mut all = Vec::with_capacity(variants.len() * probes.len());
     for (v, variant) in variants.iter().enumerate() {
         let mut inputs = variant.inputs.clone();
@@ -221,7 +224,7 @@ pub(super) fn cells(
                 tokenizer: &info.tokenizer,
                 preprocess: info.preprocessor(),
                 decoder: DECODER,
-                numerics,
+                numerics: &kind,
             });
             all.push(Cell { variant: v, probe: p, fingerprint });
         }

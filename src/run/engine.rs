@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::crops::CropCache;
 use super::family::{Family, families};
 use super::head::{Head, heads};
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
+use super::placement::Placement;
 use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::digest::Digest;
@@ -148,6 +149,7 @@ struct PassRun<'a> {
     options: &'a RunOptions,
     pass: &'a Pass,
     preprocessor: &'a Preprocessor,
+    placement: Placement,
     families: Vec<Family>,
     /// Towers of families that stay in memory, member by member.
     resident: Vec<Option<Vec<VisionTower>>>,
@@ -172,25 +174,26 @@ impl<'a> PassRun<'a> {
         let mut probes: Vec<usize> = cells.keys().map(|k| k.1).collect();
         probes.sort_unstable();
         probes.dedup();
+        let placement = Placement::new(&plan.numerics)?;
         let families = families(plan, &variants, options.share)?;
         let heads = families
             .iter()
-            .map(|f| probes.iter().map(|&p| Ok((p, heads(f, &plan.probes[p])?))).collect())
+            .map(|f| probes.iter().map(|&p| Ok((p, heads(f, &plan.probes[p], &placement)?))).collect())
             .collect::<Result<Vec<_>, RunError>>()?;
         let mut budget = options.memory;
         let resident = families
             .iter()
             .map(|family| {
-                let bytes = family.bytes_per_member() * family.members.len();
+                let bytes = family.bytes_per_member(&placement) * family.members.len();
                 if bytes > budget {
                     return Ok(None);
                 }
                 budget -= bytes;
-                family.members.iter().map(|m| family.tower(m)).collect::<Result<_, _>>().map(Some)
+                family.members.iter().map(|m| family.tower(m, &placement)).collect::<Result<_, _>>().map(Some)
             })
             .collect::<Result<Vec<_>, RunError>>()?;
         let preprocessor = plan.checkpoints[&pass.reader].preprocessor();
-        Ok(Self { plan, options, pass, preprocessor, families, resident, heads, cells })
+        Ok(Self { plan, options, pass, preprocessor, placement, families, resident, heads, cells })
     }
 
     /// Evaluates this shard's segments. Returns whether all segments of the pass are finished then, and how
@@ -314,6 +317,7 @@ impl<'a> PassRun<'a> {
                 let mut values = Vec::with_capacity(crops.len() * 3 * height * width);
                 crops.iter().for_each(|crop| self.preprocessor.normalise_into(crop, &mut values));
                 let pixels = Tensor::from_vec(values, (crops.len(), 3, height, width), &Device::Cpu);
+                let pixels = pixels.and_then(|p| self.placement.place(&p));
                 let pixels = pixels.map_err(ModelError::compute("input batch"))?;
                 Ok(Batch { positions, pixels })
             })
@@ -334,7 +338,7 @@ impl<'a> PassRun<'a> {
         } else {
             let first = match &self.resident[number] {
                 Some(towers) => &towers[0],
-                None => &family.tower(&family.members[0])?,
+                None => &family.tower(&family.members[0], &self.placement)?,
             };
             let run = |b: &Batch| first.run(&b.pixels, 0..family.shared).map_err(wrap);
             batches.par_iter().map(run).collect::<Result<_, _>>()?
@@ -343,7 +347,7 @@ impl<'a> PassRun<'a> {
         let at_once = match &self.resident[number] {
             Some(_) => family.members.len(),
             // As many as fit, so that there are enough tasks for all threads where batches are few.
-            None => (self.options.memory / family.bytes_per_member().max(1)).max(1),
+            None => (self.options.memory / family.bytes_per_member(&self.placement).max(1)).max(1),
         };
         for first in (0..family.members.len()).step_by(at_once) {
             self.options.check_stop()?;
@@ -353,7 +357,7 @@ impl<'a> PassRun<'a> {
                 Some(towers) => towers,
                 None => {
                     let now = &family.members[members.clone()];
-                    formed = now.iter().map(|m| family.tower(m)).collect::<Result<_, _>>()?;
+                    formed = now.iter().map(|m| family.tower(m, &self.placement)).collect::<Result<_, _>>()?;
                     &formed
                 }
             };
@@ -385,7 +389,7 @@ impl<'a> PassRun<'a> {
         features: &Tensor,
     ) -> Result<Vec<PartRow>, RunError> {
         let wrap = |e| RunError::from(ModelError::compute("logits")(e));
-        let features = normalise_rows(features).map_err(wrap)?;
+        let features = features.to_dtype(DType::F32).and_then(|f| normalise_rows(&f)).map_err(wrap)?;
         let variant = self.families[family].members[member].variant;
         let mut rows = Vec::new();
         for (p, heads) in &self.heads[family] {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::RunError;
+use super::placement::Placement;
 use crate::checkpoint::Tensors;
 use crate::merge::{Ends, MERGES, MergeMethod, TensorFilter};
 use crate::model::clip::{ClipConfig, Kernels, VisionTower};
@@ -61,24 +62,25 @@ impl Family {
     }
 
     /// The image tower of one member.
-    pub fn tower(&self, member: &Member) -> Result<VisionTower, RunError> {
+    pub fn tower(&self, member: &Member, placement: &Placement) -> Result<VisionTower, RunError> {
         let wrap = |e| RunError::from(ModelError::compute("image tower")(e));
         match &self.source {
             Source::Single { folder, tensors } => {
-                VisionTower::new(&folder.config, tensors, Kernels::Inference).map_err(wrap)
+                let tensors = placement.tower(tensors)?;
+                VisionTower::new(&folder.config, &tensors, Kernels::Inference).map_err(wrap)
             }
             Source::Pair { from, ends, method, .. } => {
-                let tensors = ends.at(*method, member.alpha)?;
+                let tensors = placement.tower(&ends.at(*method, member.alpha)?)?;
                 VisionTower::new(&from.config, &tensors, Kernels::Inference).map_err(wrap)
             }
         }
     }
 
     /// Bytes that one member's own weights take.
-    pub fn bytes_per_member(&self) -> usize {
+    pub fn bytes_per_member(&self, placement: &Placement) -> usize {
         match &self.source {
             Source::Single { .. } => 0,
-            Source::Pair { ends, .. } => ends.interpolated_bytes(),
+            Source::Pair { ends, .. } => ends.interpolated_values() * placement.bytes(),
         }
     }
 }

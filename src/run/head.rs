@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::RunError;
 use super::family::{Family, Source};
+use super::placement::Placement;
 use crate::checkpoint::{CONTEXT, Tensors};
 use crate::merge::merge_tensors;
 use crate::model::clip::{Kernels, TextTower};
@@ -32,8 +33,9 @@ pub struct Head {
 }
 
 impl Head {
-    fn new(rows: &Tensor, bias: Option<Tensor>) -> candle_core::Result<Self> {
-        Ok(Self { weight: rows.t()?.contiguous()?, bias })
+    fn new(rows: &Tensor, bias: Option<Tensor>, device: &Device) -> candle_core::Result<Self> {
+        let bias = bias.map(|b| b.to_device(device)).transpose()?;
+        Ok(Self { weight: rows.t()?.contiguous()?.to_device(device)?, bias })
     }
 
     /// Logits `[batch, classes]` of normalised features `[batch, projection_dim]`.
@@ -53,9 +55,9 @@ struct EndHead {
 }
 
 /// The heads of a family on one probe, one per member; equal heads share their tensors.
-pub fn heads(family: &Family, probe: &Probe) -> Result<Vec<Head>, RunError> {
+pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Vec<Head>, RunError> {
     let wrap = |e| RunError::from(ModelError::compute(format!("head of probe `{}`", probe.spec.id))(e));
-    let finish = |end: EndHead| Head::new(&end.rows, end.bias).map_err(wrap);
+    let finish = |end: EndHead| Head::new(&end.rows, end.bias, &placement.device).map_err(wrap);
     let alphas: Vec<f64> = family.members.iter().map(|m| m.alpha).collect();
     match &family.source {
         Source::Single { folder, tensors } => {
@@ -94,7 +96,7 @@ pub fn heads(family: &Family, probe: &Probe) -> Result<Vec<Head>, RunError> {
                         Some(merge_tensors(*method, alpha, a, b)?)
                     }
                 };
-                Head::new(&rows, bias)
+                Head::new(&rows, bias, &placement.device)
             };
             alphas.into_iter().map(|alpha| blend(alpha).map_err(wrap)).collect()
         }

@@ -10,6 +10,7 @@ mod engine;
 mod family;
 mod head;
 mod loader;
+mod placement;
 mod score;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crops::CropCacheOptions;
 pub use engine::run;
+pub use placement::numerics;
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -68,6 +70,9 @@ pub enum RunError {
         /// The example.
         example: String,
     },
+    /// The device cannot be used.
+    #[error("{0}")]
+    Device(String),
     /// Stopped from outside.
     #[error("interrupted; run the same command again to go on")]
     Interrupted,

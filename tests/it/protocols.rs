@@ -244,3 +244,29 @@ fn a_split_file_is_made_and_read_and_shots_are_drawn() {
     assert_eq!(shots, command(&["shots", "toys", "--shots", "2", "--seed", "3"]));
     assert_ne!(shots, command(&["shots", "toys", "--shots", "2", "--seed", "1"]));
 }
+
+#[test]
+fn towers_in_sixteen_bits_agree_with_f32() {
+    let bench = Bench::new(crate::support::SMALL);
+    let read = |out: &str| {
+        let path = bench.out(out).join("predictions/ft-noto@0.4/noto.parquet");
+        specbench::store::Predictions::read(&path).unwrap()
+    };
+    bench.run("f32", &["--limit", "100"]).assert().success();
+    for (dtype, allowed) in [("bf16", 1.0), ("f16", 0.15)] {
+        bench.run(dtype, &["--limit", "100", "--dtype", dtype]).assert().success();
+        let (a, b) = (read("f32"), read(dtype));
+        let differences = a.top_logits.iter().zip(&b.top_logits).map(|(x, y)| (x - y).abs());
+        let largest = differences.fold(0.0, f32::max);
+        let same = a.prediction.iter().zip(&b.prediction).filter(|(x, y)| x == y).count();
+        println!("{dtype}: largest difference of a logit {largest}, {same} of 100 predictions the same");
+        assert!(largest > 0.0 && largest < allowed && same >= 93, "{dtype}: {largest} {same}");
+    }
+    if cfg!(feature = "cuda") {
+        println!("skipped: this build may have a GPU");
+        return;
+    }
+    let failed = bench.run("cuda", &["--device", "cuda"]).assert().code(2);
+    let log = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+    assert!(log.contains("build with `--features cuda`"), "{log}");
+}

@@ -49,22 +49,12 @@ fn later(command: &str) -> Result<Exit, CliError> {
 
 /// Device and type as results know them.
 fn numerics(global: &Global) -> Result<Numerics, CliError> {
-    if !matches!(global.device.as_str(), "auto" | "cpu") {
-        let known = global.device == "cuda" || global.device.starts_with("cuda:");
-        let message = if known {
-            format!("device `{}` is not available in this build; use `--device cpu`", global.device)
-        } else {
-            format!("unknown device `{}`; known: auto, cpu, cuda, cuda:N", global.device)
-        };
-        return Err(CliError::new(Exit::Usage, message));
-    }
-    match global.dtype {
-        DtypeArg::Auto | DtypeArg::F32 => Ok(Numerics::default()),
-        DtypeArg::Bf16 | DtypeArg::F16 => {
-            let message = "only `--dtype f32` is available on the CPU";
-            Err(CliError::new(Exit::Usage, message))
-        }
-    }
+    let dtype = match global.dtype {
+        DtypeArg::Auto | DtypeArg::F32 => "f32",
+        DtypeArg::Bf16 => "bf16",
+        DtypeArg::F16 => "f16",
+    };
+    crate::run::numerics(&global.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
 }
 
 /// The registry, with the hub as the flags say.
