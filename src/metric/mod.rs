@@ -21,6 +21,8 @@ pub struct Columns {
     pub in_top5: Vec<bool>,
     /// Negative log-likelihood of the label.
     pub loss: Vec<f32>,
+    /// Probability of the predicted class.
+    pub confidence: Vec<f64>,
     /// Number of classes of the head.
     pub classes: usize,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::ReportError;
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
-use crate::stats::{Estimate, Estimator, Resampling, percentile};
+use crate::stats::{Estimate, Estimator, Resampling, percentile, standard_deviation};
 use crate::store::{Manifest, Predictions, ProbeRecord};
 
 /// One metric of one cell.
@@ -162,14 +162,4 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
         scores[*cell].metrics.push(MetricValue { metric, estimate, replicates });
     }
     Ok(scores)
-}
-
-/// Standard deviation of replicates (n - 1); `None` of fewer than two.
-pub(super) fn standard_deviation(values: &[f64]) -> Option<f64> {
-    if values.len() < 2 {
-        return None;
-    }
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    Some((values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }

@@ -5,10 +5,9 @@
 //! which is not the mean of the data sets' H.
 
 use super::ReportData;
-use super::assemble::standard_deviation;
 use super::points::Axis;
 use crate::data::ClassSubset;
-use crate::stats::harmonic_mean;
+use crate::stats::{harmonic_mean, standard_deviation};
 use crate::store::ProbeRecord;
 
 /// A method on one data set.

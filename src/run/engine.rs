@@ -357,7 +357,8 @@ impl<'a> PassRun<'a> {
                 Some(towers) => towers,
                 None => {
                     let now = &family.members[members.clone()];
-                    formed = now.iter().map(|m| family.tower(m, &self.placement)).collect::<Result<_, _>>()?;
+                    formed =
+                        now.iter().map(|m| family.tower(m, &self.placement)).collect::<Result<_, _>>()?;
                     &formed
                 }
             };

@@ -23,9 +23,12 @@ pub fn numerics(device: &str, dtype: &str) -> Result<Numerics, RunError> {
         "cpu" => "cpu".to_owned(),
         "auto" if candle_core::utils::cuda_is_available() => "cuda".to_owned(),
         "auto" => "cpu".to_owned(),
-        other if other == "cuda" || other.strip_prefix("cuda:").is_some_and(|n| n.parse::<usize>().is_ok()) => {
+        other
+            if other == "cuda" || other.strip_prefix("cuda:").is_some_and(|n| n.parse::<usize>().is_ok()) =>
+        {
             if !candle_core::utils::cuda_is_available() {
-                let text = "is not available in this build; build with `--features cuda`, or use `--device cpu`";
+                let text =
+                    "is not available in this build; build with `--features cuda`, or use `--device cpu`";
                 return Err(bad(format!("device `{other}` {text}")));
             }
             other.to_owned()

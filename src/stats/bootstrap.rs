@@ -35,6 +35,43 @@ impl Resampling {
     }
 }
 
+impl Resampling {
+    /// As [`Resampling::replicates`], drawing whole clusters (examples of one article, one prompt, one patient):
+    /// `clusters[i]` is the cluster of example `i`, numbered from 0 (Field and Welsh 2007, cluster bootstrap).
+    #[must_use]
+    pub fn clustered(&self, key: &str, clusters: &[u32], statistics: &[&Estimator]) -> Vec<Vec<f64>> {
+        let stream = CounterRng::new(self.seed, key);
+        let count = clusters.iter().max().map_or(0, |&c| c as usize + 1);
+        let rows: Vec<Vec<f64>> = (0..self.resamples)
+            .into_par_iter()
+            .map_init(
+                || (vec![0u8; count], vec![0u8; clusters.len()]),
+                |(drawn, counts), r| {
+                    draw(stream.stream(r as u64), drawn);
+                    counts.iter_mut().zip(clusters).for_each(|(n, &c)| *n = drawn[c as usize]);
+                    statistics.iter().map(|s| s.weighted(counts)).collect()
+                },
+            )
+            .collect();
+        (0..statistics.len()).map(|s| rows.iter().map(|row| row[s]).collect()).collect()
+    }
+
+    /// Replicates of a mean over seeds: in each, the seeds are drawn with replacement and their replicates on the
+    /// draw of examples are averaged (Davison and Hinkley 1997, section 3.8). `by_seed[s][r]` is seed `s` in
+    /// replicate `r`; all seeds share the draws of examples.
+    #[must_use]
+    pub fn over_seeds(&self, key: &str, by_seed: &[Vec<f64>]) -> Vec<f64> {
+        let stream = CounterRng::new(self.seed, key);
+        let n = by_seed.len();
+        let resamples = by_seed.iter().map(Vec::len).min().unwrap_or(0);
+        let one = |r: usize| {
+            let mut rng = stream.stream(r as u64);
+            (0..n).map(|_| by_seed[rng.below(n)][r]).sum::<f64>() / n as f64
+        };
+        (0..resamples).map(one).collect()
+    }
+}
+
 /// How often each of `counts.len()` examples is drawn in as many draws with replacement.
 fn draw(mut rng: CounterRng, counts: &mut [u8]) {
     counts.fill(0);
@@ -73,6 +110,26 @@ mod tests {
             pool.install(|| resampling.replicates("probe", 500, &[&estimator]))
         };
         assert_eq!(run(1), run(4));
+    }
+
+    #[test]
+    fn clusters_are_drawn_whole_and_widen_the_spread() {
+        // 100 clusters of ten equal examples: the spread is that of 100 examples, not of 1000.
+        let clusters: Vec<u32> = (0..1000).map(|i| i / 10).collect();
+        let hits = Estimator::new(Form::Mean(clusters.iter().map(|c| f64::from(c % 4 == 0)).collect()));
+        let all = Resampling { seed: 0, resamples: 2000 }.clustered("p", &clusters, &[&hits]);
+        let sd = crate::stats::standard_deviation(&all[0]).unwrap();
+        let theory = (0.25f64 * 0.75 / 100.0).sqrt();
+        assert!((sd / theory - 1.0).abs() < 0.06, "{sd} {theory}");
+    }
+
+    #[test]
+    fn seeds_add_their_spread() {
+        let resampling = Resampling { seed: 0, resamples: 4000 };
+        let by_seed: Vec<Vec<f64>> = [0.6, 0.7, 0.8].map(|v| vec![v; 4000]).to_vec();
+        let sd = crate::stats::standard_deviation(&resampling.over_seeds("s", &by_seed)).unwrap();
+        // Three draws from {0.6, 0.7, 0.8}: standard deviation sqrt(0.02 / 3 / 3).
+        assert!((sd / (0.02f64 / 9.0).sqrt() - 1.0).abs() < 0.05, "{sd}");
     }
 
     #[test]

@@ -14,6 +14,22 @@ pub enum Form {
         /// Group of each example.
         groups: Vec<u32>,
     },
+    /// The expected calibration error over [`BINS`] bins of equal width (Guo et al. 2017, arXiv:1706.04599): the
+    /// mean over examples of the distance between accuracy and confidence of their bin.
+    Calibration {
+        /// Probability of the predicted class of each example.
+        confidence: Vec<f64>,
+        /// Whether the prediction is right, as 0 or 1.
+        correct: Vec<f64>,
+    },
+}
+
+/// Bins of the calibration error.
+pub const BINS: usize = 15;
+
+/// The bin of a confidence: bins are open below and closed above.
+fn bin(confidence: f64) -> usize {
+    ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
 /// A statistic of per-example parts that can be evaluated at any weights.
@@ -30,6 +46,11 @@ enum Prepared {
         values: Vec<f64>,
         groups: Vec<u32>,
         count: usize,
+    },
+    Calibration {
+        /// Accuracy minus confidence of each example.
+        excess: Vec<f64>,
+        bins: Vec<u8>,
     },
 }
 
@@ -51,6 +72,11 @@ impl Estimator {
             Form::MacroMean { values, groups } => {
                 let count = groups.iter().max().map_or(0, |&g| g as usize + 1);
                 Self { n: values.len(), form: Prepared::MacroMean { values, groups, count } }
+            }
+            Form::Calibration { confidence, correct } => {
+                let excess = correct.iter().zip(&confidence).map(|(a, c)| a - c).collect();
+                let bins = confidence.iter().map(|&c| bin(c) as u8).collect();
+                Self { n: confidence.len(), form: Prepared::Calibration { excess, bins } }
             }
         }
     }
@@ -88,6 +114,38 @@ impl Estimator {
                 let used = means.clone().count();
                 means.sum::<f64>() / used as f64
             }
+            Prepared::Calibration { excess, bins } => {
+                let mut sums = [0.0f64; BINS];
+                for ((e, &b), &c) in excess.iter().zip(bins).zip(counts) {
+                    sums[usize::from(b)] += e * f64::from(c);
+                }
+                sums.iter().map(|s| s.abs()).sum::<f64>() / total(counts)
+            }
+        }
+    }
+
+    /// The statistic with each example left out in turn.
+    #[must_use]
+    pub fn jackknife(&self) -> Vec<f64> {
+        let mut counts = vec![1u8; self.n];
+        let mean_without = |sum: f64, v: f64| (sum - v) / (self.n as f64 - 1.0);
+        match &self.form {
+            Prepared::Binary(mask) => {
+                let sum = mask.iter().filter(|&&m| m != 0).count() as f64;
+                mask.iter().map(|&m| mean_without(sum, f64::from(m != 0))).collect()
+            }
+            Prepared::Mean(values) => {
+                let sum: f64 = values.iter().sum();
+                values.iter().map(|&v| mean_without(sum, v)).collect()
+            }
+            Prepared::MacroMean { .. } | Prepared::Calibration { .. } => (0..self.n)
+                .map(|i| {
+                    counts[i] = 0;
+                    let value = self.weighted(&counts);
+                    counts[i] = 1;
+                    value
+                })
+                .collect(),
         }
     }
 
@@ -101,13 +159,54 @@ impl Estimator {
     }
 }
 
-/// Sum of the counts under the mask; blocks keep the lanes narrow enough to vectorise.
+/// Sum of the counts under the mask.
 fn masked_sum(counts: &[u8], mask: &[u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        #[expect(unsafe_code, reason = "the processor has the instructions")]
+        return unsafe { masked_sum_avx2(counts, mask) };
+    }
+    masked_sum_plain(counts, mask)
+}
+
+/// Blocks keep the lanes narrow enough to vectorise.
+fn masked_sum_plain(counts: &[u8], mask: &[u8]) -> u64 {
     counts
         .chunks(64)
         .zip(mask.chunks(64))
         .map(|(c, m)| u64::from(c.iter().zip(m).map(|(&c, &m)| u16::from(c & m)).sum::<u16>()))
         .sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn masked_sum_avx2(counts: &[u8], mask: &[u8]) -> u64 {
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_extract_epi64, _mm256_loadu_si256,
+        _mm256_sad_epu8, _mm256_setzero_si256,
+    };
+    let (whole, rest) = counts.as_chunks::<32>();
+    let (whole_mask, rest_mask) = mask.as_chunks::<32>();
+    let zero = _mm256_setzero_si256();
+    let mut sums = zero;
+    for (c, m) in whole.iter().zip(whole_mask) {
+        #[expect(unsafe_code, reason = "both are 32 bytes long; the loads need no alignment")]
+        let (c, m) = unsafe {
+            (
+                _mm256_loadu_si256(c.as_ptr().cast::<__m256i>()),
+                _mm256_loadu_si256(m.as_ptr().cast::<__m256i>()),
+            )
+        };
+        // Sums of absolute differences to zero: four partial sums of eight bytes each.
+        sums = _mm256_add_epi64(sums, _mm256_sad_epu8(_mm256_and_si256(c, m), zero));
+    }
+    let lanes = [
+        _mm256_extract_epi64::<0>(sums),
+        _mm256_extract_epi64::<1>(sums),
+        _mm256_extract_epi64::<2>(sums),
+        _mm256_extract_epi64::<3>(sums),
+    ];
+    lanes.iter().map(|&l| l as u64).sum::<u64>() + masked_sum_plain(rest, rest_mask)
 }
 
 #[cfg(test)]
@@ -121,6 +220,41 @@ mod tests {
         let fast = Estimator::new(Form::Mean(values.clone())).weighted(&counts);
         let sum: f64 = values.iter().zip(&counts).map(|(v, &c)| v * f64::from(c)).sum();
         assert_eq!(fast, sum / counts.iter().map(|&c| f64::from(c)).sum::<f64>());
+    }
+
+    #[test]
+    fn every_length_sums_alike() {
+        let counts: Vec<u8> = (0..300).map(|i| (i * 37 % 256) as u8).collect();
+        let mask: Vec<u8> = (0..300).map(|i| if i % 3 == 0 { 255 } else { 0 }).collect();
+        for n in [0, 1, 31, 32, 33, 64, 100, 300] {
+            let plain: u64 =
+                counts[..n].iter().zip(&mask).map(|(&c, &m)| if m == 0 { 0 } else { u64::from(c) }).sum();
+            assert_eq!(masked_sum(&counts[..n], &mask[..n]), plain, "{n}");
+        }
+    }
+
+    #[test]
+    fn calibration_by_hand() {
+        // Bin of 0.9: accuracy 1/2, confidence 0.9; bin of 0.3: accuracy 1, confidence 0.3.
+        let form = || Form::Calibration { confidence: vec![0.9, 0.9, 0.3], correct: vec![1.0, 0.0, 1.0] };
+        let e = Estimator::new(form());
+        assert!((e.value() - (0.8 + 0.7) / 3.0).abs() < 1e-12);
+        assert!((e.weighted(&[1, 0, 0]) - 0.1).abs() < 1e-12);
+        assert_eq!((bin(0.0), bin(1.0), bin(1.0 / 15.0), bin(0.067)), (0, 14, 0, 1));
+    }
+
+    #[test]
+    fn the_jackknife_leaves_one_out() {
+        let forms = [
+            Form::Mean(vec![1.0, 0.0, 1.0]),
+            Form::Mean(vec![0.5, 2.0, 1.0]),
+            Form::MacroMean { values: vec![1.0, 0.0, 1.0], groups: vec![0, 0, 1] },
+        ];
+        for form in forms {
+            let e = Estimator::new(form);
+            let by_hand = [[0, 1, 1], [1, 0, 1], [1, 1, 0]].map(|c| e.weighted(&c));
+            assert!(e.jackknife().iter().zip(by_hand).all(|(a, b)| (a - b).abs() < 1e-12));
+        }
     }
 
     #[test]

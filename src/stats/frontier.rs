@@ -39,6 +39,28 @@ pub fn hypervolume(points: &[(f64, f64)], reference: (f64, f64)) -> f64 {
     area
 }
 
+/// Whether one frontier lies above another: every point of `below` is dominated or equalled by a point of
+/// `above`, and at least one is dominated (set dominance; Zitzler et al. 2003).
+#[must_use]
+pub fn lies_above(above: &[(f64, f64)], below: &[(f64, f64)]) -> bool {
+    let covers = |q: &(f64, f64)| above.iter().any(|p| p.0 >= q.0 && p.1 >= q.1);
+    let beats = |q: &(f64, f64)| above.iter().any(|p| p.0 >= q.0 && p.1 >= q.1 && (p.0 > q.0 || p.1 > q.1));
+    !below.is_empty() && below.iter().all(covers) && below.iter().any(beats)
+}
+
+/// The best generality that a frontier reaches at a speciality of at least `x`; between two neighbouring points of
+/// the frontier, on the line between them. `None` beyond its best speciality.
+#[must_use]
+pub fn height_at(points: &[(f64, f64)], x: f64) -> Option<f64> {
+    let on = pareto(points);
+    let mut front: Vec<(f64, f64)> = points.iter().zip(on).filter(|(_, on)| *on).map(|(p, _)| *p).collect();
+    front.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let right = front.iter().position(|p| p.0 >= x)?;
+    let (x1, y1) = front[right];
+    let Some((x0, y0)) = right.checked_sub(1).map(|left| front[left]) else { return Some(y1) };
+    Some(if x1 > x0 { y0 + (y1 - y0) * (x - x0) / (x1 - x0) } else { y1 })
+}
+
 /// Harmonic mean of two values; 0 if either is not positive.
 #[must_use]
 pub fn harmonic_mean(a: f64, b: f64) -> f64 {
@@ -62,6 +84,23 @@ mod tests {
         assert_eq!(hypervolume(&[(2.0, 1.0), (1.0, 2.0)], (0.0, 0.0)), 3.0);
         assert_eq!(hypervolume(&[(2.0, 1.0), (1.0, 0.5)], (0.0, 0.0)), 2.0);
         assert_eq!(hypervolume(&[(0.5, 3.0)], (1.0, 0.0)), 0.0);
+    }
+
+    #[test]
+    fn one_frontier_above_another() {
+        let low = [(0.2, 0.8), (0.8, 0.2)];
+        assert!(lies_above(&[(0.3, 0.8), (0.8, 0.3)], &low) && !lies_above(&low, &low));
+        assert!(!lies_above(&[(0.9, 0.9 - 0.75)], &low) && lies_above(&[(0.9, 0.9)], &low));
+        assert!(!lies_above(&[(0.9, 0.9)], &[]));
+    }
+
+    #[test]
+    fn heights_between_points_are_on_the_line() {
+        let points = [(0.2, 0.8), (0.6, 0.4), (0.5, 0.1)];
+        assert_eq!(height_at(&points, 0.1), Some(0.8));
+        assert!((height_at(&points, 0.4).unwrap() - 0.6).abs() < 1e-12);
+        assert_eq!(height_at(&points, 0.6), Some(0.4));
+        assert_eq!(height_at(&points, 0.7), None);
     }
 
     #[test]

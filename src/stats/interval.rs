@@ -66,11 +66,52 @@ pub fn percentile(replicates: &[f64], level: f64) -> Option<Interval> {
 }
 
 /// Quantile of sorted values, type 7.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
+}
+
+/// The bias-corrected and accelerated interval (Efron 1987) of bootstrap replicates around `value`. `jackknife`
+/// holds the statistic with each example left out in turn; the acceleration comes from its skewness. `None` where
+/// replicates or jackknife do not vary.
+#[must_use]
+pub fn bca(value: f64, replicates: &[f64], jackknife: &[f64], level: f64) -> Option<Interval> {
+    let mut sorted: Vec<f64> = replicates.iter().copied().filter(|v| !v.is_nan()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let below = sorted.iter().filter(|v| **v < value).count();
+    let up_to = sorted.iter().filter(|v| **v <= value).count();
+    let rank = (below + up_to) as f64 / 2.0 / sorted.len() as f64;
+    let mean = jackknife.iter().sum::<f64>() / jackknife.len() as f64;
+    let (mut squares, mut cubes) = (0.0, 0.0);
+    for v in jackknife {
+        let u = mean - v;
+        squares += u * u;
+        cubes += u * u * u;
+    }
+    if sorted.len() < 2 || squares == 0.0 || rank <= 0.0 || rank >= 1.0 {
+        return None;
+    }
+    let acceleration = cubes / (6.0 * squares.powf(1.5));
+    let bias = normal_quantile(rank);
+    let adjusted = |tail: f64| {
+        let z = bias + normal_quantile(tail);
+        Normal::standard().cdf(bias + z / (1.0 - acceleration * z))
+    };
+    let tail = (1.0 - level) / 2.0;
+    Some(Interval { low: quantile(&sorted, adjusted(tail)), high: quantile(&sorted, adjusted(1.0 - tail)) })
+}
+
+/// Standard deviation (n - 1); `None` of fewer than two.
+#[must_use]
+pub fn standard_deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    Some((values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }
 
 /// Quantile of the standard normal distribution.

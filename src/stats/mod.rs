@@ -9,14 +9,22 @@ mod curve;
 mod estimator;
 mod frontier;
 mod interval;
+mod multiple;
+mod paired;
+mod power;
 mod robustness;
+mod sequence;
 
 pub use bootstrap::Resampling;
 pub use curve::{Barrier, Selection, barrier, select_alpha};
-pub use estimator::{Estimator, Form};
-pub use frontier::{harmonic_mean, hypervolume, pareto};
-pub use interval::{Interval, clopper_pearson, percentile, wilson};
+pub use estimator::{BINS, Estimator, Form};
+pub use frontier::{harmonic_mean, height_at, hypervolume, lies_above, pareto};
+pub use interval::{Interval, bca, clopper_pearson, percentile, standard_deviation, wilson};
+pub use multiple::{benjamini_hochberg, holm, simultaneous_band};
+pub use paired::{Flips, permutation};
+pub use power::Design;
 pub use robustness::{LogitFit, logit};
+pub use sequence::{DifferenceSequence, Sequence};
 
 use serde::{Deserialize, Serialize};
 

@@ -83,6 +83,7 @@ impl Predictions {
             label: self.label.clone(),
             prediction: self.prediction.clone(),
             loss: self.loss.clone(),
+            confidence: self.score.iter().map(|&s| f64::from(s)).collect(),
             classes,
         }
     }

@@ -13,6 +13,7 @@ mod golden;
 mod hub;
 mod protocols;
 mod resume;
+mod statistics;
 mod support;
 mod tidy;
 mod train;
