@@ -21,6 +21,7 @@
 //! | [`store`] | results on disk |
 //! | [`run`] | the sweep: plans to predictions |
 //! | [`report`] | predictions to tables, figures, a page |
+//! | [`compare`] | two results side by side, baselines, the gate |
 //! | [`cli`] | the person: arguments, progress, messages, exit codes |
 //!
 //! Files that are read and written:
@@ -41,6 +42,7 @@ pub mod base;
 pub mod catalog;
 pub mod checkpoint;
 pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod emoji;
 pub mod image;

@@ -115,15 +115,12 @@ pub enum Command {
         #[arg(value_enum)]
         what: ListKind,
     },
-    /// Paired differences between two results folders (not available yet)
-    #[command(hide = true)]
-    Compare(Later),
-    /// The CI gate (not available yet)
-    #[command(hide = true)]
-    Check(Later),
-    /// Write a baseline for the gate (not available yet)
-    #[command(hide = true)]
-    Bless(Later),
+    /// Paired differences between two results folders
+    Compare(CompareArgs),
+    /// The CI gate: exit code 1 where a gated metric fell significantly and beyond the tolerance
+    Check(CheckArgs),
+    /// Write a baseline for the gate
+    Bless(BlessArgs),
     /// Write a merged checkpoint, or list what merging would do
     Merge(MergeArgs),
     /// Check the machine (not available yet)
@@ -136,6 +133,53 @@ pub enum Command {
 pub struct Later {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub rest: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// The results folder to start from
+    pub a: PathBuf,
+    /// The results folder to compare with it
+    pub b: PathBuf,
+    /// Write tables, flipped examples and changes by class here
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The results folder
+    pub dir: PathBuf,
+    /// The baseline file
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// Falls up to this fraction pass; the suite's `[gate]` if not given
+    #[arg(long, value_name = "FRACTION")]
+    pub tolerance: Option<f64>,
+    /// Chance of any false alarm; the suite's `[gate]` if not given
+    #[arg(long, value_name = "P")]
+    pub significance: Option<f64>,
+    /// Write JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write a Markdown summary
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Print annotations for GitHub Actions
+    #[arg(long, env = "GITHUB_ACTIONS", hide_env = true)]
+    pub github: bool,
+    /// Append the summary here, as GitHub Actions shows it
+    #[arg(long, env = "GITHUB_STEP_SUMMARY", value_name = "FILE", hide = true)]
+    pub step_summary: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct BlessArgs {
+    /// The results folder
+    pub dir: PathBuf,
+    /// The baseline file to write
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
 }
 
 #[derive(Args, Debug)]

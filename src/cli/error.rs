@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::catalog::CatalogError;
+use crate::compare::CompareError;
 use crate::emoji::EmojiError;
 use crate::plan::PlanError;
 use crate::report::ReportError;
@@ -16,6 +17,8 @@ use crate::train::TrainError;
 pub enum Exit {
     /// All went well.
     Ok = 0,
+    /// `check` found a regression.
+    Regression = 1,
     /// Usage or configuration.
     Usage = 2,
     /// Results cannot be compared.
@@ -88,6 +91,20 @@ impl From<ReportError> for CliError {
             ReportError::Store(StoreError::File(e)) if e.is_missing() => Exit::Usage,
             ReportError::Store(StoreError::Format { .. }) | ReportError::Mixed { .. } => Exit::Incomparable,
             _ => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<CompareError> for CliError {
+    fn from(error: CompareError) -> Self {
+        let exit = match &error {
+            CompareError::Store(StoreError::File(e)) if e.is_missing() => Exit::Usage,
+            CompareError::Store(StoreError::Format { .. })
+            | CompareError::Baseline { .. }
+            | CompareError::Mixed(_) => Exit::Incomparable,
+            CompareError::Nothing(_) => Exit::Unmeasured,
+            CompareError::Store(_) | CompareError::File(_) => Exit::Internal,
         };
         Self::new(exit, error.to_string())
     }

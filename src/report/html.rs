@@ -111,7 +111,7 @@ pub fn findings(data: &ReportData) -> Vec<String> {
             names.join(", ")
         ));
     }
-    let expected = data.manifest.variants.len() * data.manifest.probes.len();
+    let expected = data.manifest.planned;
     if data.manifest.cells.len() < expected {
         all.push(format!(
             "{} of {expected} cells are finished; the rest is missing.",

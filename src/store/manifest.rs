@@ -11,7 +11,7 @@ use crate::base::fs::{read, write_atomic};
 use crate::image::Preprocessor;
 use crate::plan::{Curve, Numerics, Reference, Variant};
 use crate::stats::Aggregate;
-use crate::suite::{CheckpointRole, ProbeSpec, StatsSpec};
+use crate::suite::{CheckpointRole, GateSpec, ProbeSpec, StatsSpec};
 
 /// Format of the results folder. 1: first release.
 pub const FORMAT: &str = "1";
@@ -33,6 +33,9 @@ pub struct SuiteRecord {
     pub generality: Aggregate,
     /// Statistics.
     pub stats: StatsSpec,
+    /// What the gate fails on.
+    #[serde(default)]
+    pub gate: GateSpec,
 }
 
 /// A checkpoint as it was read.
@@ -130,6 +133,9 @@ pub struct Manifest {
     pub curves: Vec<Curve>,
     /// Published results shown beside ours.
     pub references: Vec<Reference>,
+    /// Number of cells that the suite amounts to.
+    #[serde(default)]
+    pub planned: usize,
     /// Finished cells.
     pub cells: Vec<CellRecord>,
     /// Examples that could not be used.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::alphas::{check_grid, parse_grid};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, HeadRule, ProbeRole, ProbeSpec, StatsSpec,
-    Suite, SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec, HeadRule, ProbeRole,
+    ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
 };
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
@@ -46,6 +46,7 @@ impl Suite {
         let probes = read_probes(&root, catalog);
         let (speciality, generality) = read_aggregate(&root);
         let stats = read_stats(&root);
+        let gate = read_gate(&root);
         let references = root.section("references").and_then(|section| {
             let file = section.required_text("file");
             section.finish();
@@ -68,6 +69,7 @@ impl Suite {
             speciality,
             generality,
             stats,
+            gate,
             references,
         })
     }
@@ -340,6 +342,41 @@ fn read_stats(root: &Section<'_>) -> StatsSpec {
     }
     section.finish();
     stats
+}
+
+fn read_gate(root: &Section<'_>) -> GateSpec {
+    let mut gate = GateSpec::default();
+    let Some(section) = root.section("gate") else { return gate };
+    if let Some(tolerance) = section.number_in("tolerance", 0.0..=1.0) {
+        gate.tolerance = tolerance.value;
+    }
+    if let Some(significance) = section.number_in("significance", 0.000_001..=0.5) {
+        gate.significance = significance.value;
+    }
+    gate.probes = read_globs(&section, "probes");
+    if let Some(curves) = section.texts("curves") {
+        let known = [
+            ("hypervolume", CurveGate::Hypervolume),
+            ("generality-at-equal-speciality", CurveGate::GeneralityAtEqualSpeciality),
+        ];
+        gate.curves = curves
+            .into_iter()
+            .filter_map(|text| {
+                let found = known.iter().find(|(name, _)| *name == text.value);
+                if found.is_none() {
+                    let help = advice(&text.value, known.iter().map(|k| k.0));
+                    section.note(
+                        text.span.clone(),
+                        format!("unknown curve gate `{}`", text.value),
+                        Some(help),
+                    );
+                }
+                found.map(|k| k.1)
+            })
+            .collect();
+    }
+    section.finish();
+    gate
 }
 
 /// Rules about the suite as a whole.

@@ -92,8 +92,7 @@ impl CheckpointSpec {
     /// Whether the checkpoint is evaluated on a probe.
     #[must_use]
     pub fn covers(&self, probe: &str) -> bool {
-        let matches = |p: &String| glob::Pattern::new(p).is_ok_and(|p| p.matches(probe));
-        self.probes.is_empty() || self.probes.iter().any(matches)
+        matches_any(&self.probes, probe)
     }
 }
 
@@ -162,6 +161,53 @@ pub struct StatsSpec {
     pub seed: u64,
 }
 
+/// A property of whole curves that the gate may watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CurveGate {
+    /// The area that the curve dominates.
+    Hypervolume,
+    /// Generality at the speciality of the baseline's points.
+    GeneralityAtEqualSpeciality,
+}
+
+/// What `specbench check` fails on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateSpec {
+    /// Falls up to this fraction pass.
+    pub tolerance: f64,
+    /// Chance of any false alarm on unchanged models.
+    pub significance: f64,
+    /// Globs of the gated probes; all but selection probes if empty.
+    pub probes: Vec<String>,
+    /// Gated properties of curves.
+    pub curves: Vec<CurveGate>,
+}
+
+impl Default for GateSpec {
+    fn default() -> Self {
+        Self {
+            tolerance: 0.01,
+            significance: 0.05,
+            probes: Vec::new(),
+            curves: vec![CurveGate::Hypervolume, CurveGate::GeneralityAtEqualSpeciality],
+        }
+    }
+}
+
+impl GateSpec {
+    /// Whether a probe is gated.
+    #[must_use]
+    pub fn covers(&self, probe: &str) -> bool {
+        matches_any(&self.probes, probe)
+    }
+}
+
+/// Whether a name matches one of some globs, or there are none.
+fn matches_any(globs: &[String], name: &str) -> bool {
+    globs.is_empty() || globs.iter().any(|g| glob::Pattern::new(g).is_ok_and(|g| g.matches(name)))
+}
+
 /// A validated suite.
 #[derive(Clone, Debug)]
 pub struct Suite {
@@ -189,6 +235,8 @@ pub struct Suite {
     pub generality: Aggregate,
     /// Statistics.
     pub stats: StatsSpec,
+    /// What the gate fails on.
+    pub gate: GateSpec,
     /// File with published results, relative to the registry.
     pub references: Option<PathBuf>,
 }

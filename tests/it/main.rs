@@ -9,10 +9,12 @@
 mod classes;
 mod cli;
 mod errors;
+mod gate;
 mod golden;
 mod hub;
 mod protocols;
 mod resume;
+mod simulations;
 mod statistics;
 mod support;
 mod tidy;

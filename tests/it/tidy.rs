@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The layers in order; a module may use only itself and those above it.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "base",
     "image",
     "data",
@@ -22,6 +22,7 @@ const LAYERS: [&str; 17] = [
     "store",
     "run",
     "report",
+    "compare",
     "cli",
 ];
 

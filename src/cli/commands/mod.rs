@@ -1,5 +1,6 @@
 //! One file per command: arguments to one call of the library, and its result to text.
 
+mod compare;
 mod data;
 mod fetch;
 mod inspect;
@@ -35,9 +36,9 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Ex
         Command::Inspect { checkpoint, base, classes } => {
             inspect::inspect(checkpoint, base.as_deref(), classes.as_deref(), output)
         }
-        Command::Compare(_) => later("compare"),
-        Command::Check(_) => later("check"),
-        Command::Bless(_) => later("bless"),
+        Command::Compare(args) => compare::compare(args, output),
+        Command::Check(args) => compare::check(args, output),
+        Command::Bless(args) => compare::bless(args, output),
         Command::Merge(args) => merge::merge(args, output),
         Command::Doctor(_) => later("doctor"),
     }

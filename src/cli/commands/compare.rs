@@ -1,0 +1,160 @@
+//! `specbench compare`, `check` and `bless`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::base::fs::write_atomic;
+use crate::cli::args::{BlessArgs, CheckArgs, CompareArgs};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::compare::{
+    CompareError, Comparison, Options, Outcome, Side, annotations, cells_grid, check as judge, curves_grid,
+    junit, summary, verdict_line, verdicts_grid,
+};
+use crate::report::Grid;
+use crate::stats::Resampling;
+use crate::store::Manifest;
+use crate::suite::GateSpec;
+
+/// How the second side's suite computes its statistics.
+fn options(manifest: &Manifest) -> Options {
+    let stats = manifest.suite.stats;
+    let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
+    Options { confidence: stats.confidence, resampling }
+}
+
+pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
+    let (before, after) = (Side::of_results(&args.a)?, Side::of_results(&args.b)?);
+    let manifest = Manifest::read(&args.b).map_err(CompareError::from)?;
+    let comparison = Comparison::new(&before, &after, &options(&manifest))?;
+    if let Some(out) = &args.out {
+        let tables = [
+            ("cells", cells_grid(&comparison)),
+            ("curves", curves_grid(&comparison)),
+            ("flips", comparison.flips_grid()),
+            ("classes", comparison.classes_grid()),
+        ];
+        for (name, grid) in tables {
+            write(&out.join(format!("{name}.csv")), &grid.csv())?;
+        }
+        let mut text = cells_grid(&comparison).markdown();
+        text.push('\n');
+        text.push_str(&curves_grid(&comparison).markdown());
+        write(&out.join("compare.md"), &text)?;
+    }
+    if output.json {
+        output.result(&json!(comparison).to_string());
+        return Ok(Exit::Ok);
+    }
+    output.result(&cells_grid(&comparison).terminal());
+    if !comparison.curves.is_empty() {
+        output.result(&curves_grid(&comparison).terminal());
+    }
+    if let Some(worst) = comparison.cells.iter().min_by(|x, y| x.difference.total_cmp(&y.difference)) {
+        output.result(&worst_classes(worst).terminal());
+    }
+    if let Some(out) = &args.out {
+        output.note(&format!("flips, classes and the tables: {}", out.display()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The classes of the cell that fell most.
+fn worst_classes(cell: &crate::compare::CellChange) -> Grid {
+    let row = |c: &crate::compare::ClassChange| {
+        vec![c.class.clone(), c.n.to_string(), c.gained.to_string(), c.lost.to_string()]
+    };
+    Grid {
+        title: format!("Classes that changed most: {} on {}", cell.variant, cell.probe),
+        headers: ["class", "n", "gained", "lost"].map(str::to_owned).to_vec(),
+        rows: cell.classes.iter().take(5).map(row).collect(),
+        notes: vec![],
+    }
+}
+
+pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
+    let side = Side::of_results(&args.dir)?;
+    let manifest = Manifest::read(&args.dir).map_err(CompareError::from)?;
+    if side.cells.is_empty() || side.cells.len() < manifest.planned {
+        let text = format!(
+            "{} of {} cells are finished; a baseline must be complete",
+            side.cells.len(),
+            manifest.planned
+        );
+        return Err(CliError::new(Exit::Unmeasured, text));
+    }
+    side.write(&args.to)?;
+    output.note(&format!(
+        "{}: {} variants, {} probes, {} cells",
+        args.to.display(),
+        side.variants.len(),
+        side.probes.len(),
+        side.cells.len()
+    ));
+    Ok(Exit::Ok)
+}
+
+pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
+    let before = match Side::of_baseline(&args.baseline) {
+        Err(CompareError::File(e)) if e.is_missing() => {
+            let text = format!("{e}; write a baseline with `specbench bless DIR --to FILE`");
+            return Err(CliError::new(Exit::Incomparable, text));
+        }
+        other => other?,
+    };
+    let after = Side::of_results(&args.dir)?;
+    let manifest = Manifest::read(&args.dir).map_err(CompareError::from)?;
+    let mut gate: GateSpec = manifest.suite.gate.clone();
+    gate.tolerance = args.tolerance.unwrap_or(gate.tolerance);
+    gate.significance = args.significance.unwrap_or(gate.significance);
+    let comparison = Comparison::new(&before, &after, &options(&manifest))?;
+    let verdicts = judge(&comparison, &after, &gate);
+    let lost: Vec<&String> = comparison.unpaired.iter().filter(|u| u.contains("only in the first")).collect();
+    if verdicts.is_empty() || !lost.is_empty() {
+        let what: Vec<String> = lost.into_iter().cloned().collect();
+        let what = if what.is_empty() { "no gated metric".to_owned() } else { what.join("; ") };
+        let text = format!("what the baseline holds was not measured: {what}\nverdict: not measured");
+        return Err(CliError::new(Exit::Unmeasured, text));
+    }
+    let failed = verdicts.iter().any(|v| v.outcome == Outcome::Regression);
+    if let Some(path) = &args.junit {
+        write(path, &junit(&after.suite, &verdicts))?;
+    }
+    let page = summary(&after.suite, &verdicts);
+    if let Some(path) = &args.summary {
+        write(path, &page)?;
+    }
+    if let Some(path) = &args.step_summary {
+        append(path, &page)?;
+    }
+    if args.github {
+        let lines = annotations(&verdicts);
+        if !lines.is_empty() {
+            output.result(&lines);
+        }
+    }
+    if output.json {
+        let verdict = if failed { "regression" } else { "pass" };
+        output.result(&json!({"verdict": verdict, "gate": gate, "metrics": verdicts}).to_string());
+    } else {
+        output.result(&verdicts_grid(&verdicts, 8).terminal());
+        for remark in comparison.unpaired.iter().chain(&comparison.remarks) {
+            output.note(&format!("note: {remark}"));
+        }
+        output.result(&verdict_line(&verdicts));
+    }
+    Ok(if failed { Exit::Regression } else { Exit::Ok })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    Ok(write_atomic(path, text.as_bytes()).map_err(CompareError::from)?)
+}
+
+/// GitHub's step summary collects what all steps append.
+fn append(path: &PathBuf, text: &str) -> Result<(), CliError> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut f| f.write_all(text.as_bytes()))
+        .map_err(|e| CliError::new(Exit::Internal, format!("cannot append to `{}`: {e}", path.display())))
+}

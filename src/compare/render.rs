@@ -1,0 +1,220 @@
+//! Comparisons and verdicts as tables, Markdown, JUnit XML, and annotations of GitHub Actions.
+
+use std::fmt::Write as _;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::comparison::Comparison;
+use super::gate::{Outcome, Verdict};
+use crate::report::Grid;
+use crate::stats::Interval;
+
+fn points(value: f64) -> String {
+    format!("{:+.1}", value * 100.0)
+}
+
+fn points_with(value: f64, interval: Option<Interval>) -> String {
+    match interval {
+        Some(i) => format!("{} [{}, {}]", points(value), points(i.low), points(i.high)),
+        None => points(value),
+    }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// The table of cells.
+#[must_use]
+pub fn cells_grid(comparison: &Comparison) -> Grid {
+    let headers = [
+        "variant",
+        "probe",
+        "metric",
+        "n",
+        "before",
+        "after",
+        "difference",
+        "p",
+        "p (Holm)",
+        "gained",
+        "lost",
+    ];
+    let rows = comparison
+        .cells
+        .iter()
+        .map(|c| {
+            vec![
+                c.variant.clone(),
+                c.probe.clone(),
+                c.metric.clone(),
+                c.n.to_string(),
+                format!("{:.1}", c.before * 100.0),
+                format!("{:.1}", c.after * 100.0),
+                points_with(c.difference, c.interval),
+                p_value(c.p),
+                p_value(c.p_holm),
+                c.gained.to_string(),
+                c.lost.to_string(),
+            ]
+        })
+        .collect();
+    let mut notes = vec![
+        "Differences in points, with intervals from paired resamples; exact McNemar tests (paired resamples for \
+         means over classes), Holm-adjusted over all rows."
+            .to_owned(),
+    ];
+    notes.extend(comparison.unpaired.iter().map(|u| format!("Not compared: {u}.")));
+    notes.extend(comparison.remarks.iter().map(|r| format!("Note: {r}.")));
+    let headers = headers.map(str::to_owned).to_vec();
+    Grid { title: "Changes in percent".to_owned(), headers, rows, notes }
+}
+
+/// The table of curves.
+#[must_use]
+pub fn curves_grid(comparison: &Comparison) -> Grid {
+    let headers = ["curve", "quantity", "before", "after", "difference", "p", "P(frontier above)"];
+    let rows = comparison
+        .curves
+        .iter()
+        .map(|c| {
+            let number = |v: f64| format!("{v:.4}");
+            let interval =
+                c.interval.map(|i| format!(" [{:+.4}, {:+.4}]", i.low, i.high)).unwrap_or_default();
+            vec![
+                c.curve.clone(),
+                c.quantity.to_owned(),
+                number(c.before),
+                number(c.after),
+                format!("{:+.4}{interval}", c.difference),
+                p_value(c.p),
+                format!("{:.2}", c.p_above),
+            ]
+        })
+        .collect();
+    let note = "P(frontier above): share of the resamples in which every point of the first frontier is dominated \
+                or equalled by the second's.";
+    let headers = headers.map(str::to_owned).to_vec();
+    Grid { title: "Curves".to_owned(), headers, rows, notes: vec![note.to_owned()] }
+}
+
+/// The table of verdicts: regressions, then the largest falls.
+#[must_use]
+pub fn verdicts_grid(verdicts: &[Verdict], rows: usize) -> Grid {
+    let mut order: Vec<&Verdict> = verdicts.iter().collect();
+    order.sort_by(|a, b| {
+        let rank = |v: &Verdict| v.outcome != Outcome::Regression;
+        rank(a).cmp(&rank(b)).then(a.difference.total_cmp(&b.difference))
+    });
+    let failed = order.iter().filter(|v| v.outcome == Outcome::Regression).count();
+    let shown = order.iter().take(rows.max(failed)).map(|v| {
+        vec![
+            if v.outcome == Outcome::Regression { "REGRESSION" } else { "pass" }.to_owned(),
+            v.name.clone(),
+            v.metric.clone(),
+            format!("{:.1}", v.before * 100.0),
+            format!("{:.1}", v.after * 100.0),
+            points_with(v.difference, v.interval),
+            p_value(v.p_holm),
+        ]
+    });
+    let headers =
+        ["verdict", "gated metric", "metric", "baseline", "now", "difference", "p (Holm, one-sided)"];
+    Grid {
+        title: "Gate".to_owned(),
+        headers: headers.map(str::to_owned).to_vec(),
+        rows: shown.collect(),
+        notes: vec![format!("{} gated metrics, {failed} regressions. Values in percent.", verdicts.len())],
+    }
+}
+
+/// The last line for people and scripts.
+#[must_use]
+pub fn verdict_line(verdicts: &[Verdict]) -> String {
+    let failed = verdicts.iter().filter(|v| v.outcome == Outcome::Regression).count();
+    if failed > 0 {
+        format!("verdict: regression ({failed} of {} gated metrics)", verdicts.len())
+    } else {
+        format!("verdict: pass ({} gated metrics)", verdicts.len())
+    }
+}
+
+/// A Markdown page for a pull request.
+#[must_use]
+pub fn summary(suite: &str, verdicts: &[Verdict]) -> String {
+    let mut text = format!("### specbench gate: {suite}\n\n**{}**\n\n", verdict_line(verdicts));
+    text.push_str(&verdicts_grid(verdicts, 10).markdown());
+    text
+}
+
+/// JUnit XML: one test case per gated metric.
+#[must_use]
+pub fn junit(suite: &str, verdicts: &[Verdict]) -> String {
+    let mut tests = TestSuite::new(suite);
+    for v in verdicts {
+        let mut status = TestCaseStatus::success();
+        if v.outcome == Outcome::Regression {
+            status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(sentence(v));
+        }
+        let mut case = TestCase::new(v.name.clone(), status);
+        case.set_classname(format!("specbench.{suite}"));
+        tests.add_test_case(case);
+    }
+    let mut report = Report::new("specbench");
+    report.add_test_suite(tests);
+    report.to_string().expect("text into memory")
+}
+
+fn sentence(v: &Verdict) -> String {
+    format!(
+        "{} fell from {:.1} to {:.1}: {} points, p {} (Holm, one-sided)",
+        v.metric,
+        v.before * 100.0,
+        v.after * 100.0,
+        points_with(v.difference, v.interval),
+        p_value(v.p_holm)
+    )
+}
+
+/// Workflow commands of GitHub Actions, one for each regression; they show as errors on the run's page.
+#[must_use]
+pub fn annotations(verdicts: &[Verdict]) -> String {
+    let escape = |s: &str| s.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let mut text = String::new();
+    for v in verdicts.iter().filter(|v| v.outcome == Outcome::Regression) {
+        let title = escape(&v.name).replace(':', "%3A").replace(',', "%2C");
+        let _ = writeln!(text, "::error title={title}::{}", escape(&sentence(v)));
+    }
+    text
+}
+
+impl Comparison {
+    /// Ids of flipped examples as rows `variant, probe, example, flip`.
+    #[must_use]
+    pub fn flips_grid(&self) -> Grid {
+        let mut rows = Vec::new();
+        for c in &self.cells {
+            for (ids, flip) in [(&c.gained_ids, "gained"), (&c.lost_ids, "lost")] {
+                let row = |id: &String| [&c.variant, &c.probe, id, flip].map(ToString::to_string).to_vec();
+                rows.extend(ids.iter().map(row));
+            }
+        }
+        let headers = ["variant", "probe", "example", "flip"].map(str::to_owned).to_vec();
+        Grid { title: "Flips".to_owned(), headers, rows, notes: vec![] }
+    }
+
+    /// Changes by class as rows `variant, probe, class, n, gained, lost`.
+    #[must_use]
+    pub fn classes_grid(&self) -> Grid {
+        let mut rows = Vec::new();
+        for c in &self.cells {
+            rows.extend(c.classes.iter().map(|k| {
+                let numbers = [k.n, k.gained, k.lost].map(|v| v.to_string());
+                [vec![c.variant.clone(), c.probe.clone(), k.class.clone()], numbers.to_vec()].concat()
+            }));
+        }
+        let headers = ["variant", "probe", "class", "n", "gained", "lost"].map(str::to_owned).to_vec();
+        Grid { title: "Changes by class".to_owned(), headers, rows, notes: vec![] }
+    }
+}
