@@ -2,6 +2,10 @@
 //!
 //! - `cargo bench --bench rate -- forward CHECKPOINT [--batch 32] [--threads 2] [--rounds 5]`
 //! - `cargo bench --bench rate -- preprocess FOLDER [--size 224] [--threads 1] [--rounds 5]`
+//!
+//! or seconds:
+//!
+//! - `cargo bench --bench rate -- resample all [--resamples 10000] [--variants 11] [--probes 6] [--examples 50000]`
 
 #![expect(clippy::print_stdout, reason = "its result is a line on standard output")]
 
@@ -14,6 +18,7 @@ use rayon::prelude::*;
 use specbench::image::{Preprocessor, decode};
 use specbench::model::CheckpointFolder;
 use specbench::model::clip::{Kernels, VisionTower};
+use specbench::stats::{Estimator, Form, Resampling};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
         let outcome = match (arguments.first().map(String::as_str), arguments.get(1)) {
             (Some("forward"), Some(path)) => forward(Path::new(path), &arguments, threads),
             (Some("preprocess"), Some(path)) => preprocess(Path::new(path), &arguments),
+            (Some("resample"), Some(_)) => Ok(resample(&arguments)),
             _ => Err("nothing named, nothing measured".into()),
         };
         outcome.map_err(|e| e.to_string())
@@ -93,4 +99,20 @@ fn preprocess(folder: &Path, arguments: &[String]) -> Outcome {
         })?;
         Ok(())
     })
+}
+
+/// Seconds that paired resampling of accuracies takes.
+fn resample(arguments: &[String]) -> f64 {
+    let (n, variants) = (option(arguments, "--examples", 50_000), option(arguments, "--variants", 11));
+    let (probes, resamples) = (option(arguments, "--probes", 6), option(arguments, "--resamples", 10_000));
+    let hit = |i: usize, v: usize| f64::from(u8::from((i * 7919 + v) % 10 < 7));
+    let all: Vec<Estimator> =
+        (0..variants).map(|v| Estimator::new(Form::Mean((0..n).map(|i| hit(i, v)).collect()))).collect();
+    let statistics: Vec<&Estimator> = all.iter().collect();
+    let resampling = Resampling { seed: 0, resamples };
+    let start = Instant::now();
+    for probe in 0..probes {
+        std::hint::black_box(resampling.replicates(&probe.to_string(), n, &statistics));
+    }
+    start.elapsed().as_secs_f64()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::ReportError;
+use super::examples::{ExampleView, example_views};
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
 use crate::stats::{Estimate, Estimator, Resampling, percentile, standard_deviation};
@@ -47,6 +48,8 @@ pub struct ReportData {
     pub scores: BTreeMap<(String, String), CellScore>,
     /// The frontier and what is said of the curves.
     pub frontier: FrontierReport,
+    /// What happened to single examples.
+    pub examples: Vec<ExampleView>,
 }
 
 impl ReportData {
@@ -63,7 +66,8 @@ impl ReportData {
             }
         }
         let frontier = assemble_frontier(&manifest, &scores);
-        Ok(Self { manifest, scores, frontier })
+        let examples = example_views(out, &manifest)?;
+        Ok(Self { manifest, scores, frontier, examples })
     }
 
     /// The probe's own metric in one cell.

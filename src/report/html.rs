@@ -1,6 +1,7 @@
 //! The page: one self-contained file.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::ReportData;
 use super::figures::Figure;
@@ -13,10 +14,12 @@ table{border-collapse:collapse;font-size:.85rem}th,td{padding:.25rem .6rem;text-
 border-bottom:1px solid #e4e4e4;white-space:nowrap}th:first-child,td:first-child{text-align:left}\
 th{border-bottom:2px solid #888;white-space:normal;vertical-align:bottom}.scroll{overflow-x:auto}\
 .note,figcaption{font-size:.85rem;color:#555}figure{margin:1rem 0}svg{max-width:100%;height:auto}\
-pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}li{margin:.3rem 0}";
+pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}li{margin:.3rem 0}summary{cursor:pointer;margin:.4rem 0}\
+.examples{display:flex;flex-wrap:wrap;gap:1rem}.examples figure{width:9rem;margin:.4rem 0;overflow-wrap:anywhere}\
+.examples img{width:96px;image-rendering:pixelated}";
 
 /// The page of a report.
-pub fn page(data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {
+pub fn page(out: &Path, data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {
     let suite = &data.manifest.suite;
     let mut body = String::new();
     let _ = write!(body, "<h1>{}</h1><p>{}</p>", escape(&suite.name), escape(&suite.description));
@@ -36,6 +39,7 @@ pub fn page(data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> Str
             body.push_str(&grid.html());
         }
     }
+    body.push_str(&super::examples_html::section(out, &data.examples));
     body.push_str(&provenance(data));
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \

@@ -1,6 +1,8 @@
 //! Stored predictions to tables, figures and a page. Loads no model and no image.
 
 mod assemble;
+mod examples;
+mod examples_html;
 mod figures;
 mod frontier;
 mod halves;
@@ -9,9 +11,10 @@ mod points;
 mod scores;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use assemble::{CellScore, MetricValue, ReportData};
+pub use examples::{Confusion, ExampleView, Regression, Step, example_views, picture_path};
 pub use figures::FIGURES;
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
 pub use html::findings;
@@ -19,7 +22,7 @@ pub use tables::{Grid, TABLES};
 
 use crate::base::fs::{FileError, write_atomic};
 use crate::base::table::TableError;
-use crate::store::StoreError;
+use crate::store::{Manifest, StoreError};
 
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,15 @@ pub enum ReportError {
     },
 }
 
+/// Examples whose pictures the page shows: probe, example, and the file that is looked for.
+pub fn wanted_pictures(out: &Path) -> Result<Vec<(String, String, PathBuf)>, ReportError> {
+    let views = example_views(out, &Manifest::read(out)?)?;
+    let one = |v: &ExampleView, r: &Regression| {
+        (v.probe.clone(), r.example.clone(), picture_path(out, &v.probe, &r.example))
+    };
+    Ok(views.iter().flat_map(|v| v.regressions.iter().map(move |r| one(v, r))).collect())
+}
+
 /// Rebuilds scores, frontier, tables, figures and the page of a results folder.
 pub fn build(out: &Path) -> Result<ReportData, ReportError> {
     let data = ReportData::load(out)?;
@@ -81,6 +93,6 @@ pub fn build(out: &Path) -> Result<ReportData, ReportError> {
             drawn.push((*figure, svg));
         }
     }
-    write_atomic(&out.join("report.html"), html::page(&data, &drawn).as_bytes())?;
+    write_atomic(&out.join("report.html"), html::page(out, &data, &drawn).as_bytes())?;
     Ok(data)
 }

@@ -123,7 +123,7 @@ impl Reader<'_> {
 }
 
 /// The image without `border` pixels on each side; unchanged if nothing would remain.
-fn without_border(image: Rgb, border: usize) -> Rgb {
+pub(super) fn without_border(image: Rgb, border: usize) -> Rgb {
     if border == 0 || image.width <= 2 * border || image.height <= 2 * border {
         return image;
     }

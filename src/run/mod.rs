@@ -10,6 +10,7 @@ mod engine;
 mod family;
 mod head;
 mod loader;
+mod pictures;
 mod placement;
 mod score;
 
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crops::CropCacheOptions;
 pub use engine::run;
+pub use pictures::pictures;
 pub use placement::numerics;
 
 use crate::checkpoint::CheckpointError;

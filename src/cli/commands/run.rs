@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::report;
-use crate::run::{CropCacheOptions, RunEvent, RunOptions, run as execute};
+use crate::run::{CropCacheOptions, RunEvent, RunOptions, pictures, run as execute};
 
 pub fn run(
     global: &Global,
@@ -80,6 +80,7 @@ pub fn run(
         output.note(&text);
         return Ok(Exit::Ok);
     }
+    pictures(&plan, &report::wanted_pictures(&out)?)?;
     let data = report::build(&out)?;
     if output.json {
         let value = json!({

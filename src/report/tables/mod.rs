@@ -2,6 +2,7 @@
 
 mod base_novel;
 mod curves;
+mod forgetting;
 mod frontier;
 mod grid;
 mod probes;
@@ -24,6 +25,7 @@ pub static TABLES: Registry<dyn TableSpec> = Registry {
     items: &[
         &base_novel::BaseNovel,
         &curves::Curves,
+        &forgetting::Forgetting,
         &frontier::Frontier,
         &probes::Probes,
         &transfer::Transfer,

@@ -1,0 +1,49 @@
+//! Small pictures of chosen examples, for the report.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::RunError;
+use super::loader::without_border;
+use crate::base::fs::write_atomic;
+use crate::image::{Filter, Rgb, resize_region};
+use crate::plan::Plan;
+use crate::store::StoreError;
+
+/// Longest side of a picture.
+const SIDE: usize = 96;
+
+/// Writes pictures of examples as the models see them (without corruption), at most [`SIDE`] pixels. `wanted` holds
+/// probe, example and file; files that are there stay.
+pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(), RunError> {
+    let Some(reader) = plan.checkpoints.values().next() else { return Ok(()) };
+    for probe in &plan.probes {
+        let missing: Vec<&(String, String, PathBuf)> =
+            wanted.iter().filter(|(p, _, path)| *p == probe.spec.id && !path.is_file()).collect();
+        if missing.is_empty() {
+            continue;
+        }
+        let places: BTreeMap<&str, usize> =
+            probe.data.examples().iter().enumerate().map(|(i, e)| (e.id.as_str(), i)).collect();
+        for (_, example, path) in missing {
+            let Some(&place) = places.get(example.as_str()) else { continue };
+            let wrap = |source| RunError::Data { name: probe.spec.dataset.clone(), source };
+            let raw = probe.data.read(place..place + 1).map_err(wrap)?.pop();
+            // An image that cannot be decoded is no example of any prediction.
+            let Some(image) = raw.and_then(|r| r.decode().ok()) else { continue };
+            let crop = reader.preprocessor().crop_u8(&without_border(image, probe.border));
+            write_atomic(path, &small(crop).to_png()).map_err(StoreError::from)?;
+        }
+    }
+    Ok(())
+}
+
+fn small(image: Rgb) -> Rgb {
+    let longest = image.width.max(image.height);
+    if longest <= SIDE {
+        return image;
+    }
+    let part = |n: usize| (n * SIDE / longest).max(1);
+    let (width, height) = (part(image.width), part(image.height));
+    resize_region(&image, Filter::Box, (width, height), (0, 0), (width, height))
+}
