@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::plan::Until;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Evaluates what fine-tuned foundation models gain and forget.
@@ -231,6 +232,10 @@ pub struct RunArgs {
     /// Evaluate part I of N; run without it (or all parts) to join
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
+    /// Stop each data set when confidence sequences are narrow enough (`ci=0.02`) or say for every variant
+    /// whether it beats the pretrained model (`decided`)
+    #[arg(long, value_name = "RULE", conflicts_with = "shard")]
+    pub until: Option<Until>,
     /// Examples per forward
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
     pub batch: usize,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::{CheckpointInfo, Probe};
-use super::{Numerics, PlanError};
+use super::{Numerics, PlanError, Until};
 use crate::base::digest::Digest;
 use crate::image::{DECODER, Preprocessor};
 use crate::suite::{CorruptionSpec, HeadRule, Suite, SweepSpec};
@@ -179,6 +179,9 @@ struct CellInputs<'a> {
     preprocess: &'a Preprocessor,
     decoder: &'static str,
     numerics: &'a Numerics,
+    /// A race that stopped early has other examples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
 }
 
 pub(super) fn cells(
@@ -187,6 +190,7 @@ pub(super) fn cells(
     probes: &[Probe],
     checkpoints: &BTreeMap<String, CheckpointInfo>,
     numerics: &Numerics,
+    until: Option<Until>,
 ) -> Vec<Cell> {
     let digest = |id: &str| checkpoints[id].digest.as_str().to_owned();
     let positions: Vec<Digest> = probes.iter().map(|p| Digest::of_value(&p.positions)).collect();
@@ -225,6 +229,7 @@ pub(super) fn cells(
                 preprocess: info.preprocessor(),
                 decoder: DECODER,
                 numerics: &kind,
+                until: until.map(|u| format!("{u}, order {}", suite.stats.seed)),
             });
             all.push(Cell { variant: v, probe: p, fingerprint });
         }

@@ -8,12 +8,14 @@ mod classes;
 mod inputs;
 mod passes;
 mod references;
+mod until;
 
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
 pub use classes::ClassSpace;
 pub use inputs::{CheckpointInfo, Probe};
 pub use passes::Pass;
 pub use references::Reference;
+pub use until::{EQUAL, Until};
 
 use std::collections::BTreeMap;
 
@@ -138,6 +140,8 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// Published results to show beside ours.
     pub references: Vec<Reference>,
+    /// When the run may stop before it has seen every example.
+    pub until: Option<Until>,
 }
 
 impl Plan {
@@ -148,16 +152,17 @@ impl Plan {
         catalog: &Catalog,
         limit: Option<usize>,
         numerics: Numerics,
+        until: Option<Until>,
     ) -> Result<Self, PlanError> {
         let probes = inputs::open_probes(&suite, catalog, limit)?;
         let checkpoints = inputs::open_checkpoints(&suite, catalog)?;
         let (variants, curves) = cells::expand(&suite, &checkpoints)?;
-        let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics);
+        let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics, until);
         let references = match &suite.references {
             Some(path) => references::read(&catalog.resolve(path))?,
             None => Vec::new(),
         };
-        Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells, references })
+        Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells, references, until })
     }
 
     /// Ids of a cell's variant and probe.

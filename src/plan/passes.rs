@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Plan;
 use super::cells::{Cell, VariantInputs};
 use crate::base::digest::Digest;
+use crate::base::rng::CounterRng;
 
 /// Cells that read the same images in the same way.
 pub struct Pass {
@@ -14,7 +15,7 @@ pub struct Pass {
     pub reader: String,
     /// Indices into the plan's cells, ascending.
     pub cells: Vec<usize>,
-    /// Positions of all examples that any cell needs, ascending.
+    /// Positions of all examples that any cell needs: ascending, or in random order for a race.
     pub positions: Vec<usize>,
     /// Identifies the work: a pass with the same key can go on from its finished segments.
     pub key: Digest,
@@ -37,6 +38,12 @@ pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
             let probes: BTreeSet<usize> = cells.iter().map(|&c| plan.cells[c].probe).collect();
             let positions: BTreeSet<usize> =
                 probes.iter().flat_map(|&p| plan.probes[p].positions.iter().copied()).collect();
+            let mut positions: Vec<usize> = positions.into_iter().collect();
+            if plan.until.is_some() {
+                let key = format!("race/{}/{}", spec.dataset, spec.split);
+                let order = CounterRng::new(plan.suite.stats.seed, &key).permutation(positions.len());
+                positions = order.into_iter().map(|i| positions[i]).collect();
+            }
             let fingerprints: Vec<&Digest> = cells.iter().map(|&c| &plan.cells[c].fingerprint).collect();
             Pass {
                 name: match &spec.corruption {
@@ -45,7 +52,7 @@ pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
                 },
                 reader,
                 key: Digest::of_value(&fingerprints),
-                positions: positions.into_iter().collect(),
+                positions,
                 cells,
             }
         })

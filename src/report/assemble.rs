@@ -154,8 +154,11 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
         })
         .collect();
     for ((cell, metric, estimator), replicates) in estimators.iter().zip(replicates) {
-        let interval = estimator
-            .proportion_interval(stats.confidence)
+        // A race's interval holds although the run looked and stopped; the others do not know of that.
+        let raced = manifest.cell(&columns[*cell].0, &probe.spec.id).and_then(|r| r.sequence);
+        let interval = raced
+            .filter(|_| *metric == probe.spec.metric)
+            .or_else(|| estimator.proportion_interval(stats.confidence))
             .or_else(|| percentile(&replicates, stats.confidence));
         let estimate = Estimate {
             value: estimator.value(),

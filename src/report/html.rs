@@ -115,6 +115,16 @@ pub fn findings(data: &ReportData) -> Vec<String> {
             names.join(", ")
         ));
     }
+    if let Some(race) = &data.manifest.race {
+        let (seen, there) = race.passes.values().fold((0, 0), |(a, b), (s, t)| (a + s, b + t));
+        all.push(format!(
+            "Racing until {} used {seen} of {there} images ({:.0}% saved). The probes' intervals are confidence \
+             sequences: they hold together at {level}% although the run looked after every round and stopped. \
+             Intervals of averages, frontiers and curves are plain resamples and do not account for stopping.",
+            race.rule,
+            (1.0 - seen as f64 / there.max(1) as f64) * 100.0
+        ));
+    }
     let expected = data.manifest.planned;
     if data.manifest.cells.len() < expected {
         all.push(format!(

@@ -1,6 +1,7 @@
 //! Passes, segments, batches.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
@@ -11,18 +12,17 @@ use super::family::{Family, families};
 use super::head::{Head, heads};
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
 use super::placement::Placement;
+use super::race::{ROUND, Race};
+use super::records::{finish_pass, remove_parts, start_manifest};
 use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
-use crate::base::digest::Digest;
-use crate::base::fs::{FileError, read_text, write_atomic};
-use crate::image::{DECODER, Preprocessor, Rgb};
+use crate::base::fs::{FileError, write_atomic};
+use crate::image::{Preprocessor, Rgb};
 use crate::model::clip::VisionTower;
 use crate::model::{ModelError, normalise_rows};
 use crate::plan::{Cell, Pass, Plan, Probe};
-use crate::store::{
-    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, SkippedExample,
-    StoreError, SuiteRecord, TOP, Timing,
-};
+use crate::stats::Interval;
+use crate::store::{Manifest, Part, PartRow, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
 
 /// Evaluates every cell that has no result with the same fingerprint yet, and writes predictions
@@ -50,13 +50,13 @@ pub fn run(
     let mut summary = RunSummary { reused, ..RunSummary::default() };
     for pass in &passes {
         let started = Instant::now();
-        let (complete, decoded) = PassRun::new(plan, options, pass)?.evaluate(listen)?;
-        summary.decoded += decoded;
-        if !complete {
+        let outcome = PassRun::new(plan, options, pass)?.evaluate(listen)?;
+        summary.decoded += outcome.decoded;
+        if !outcome.complete {
             summary.missing += pass.cells.len();
             continue;
         }
-        let skipped = finish_pass(plan, options, pass, &mut manifest)?;
+        let skipped = finish_pass(plan, options, pass, &outcome, &mut manifest)?;
         let share = started.elapsed().as_secs_f64() / pass.cells.len() as f64;
         for &cell in &pass.cells {
             manifest.timing.cells.insert(plan.cell_name(&plan.cells[cell]), share);
@@ -69,80 +69,19 @@ pub fn run(
     Ok(summary)
 }
 
-/// The manifest of this plan, with the cells of an earlier run that are still valid.
-fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunError> {
-    let suite = &plan.suite;
-    let checkpoints = suite.checkpoints.iter().map(|c| {
-        let info = &plan.checkpoints[&c.id];
-        CheckpointRecord {
-            id: c.id.clone(),
-            role: c.role,
-            method: c.method.clone(),
-            source: c.source.clone(),
-            digest: info.digest.clone(),
-            tokenizer: info.tokenizer.clone(),
-            preprocess: info.preprocessor().clone(),
-        }
-    });
-    let probes = plan.probes.iter().map(|p| ProbeRecord {
-        spec: p.spec.clone(),
-        data: p.data_digest.clone(),
-        licence: p.licence.clone(),
-        examples: p.positions.len(),
-        class_names: p.classes.outputs.clone(),
-        templates_used: p.templates.clone(),
-    });
-    let mut manifest = Manifest {
-        format: FORMAT.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: options.command.clone(),
-        suite: SuiteRecord {
-            name: suite.name.clone(),
-            description: suite.description.clone(),
-            digest: suite.digest(),
-            text: suite.text.clone(),
-            speciality: suite.speciality,
-            generality: suite.generality,
-            stats: suite.stats,
-            gate: suite.gate.clone(),
-        },
-        numerics: plan.numerics.clone(),
-        decoder: DECODER.to_owned(),
-        checkpoints: checkpoints.collect(),
-        probes: probes.collect(),
-        variants: plan.variants.clone(),
-        curves: plan.curves.clone(),
-        references: plan.references.clone(),
-        planned: plan.cells.len(),
-        cells: Vec::new(),
-        skipped: Vec::new(),
-        timing: Timing::default(),
-    };
-    if options.fresh || !Manifest::path(&options.out).is_file() {
-        return Ok(manifest);
-    }
-    let old = Manifest::read(&options.out)?;
-    for cell in &plan.cells {
-        let (variant, probe) = plan.ids(cell);
-        let kept = old.cell(variant, probe).filter(|r| r.fingerprint == cell.fingerprint);
-        let Some(record) = kept else { continue };
-        let path = Predictions::path(&options.out, variant, probe);
-        // A file that was changed or lost since is evaluated again.
-        if Digest::of_file(&path).is_ok_and(|d| d == record.file) {
-            manifest.cells.push(record.clone());
-            let key = plan.cell_name(cell);
-            if let Some(&seconds) = old.timing.cells.get(&key) {
-                manifest.timing.cells.insert(key, seconds);
-            }
-        }
-    }
-    let read: Vec<String> = plan.probes.iter().map(split_name).collect();
-    manifest.skipped = old.skipped.into_iter().filter(|s| read.contains(&s.data)).collect();
-    Ok(manifest)
+/// How a pass ended.
+pub(super) struct Outcome {
+    /// Whether all that is needed is there.
+    pub(super) complete: bool,
+    /// Images decoded now.
+    pub(super) decoded: usize,
+    /// Of a race: examples seen, and each cell's interval.
+    pub(super) race: Option<(usize, Vec<Interval>)>,
 }
 
-fn split_name(probe: &crate::plan::Probe) -> String {
-    format!("{}/{}", probe.spec.dataset, probe.spec.split)
+/// Examples per segment: of a race, a round.
+pub(super) const fn segment_size(plan: &Plan) -> usize {
+    if plan.until.is_some() { ROUND } else { SEGMENT }
 }
 
 /// One pass at work.
@@ -198,13 +137,14 @@ impl<'a> PassRun<'a> {
         Ok(Self { plan, options, pass, preprocessor, placement, families, resident, heads, cells })
     }
 
-    /// Evaluates this shard's segments. Returns whether all segments of the pass are finished then, and how
-    /// many images were decoded.
-    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<(bool, usize), RunError> {
-        let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(SEGMENT).enumerate().collect();
+    /// Evaluates this shard's segments; of a race, as many rounds as it needs.
+    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<Outcome, RunError> {
+        let size = segment_size(self.plan);
+        let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(size).enumerate().collect();
         let exists = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i).is_file();
         let (shard, of) = self.options.shard;
-        let todo: Vec<(usize, &[usize])> =
+        let mut race = Race::new(self.plan, self.pass)?;
+        let mut todo: Vec<(usize, &[usize])> =
             all.iter().copied().filter(|(i, _)| i % of == shard && !exists(*i)).collect();
         let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| exists(*i)).collect();
         listen(RunEvent::Pass {
@@ -218,8 +158,14 @@ impl<'a> PassRun<'a> {
                 .join(", "),
             resumed: resumed.len(),
         });
-        for (_, positions) in resumed {
+        for (index, positions) in resumed {
             listen(RunEvent::Progress { predictions: self.predictions(positions) });
+            if let Some(race) = &mut race {
+                race.take(&Part::path(&self.options.out, self.pass.key.short(), *index), positions)?;
+            }
+        }
+        if race.as_ref().is_some_and(Race::enough) {
+            todo.clear();
         }
         let probe = &self.plan.probes[self.plan.cells[self.pass.cells[0]].probe];
         let kept = self.kept_crops(probe).unwrap_or_else(|e| {
@@ -238,13 +184,18 @@ impl<'a> PassRun<'a> {
         stream(&reader, &todo, |segment| {
             self.options.check_stop()?;
             decoded += segment.decoded;
-            self.segment(segment, listen)
+            let index = segment.index;
+            self.segment(segment, listen)?;
+            let Some(race) = &mut race else { return Ok(ControlFlow::Continue(())) };
+            race.take(&Part::path(&self.options.out, self.pass.key.short(), index), all[index].1)?;
+            Ok(if race.enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         if kept.is_some_and(|k| k.is_full()) {
             let reason = "crops cannot be written; is the disk full?".to_owned();
             listen(RunEvent::NotKept { name: self.pass.name.clone(), reason });
         }
-        Ok((all.iter().all(|(i, _)| exists(*i)), decoded))
+        let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| exists(*i));
+        Ok(Outcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
     }
 
     fn kept_crops(&self, probe: &Probe) -> Result<Option<CropCache>, FileError> {
@@ -420,71 +371,4 @@ impl<'a> PassRun<'a> {
         }
         Ok(rows)
     }
-}
-
-/// Joins the parts of a complete pass into one file per cell; returns how many were left out.
-fn finish_pass(
-    plan: &Plan,
-    options: &RunOptions,
-    pass: &Pass,
-    manifest: &mut Manifest,
-) -> Result<usize, RunError> {
-    let segments = pass.positions.len().div_ceil(SEGMENT);
-    let part = |i| Part::path(&options.out, pass.key.short(), i);
-    for (number, &index) in pass.cells.iter().enumerate() {
-        let cell = &plan.cells[index];
-        let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe]);
-        let examples = probe.data.examples();
-        let mut all = Predictions { k: probe.classes.outputs.len().min(TOP), ..Predictions::default() };
-        for segment in 0..segments {
-            for row in Part::read(&part(segment), number as u32)? {
-                let example = &examples[row.position as usize];
-                all.example_id.push(example.id.clone());
-                all.label.push(probe.classes.output(example.label).unwrap_or_default());
-                all.prediction.push(row.prediction);
-                all.score.push(row.score);
-                all.loss.push(row.loss);
-                all.top_classes.extend_from_slice(&row.top_classes[..all.k]);
-                all.top_logits.extend_from_slice(&row.top_logits[..all.k]);
-            }
-        }
-        let path = Predictions::path(&options.out, variant, &probe.spec.id);
-        all.write(&path)?;
-        manifest.cells.retain(|c| c.variant != *variant || c.probe != probe.spec.id);
-        manifest.cells.push(CellRecord {
-            variant: variant.clone(),
-            probe: probe.spec.id.clone(),
-            fingerprint: cell.fingerprint.clone(),
-            file: Digest::of_file(&path).map_err(StoreError::from)?,
-            examples: all.label.len(),
-        });
-    }
-    let order: BTreeMap<String, usize> =
-        plan.cells.iter().enumerate().map(|(i, c)| (plan.cell_name(c), i)).collect();
-    manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
-
-    let mut skipped = Vec::new();
-    for segment in 0..segments {
-        let path = part(segment).with_extension("skipped.json");
-        if path.is_file() {
-            let text = read_text(&path).map_err(StoreError::from)?;
-            let list: Vec<SkippedExample> = serde_json::from_str(&text)
-                .map_err(|e| StoreError::Manifest { path, reason: e.to_string() })?;
-            skipped.extend(list);
-        }
-    }
-    let count = skipped.len();
-    manifest.skipped.extend(skipped);
-    manifest.skipped.sort();
-    manifest.skipped.dedup();
-    Ok(count)
-}
-
-fn remove_parts(options: &RunOptions, pass: &Pass) -> Result<(), RunError> {
-    let first = Part::path(&options.out, pass.key.short(), 0);
-    let folder = first.parent().unwrap_or(&options.out);
-    std::fs::remove_dir_all(folder).map_err(|e| StoreError::from(FileError::new("remove", folder, e)))?;
-    // Gone with the last pass; while others remain it is not empty and stays.
-    let _ = folder.parent().map(std::fs::remove_dir);
-    Ok(())
 }

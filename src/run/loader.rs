@@ -1,5 +1,7 @@
 //! Reads, decodes and preprocesses segments ahead of the models.
 
+use std::ops::ControlFlow;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
 
@@ -13,6 +15,9 @@ use crate::suite::CorruptionSpec;
 
 /// Examples per segment: the unit of storing, resuming and sharding.
 pub const SEGMENT: usize = 512;
+
+/// Examples that are read for nothing rather than reading twice.
+const GAP: usize = 16;
 
 /// Segments that wait between decoding and the models.
 const QUEUE: usize = 1;
@@ -48,11 +53,11 @@ pub struct Reader<'a> {
 
 /// Loads the given segments in order, at most [`QUEUE`] ahead, and hands each to `consume`.
 ///
-/// Ends early when `consume` fails.
+/// Ends early when `consume` fails or has enough.
 pub fn stream(
     reader: &Reader<'_>,
     segments: &[(usize, &[usize])],
-    mut consume: impl FnMut(LoadedSegment) -> Result<(), RunError>,
+    mut consume: impl FnMut(LoadedSegment) -> Result<ControlFlow<()>, RunError>,
 ) -> Result<(), RunError> {
     let threads = rayon::current_num_threads();
     let (sender, receiver): (Sender<Result<LoadedSegment, RunError>>, Receiver<_>) = bounded(QUEUE);
@@ -74,7 +79,9 @@ pub fn stream(
             }
         });
         for loaded in receiver {
-            consume(loaded?)?;
+            if consume(loaded?)?.is_break() {
+                break;
+            }
         }
         Ok(())
     })
@@ -86,13 +93,20 @@ impl Reader<'_> {
         let kept = |&position: &usize| self.kept.and_then(|cache| cache.get(position));
         let mut crops: Vec<Option<Result<Rgb, String>>> =
             positions.par_iter().map(|p| kept(p).map(Ok)).collect();
-        let missing: Vec<usize> = (0..positions.len()).filter(|&i| crops[i].is_none()).collect();
-        // Positions come in runs; each run is one read.
-        for run in missing.chunk_by(|&a, &b| positions[a] + 1 == positions[b]) {
-            let first = positions[run[0]];
-            let raw = self.data.read(first..first + run.len()).map_err(wrap)?;
-            let decoded: Vec<_> =
-                raw.into_par_iter().enumerate().map(|(i, image)| self.crop(first + i, image)).collect();
+        let mut missing: Vec<usize> = (0..positions.len()).filter(|&i| crops[i].is_none()).collect();
+        missing.sort_unstable_by_key(|&i| positions[i]);
+        // Positions that lie near each other are one read, whatever lies between.
+        for run in missing.chunk_by(|&a, &b| positions[b] - positions[a] <= GAP) {
+            let (first, last) = (positions[run[0]], positions[run[run.len() - 1]]);
+            let raw = self.data.read(first..last + 1).map_err(wrap)?;
+            let mut raw: Vec<Option<RawImage>> = raw.into_iter().map(Some).collect();
+            let taken: Vec<(usize, Option<RawImage>)> =
+                run.iter().map(|&i| (positions[i], raw[positions[i] - first].take())).collect();
+            let gone = || "the data set gave too few images".to_owned();
+            let decoded: Vec<_> = taken
+                .into_par_iter()
+                .map(|(position, image)| self.crop(position, image.ok_or_else(gone)?))
+                .collect();
             for (&place, crop) in run.iter().zip(decoded) {
                 crops[place] = Some(crop);
             }

@@ -12,6 +12,8 @@ mod head;
 mod loader;
 mod pictures;
 mod placement;
+mod race;
+mod records;
 mod score;
 
 use std::path::PathBuf;
@@ -72,6 +74,9 @@ pub enum RunError {
         /// The example.
         example: String,
     },
+    /// The rule of `--until` does not fit.
+    #[error("{0}")]
+    Race(String),
     /// The device cannot be used.
     #[error("{0}")]
     Device(String),

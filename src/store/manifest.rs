@@ -10,7 +10,7 @@ use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::image::Preprocessor;
 use crate::plan::{Curve, Numerics, Reference, Variant};
-use crate::stats::Aggregate;
+use crate::stats::{Aggregate, Interval};
 use crate::suite::{CheckpointRole, GateSpec, ProbeSpec, StatsSpec};
 
 /// Format of the results folder. 1: first release.
@@ -99,6 +99,18 @@ pub struct CellRecord {
     pub file: Digest,
     /// Rows.
     pub examples: usize,
+    /// Of a race: the interval of the metric that holds at all times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Interval>,
+}
+
+/// A run that could stop early.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaceRecord {
+    /// The rule, as `--until` takes it.
+    pub rule: String,
+    /// Examples seen and examples there are, by data set.
+    pub passes: BTreeMap<String, (usize, usize)>,
 }
 
 /// Wall times; the only part of the manifest that differs between equal runs.
@@ -136,6 +148,9 @@ pub struct Manifest {
     /// Number of cells that the suite amounts to.
     #[serde(default)]
     pub planned: usize,
+    /// The race, if the run could stop early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub race: Option<RaceRecord>,
     /// Finished cells.
     pub cells: Vec<CellRecord>,
     /// Examples that could not be used.

@@ -11,7 +11,8 @@ mod part;
 mod predictions;
 
 pub use manifest::{
-    CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, SkippedExample, SuiteRecord, Timing,
+    CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, RaceRecord, SkippedExample, SuiteRecord,
+    Timing,
 };
 pub use part::{Part, PartRow};
 pub use predictions::{Predictions, TOP};

@@ -13,6 +13,7 @@ mod gate;
 mod golden;
 mod hub;
 mod protocols;
+mod race;
 mod resume;
 mod simulations;
 mod statistics;

@@ -20,7 +20,7 @@ use super::error::{CliError, Exit};
 use super::output::Output;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
-use crate::plan::{Numerics, Plan};
+use crate::plan::{Numerics, Plan, Until};
 use crate::suite::Suite;
 
 /// Runs the chosen command.
@@ -78,11 +78,12 @@ fn make_plan(
     output: &Output,
     suite: &std::path::Path,
     select: &SelectArgs,
+    until: Option<Until>,
 ) -> Result<(Plan, PathBuf), CliError> {
     let catalog = open_catalog(global, output)?;
     let suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
-    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?)?;
+    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?, until)?;
     Ok((plan, out))
 }
 

@@ -13,7 +13,7 @@ use crate::report::Grid;
 use crate::store::Manifest;
 
 pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
-    let (plan, out) = make_plan(global, output, suite, select)?;
+    let (plan, out) = make_plan(global, output, suite, select, None)?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
     let done = |cell: &Cell| {

@@ -21,7 +21,7 @@ pub fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let (plan, out) = make_plan(global, output, &args.suite, &args.select)?;
+    let (plan, out) = make_plan(global, output, &args.suite, &args.select, args.until)?;
     let options = RunOptions {
         batch: args.batch,
         memory: args.memory << 20,
