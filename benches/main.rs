@@ -77,7 +77,7 @@ fn merge(c: &mut Criterion) {
     let skip = |name: &str| name.starts_with("classifier.");
     let ends = Ends::load(&from.weights, &to.weights, &TensorFilter::default(), skip).expect("two ends");
     // Two reads and one write of every interpolated value.
-    group.throughput(Throughput::Bytes(3 * ends.interpolated_bytes() as u64));
+    group.throughput(Throughput::Bytes(3 * (ends.interpolated_values() * 4) as u64));
     let method = MERGES.get("wise-ft").expect("registered");
     group.bench_function("wise-ft-demo", |b| b.iter(|| ends.at(method, black_box(0.3))));
     group.finish();
@@ -89,7 +89,7 @@ fn sweep(c: &mut Criterion) {
     let catalog = Catalog::open(Path::new("datasets.toml")).expect("the registry");
     let plan = || {
         let suite = Suite::open(Path::new("suites/demo.toml"), &catalog).expect("the demo");
-        Plan::new(suite, &catalog, Some(64), Numerics::default()).expect("a plan")
+        Plan::new(suite, &catalog, Some(64), Numerics::default(), None).expect("a plan")
     };
     let plan = plan();
     group.throughput(Throughput::Elements(plan.cells.len() as u64));

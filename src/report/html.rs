@@ -73,6 +73,7 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         ));
         let Some(report) = data.frontier.curves.iter().find(|r| r.curve == curve.id) else { continue };
         let list = |alphas: &[f64]| alphas.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+        let beat = if report.better_than_both_ends.len() == 1 { "beats" } else { "beat" };
         all.push(if report.better_than_both_ends.is_empty() {
             format!(
                 "No alpha on the way to {} beats both ends on the mean of speciality and generality.",
@@ -80,14 +81,14 @@ pub fn findings(data: &ReportData) -> Vec<String> {
             )
         } else if report.surely_better_than_both_ends.is_empty() {
             format!(
-                "On the way to {}, alpha {} beats both ends on the mean of speciality and generality, but \
+                "On the way to {}, alpha {} {beat} both ends on the mean of speciality and generality, but \
                  the intervals of the paired differences include 0.",
                 curve.to,
                 list(&report.better_than_both_ends)
             )
         } else {
             format!(
-                "On the way to {}, alpha {} beats both ends on the mean of speciality and generality; for \
+                "On the way to {}, alpha {} {beat} both ends on the mean of speciality and generality; for \
                  {} the interval of the paired difference to the better end excludes 0.",
                 curve.to,
                 list(&report.better_than_both_ends),

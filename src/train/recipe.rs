@@ -77,6 +77,8 @@ pub struct Recipe {
     pub decay_all: bool,
     /// Largest norm of the whole gradient.
     pub clip_norm: f64,
+    /// Strength of the method's regulariser, if it has one.
+    pub penalty: Option<f64>,
     /// Type in which the result is stored.
     pub store: StoredType,
 }
@@ -147,6 +149,7 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
         decay_all: train.flag("decay_all").is_none_or(|f| f.value),
+        penalty: train.number_in("penalty", 0.0..=1e9).map(|n| n.value),
         clip_norm: train.number_in("clip_norm", 0.0..=1e9).map_or(1.0, |n| n.value),
         id: id?.value,
         method: method?.value,

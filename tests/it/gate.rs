@@ -112,3 +112,25 @@ fn what_cannot_be_compared_is_refused() {
     let part = specbench().arg("bless").arg(bench.out("part")).arg("--to").arg(&baseline).assert().code(4);
     assert!(stderr(&part).contains("a baseline must be complete"));
 }
+
+/// The page suites/gate/README.md, with its files, in another folder.
+#[test]
+fn the_walkthrough_ends_as_its_page_says() {
+    let bench = Bench::new("");
+    let tuned = bench.out("tuned");
+    let suite = std::fs::read_to_string(crate::support::root().join("suites/gate.toml")).unwrap();
+    std::fs::write(bench.suite(), suite.replace(".cache/gate/tuned", tuned.to_str().unwrap())).unwrap();
+    let tune = |recipe: &str| {
+        let recipe = format!("suites/gate/{recipe}.toml");
+        specbench().args(["tune", &recipe, "-q", "--out"]).arg(&tuned).assert().success();
+        bench.run("out", &[]).assert().success();
+    };
+    let baseline = bench.out("baseline.json");
+    tune("regularised");
+    specbench().arg("bless").arg(bench.out("out")).arg("--to").arg(&baseline).assert().success();
+    tune("broken");
+    let text = stdout(&check(&bench.out("out"), &baseline, &[]).code(1));
+    assert!(text.contains("of 17 gated metrics)"), "{text}");
+    tune("regularised");
+    assert!(stdout(&check(&bench.out("out"), &baseline, &[]).success()).contains("verdict: pass"));
+}

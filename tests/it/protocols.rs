@@ -198,7 +198,7 @@ fn every_shipped_suite_is_valid() {
     names.sort();
     assert_eq!(
         names,
-        ["base_novel", "clip_ood", "cross_dataset", "demo", "domain_generalisation", "domainnet"]
+        ["base_novel", "clip_ood", "cross_dataset", "demo", "domain_generalisation", "domainnet", "gate"]
     );
     // Eleven data sets, both halves, and one template each.
     let suite = Suite::open(&root().join("suites/base_novel.toml"), &catalog).unwrap();

@@ -61,6 +61,52 @@ fn pretraining_makes_a_checkpoint_that_can_be_evaluated() {
     bench.run("out", &[]).assert().success();
 }
 
+/// Adds lines to a recipe's `[train]`.
+fn with_train(bench: &Bench, lines: &str) {
+    let path = bench.out("recipe.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("warmup = 1", &format!("warmup = 1\n{lines}"));
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn l2_sp_without_penalty_is_full_and_a_strong_one_stays_near_the_start() {
+    let from = "from = \"suites/demo/zero-shot\"";
+    let full = tune(&recipe("full", from), "out", &[]);
+    let tuned = |penalty: &str| {
+        let bench = recipe("l2-sp", from);
+        with_train(&bench, &format!("weight_decay = 0.0\npenalty = {penalty}"));
+        tune(&bench, "out", &[]);
+        let dict = specbench::checkpoint::StateDict::open(&bench.out("out")).unwrap();
+        let start = specbench::checkpoint::StateDict::open(&root().join("suites/demo/zero-shot")).unwrap();
+        let name = "vision_model.encoder.layers.1.mlp.fc1.weight";
+        let distance = (dict.load(name).unwrap() - start.load(name).unwrap()).unwrap();
+        distance.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    let (free, held) = (tuned("0"), tuned("1000"));
+    assert!(held < 0.8 * free, "{held} {free}");
+    let bench = recipe("l2-sp", from);
+    with_train(&bench, "penalty = 0.0");
+    assert!(tune(&bench, "out", &[]) == full, "no penalty is no change");
+    let bare = recipe("l2-sp", from);
+    let mut command = specbench();
+    command.arg("tune").arg(bare.out("recipe.toml")).arg("--registry").arg(bare.out("datasets.toml"));
+    let log = String::from_utf8_lossy(&command.assert().code(2).get_output().stderr).into_owned();
+    assert!(log.contains("needs `penalty`"), "{log}");
+}
+
+#[test]
+fn shots_are_drawn_before_training() {
+    let bench = recipe("full", "from = \"suites/demo/zero-shot\"");
+    let all = tune(&bench, "all", &[]);
+    let path = bench.out("recipe.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.clone() + "shots = 1\n").unwrap();
+    let one = tune(&bench, "one", &[]);
+    std::fs::write(&path, text + "shots = 1\nshots_seed = 2\n").unwrap();
+    let other = tune(&bench, "other", &[]);
+    assert!(one != all && one != other);
+}
+
 #[test]
 fn mistakes_in_a_recipe() {
     let bench = recipe("ful", "frm = \"suites/demo/zero-shot\"");

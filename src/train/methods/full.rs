@@ -39,6 +39,20 @@ impl Named for Full {
 
 impl Method for Full {
     fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
+        if recipe.penalty.is_some() {
+            return Err(recipe.mistake("`full` has no penalty; `l2-sp` has"));
+        }
+        self.objective(recipe, catalog)
+    }
+}
+
+impl Full {
+    /// The objective itself, for methods that add to it.
+    pub(super) fn objective(
+        &self,
+        recipe: &Recipe,
+        catalog: &Catalog,
+    ) -> Result<Box<dyn Objective>, TrainError> {
         let from = recipe.from.as_deref().ok_or_else(|| recipe.mistake("this method needs `from`"))?;
         let folder = CheckpointFolder::open(from)?;
         let pool = Pool::load(recipe, catalog, &folder.preprocessor)?;

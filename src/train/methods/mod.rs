@@ -2,10 +2,11 @@
 
 mod contrastive;
 mod full;
+mod l2_sp;
 
 use super::Method;
 use crate::base::registry::Registry;
 
 /// All methods.
 pub static METHODS: Registry<dyn Method> =
-    Registry { kind: "method", items: &[&contrastive::Contrastive, &full::Full] };
+    Registry { kind: "method", items: &[&contrastive::Contrastive, &full::Full, &l2_sp::L2Sp] };
