@@ -76,7 +76,9 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let exit = match &error {
             RunError::Interrupted => Exit::Interrupted,
-            RunError::Merge(_) | RunError::Race(_) | RunError::Device(_) => Exit::Usage,
+            RunError::Merge(_) | RunError::Race(_) | RunError::Cluster { .. } | RunError::Device(_) => {
+                Exit::Usage
+            }
             RunError::Store(_) => Exit::Internal,
             _ => Exit::Unmeasured,
         };

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::CompareError;
 use super::curves::{CurveChange, curve_changes};
 use super::side::{ProbeSide, Side, VariantSide};
-use crate::stats::{Flips, Interval, Resampling, benjamini_hochberg, holm, percentile};
+use crate::stats::{
+    Design, Flips, Interval, Resampling, benjamini_hochberg, holm, percentile, standard_deviation,
+};
 
 /// How a comparison is computed.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ pub struct CellChange {
     pub gained: usize,
     /// Examples that were right and are wrong now.
     pub lost: usize,
-    /// Two-sided p-value: exact McNemar test for means, paired resamples for means over classes.
+    /// Two-sided p-value: exact McNemar test for means, paired resamples for means over classes and clusters.
     pub p: f64,
     /// One-sided p-value: small where it got worse.
     pub p_worse: f64,
@@ -55,6 +57,10 @@ pub struct CellChange {
     pub p_holm: f64,
     /// `p`, Benjamini-Hochberg-adjusted over all cells.
     pub p_bh: f64,
+    /// Smallest difference that these examples show with power 0.8 at the two-sided level of the intervals.
+    pub detectable: f64,
+    /// Examples that would show the difference found with power 0.8; none for no difference.
+    pub examples_needed: Option<u64>,
     /// Ids of examples gained; empty where the sides do not hold ids.
     pub gained_ids: Vec<String>,
     /// Ids of examples lost; as above.
@@ -183,7 +189,7 @@ fn probe_changes(
     let estimators: Vec<_> =
         pairs.iter().flat_map(|p| [probe.estimator(&p.2.hits), probe.estimator(&p.3.hits)]).collect();
     let statistics: Vec<_> = estimators.iter().collect();
-    let replicates = options.resampling.replicates(&probe.id, probe.labels.len(), &statistics);
+    let replicates = probe.replicates(&options.resampling, &statistics);
     pairs
         .into_iter()
         .enumerate()
@@ -193,6 +199,10 @@ fn probe_changes(
             let flips = Flips::count(&b.hits, &a.hits);
             let (p, p_worse) =
                 if probe.macro_mean { resampled_p(&draws) } else { (flips.mcnemar(), flips.mcnemar_worse()) };
+            let design = Design { significance: 1.0 - options.confidence, power: 0.8 };
+            let n = probe.labels.len();
+            // Of one example's difference, from that of the metric's.
+            let deviation = standard_deviation(&draws).unwrap_or(0.0) * (n as f64).sqrt();
             let ids = |wanted: fn(bool, bool) -> bool| -> Vec<String> {
                 let hit = b.hits.iter().zip(&a.hits).zip(&probe.ids);
                 hit.filter(|((x, y), _)| wanted(**x, **y)).map(|(_, id)| id.clone()).collect()
@@ -215,6 +225,8 @@ fn probe_changes(
                 p_worse,
                 p_holm: p,
                 p_bh: p,
+                detectable: design.detectable(deviation, n),
+                examples_needed: design.examples(deviation, a.value - b.value),
                 gained_ids: ids(|x, y| !x && y),
                 lost_ids: ids(|x, y| x && !y),
                 classes: classes(probe, &b.hits, &a.hits),

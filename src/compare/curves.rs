@@ -82,7 +82,7 @@ fn points(side: &Side, other: &Side, variants: &[&str], options: &Options) -> Op
                     .map(|v| side.cell(v, &probe.id).map(|c| probe.estimator(&c.hits)))
                     .collect::<Option<_>>()?;
                 let statistics: Vec<_> = estimators.iter().collect();
-                let draws = options.resampling.replicates(&probe.id, probe.labels.len(), &statistics);
+                let draws = probe.replicates(&options.resampling, &statistics);
                 let whole = |(e, d): (&crate::stats::Estimator, Vec<f64>)| [vec![e.value()], d].concat();
                 Some(estimators.iter().zip(draws).map(whole).collect())
             })

@@ -37,6 +37,8 @@ pub fn cells_grid(comparison: &Comparison) -> Grid {
         "difference",
         "p",
         "p (Holm)",
+        "detectable",
+        "n needed",
         "gained",
         "lost",
     ];
@@ -54,6 +56,8 @@ pub fn cells_grid(comparison: &Comparison) -> Grid {
                 points_with(c.difference, c.interval),
                 p_value(c.p),
                 p_value(c.p_holm),
+                format!("{:.1}", c.detectable * 100.0),
+                c.examples_needed.map_or_else(|| "-".to_owned(), |n| n.to_string()),
                 c.gained.to_string(),
                 c.lost.to_string(),
             ]
@@ -61,7 +65,8 @@ pub fn cells_grid(comparison: &Comparison) -> Grid {
         .collect();
     let mut notes = vec![
         "Differences in points, with intervals from paired resamples; exact McNemar tests (paired resamples for \
-         means over classes), Holm-adjusted over all rows."
+         means over classes), Holm-adjusted over all rows. Detectable: the smallest difference that n examples show \
+         with power 0.8; n needed: examples that would show the difference found."
             .to_owned(),
     ];
     notes.extend(comparison.unpaired.iter().map(|u| format!("Not compared: {u}.")));

@@ -9,8 +9,8 @@ use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::metric::METRICS;
 use crate::plan::Numerics;
-use crate::stats::{Aggregate, Estimator, Form};
-use crate::store::{Manifest, Predictions};
+use crate::stats::{Aggregate, Estimator, Form, Resampling};
+use crate::store::{Clusters, Manifest, Predictions};
 use crate::suite::{CheckpointRole, ProbeRole};
 
 /// Format of baseline files. 1: first release.
@@ -37,6 +37,9 @@ pub struct ProbeSide {
     pub class_names: Vec<String>,
     /// Class of each example.
     pub labels: Vec<u32>,
+    /// Cluster of each example; empty where each is its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<u32>,
     /// Ids of the examples; not kept in baselines.
     #[serde(skip)]
     pub ids: Vec<String>,
@@ -125,6 +128,7 @@ impl Side {
         for probe in &manifest.probes {
             let metric = METRICS.get(&probe.spec.metric);
             let mut known: Option<ProbeSide> = None;
+            let mut clusters = Vec::new();
             for variant in &manifest.variants {
                 if manifest.cell(&variant.id, &probe.spec.id).is_none() {
                     continue;
@@ -138,7 +142,12 @@ impl Side {
                     Form::MacroMean { values, .. } => (values.iter().map(|v| *v > 0.5).collect(), true),
                     Form::Calibration { .. } => continue,
                 };
+                if known.is_none() && probe.spec.cluster.is_some() {
+                    let path = Clusters::path(out, &probe.spec.id);
+                    clusters = Clusters::read(&path, &predictions.example_id)?;
+                }
                 known.get_or_insert_with(|| ProbeSide {
+                    clusters: std::mem::take(&mut clusters),
                     id: probe.spec.id.clone(),
                     role: probe.spec.role,
                     metric: probe.spec.metric.clone(),
@@ -212,6 +221,22 @@ impl Side {
 }
 
 impl ProbeSide {
+    /// Replicates of some statistics on draws of this probe's examples, or of its clusters.
+    #[must_use]
+    pub fn replicates(&self, resampling: &Resampling, statistics: &[&Estimator]) -> Vec<Vec<f64>> {
+        if self.clusters.is_empty() {
+            resampling.replicates(&self.id, self.labels.len(), statistics)
+        } else {
+            resampling.clustered(&self.id, &self.clusters, statistics)
+        }
+    }
+
+    /// Whether flips of its examples are independent trials, as the McNemar test needs.
+    #[must_use]
+    pub fn has_plain_trials(&self) -> bool {
+        !self.macro_mean && self.clusters.is_empty()
+    }
+
     /// The metric of some outcomes on this probe's examples.
     #[must_use]
     pub fn estimator(&self, hits: &[bool]) -> Estimator {

@@ -85,6 +85,11 @@ pub trait Dataset: Send + Sync {
     /// Reads the images of a range of examples. Reading in ascending ranges is cheapest.
     fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError>;
 
+    /// A further column with a text per example, where the files have it.
+    fn column(&self, _name: &str) -> Result<Option<Vec<String>>, DataError> {
+        Ok(None)
+    }
+
     /// Class names in label order, where the files say them.
     fn class_names(&self) -> Option<Vec<String>> {
         None

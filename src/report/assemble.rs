@@ -7,8 +7,9 @@ use super::ReportError;
 use super::examples::{ExampleView, example_views};
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
-use crate::stats::{Estimate, Estimator, Resampling, percentile, standard_deviation};
-use crate::store::{Manifest, Predictions, ProbeRecord};
+use crate::stats::{Estimate, Estimator, Resampling, bca, percentile, standard_deviation};
+use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
+use crate::suite::IntervalMethod;
 
 /// One metric of one cell.
 #[derive(Clone, Debug)]
@@ -143,7 +144,14 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
     let n = columns.first().map_or(0, |c| c.1.len());
     let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
     let statistics: Vec<&Estimator> = estimators.iter().map(|e| &e.2).collect();
-    let replicates = resampling.replicates(&probe.spec.id, n, &statistics);
+    let ids = first_ids.map(|(_, ids)| ids).unwrap_or_default();
+    let replicates = match &probe.spec.cluster {
+        Some(_) => {
+            let clusters = Clusters::read(&Clusters::path(out, &probe.spec.id), &ids)?;
+            resampling.clustered(&probe.spec.id, &clusters, &statistics)
+        }
+        None => resampling.replicates(&probe.spec.id, n, &statistics),
+    };
 
     let mut scores: Vec<CellScore> = columns
         .iter()
@@ -158,7 +166,19 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
         let raced = manifest.cell(&columns[*cell].0, &probe.spec.id).and_then(|r| r.sequence);
         let interval = raced
             .filter(|_| *metric == probe.spec.metric)
-            .or_else(|| estimator.proportion_interval(stats.confidence))
+            .or_else(|| {
+                // Clustered examples are no independent trials.
+                let independent = probe.spec.cluster.is_none();
+                independent.then(|| estimator.proportion_interval(stats.confidence)).flatten()
+            })
+            .or_else(|| match stats.interval {
+                IntervalMethod::Percentile => None,
+                // The jackknife leaves single examples out, not clusters.
+                IntervalMethod::Bca if probe.spec.cluster.is_some() => None,
+                IntervalMethod::Bca => {
+                    bca(estimator.value(), &replicates, &estimator.jackknife(), stats.confidence)
+                }
+            })
             .or_else(|| percentile(&replicates, stats.confidence));
         let estimate = Estimate {
             value: estimator.value(),

@@ -8,7 +8,7 @@ use super::assemble::CellScore;
 use super::points::{Axis, axis};
 use crate::stats::{
     Aggregate, Barrier, Interval, Selection, barrier, harmonic_mean, hypervolume, pareto, percentile,
-    select_alpha,
+    select_alpha, simultaneous_band,
 };
 use crate::store::Manifest;
 use crate::suite::ProbeRole;
@@ -65,6 +65,17 @@ pub struct AxisBarriers {
     pub loss: Option<BarrierReport>,
 }
 
+/// Both axes at one alpha, with intervals that hold at all alphas of the curve together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// Weight of the fine-tuned end.
+    pub alpha: f64,
+    /// Band of the speciality.
+    pub speciality: Interval,
+    /// Band of the generality.
+    pub generality: Interval,
+}
+
 /// What is said of one curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurveReport {
@@ -88,7 +99,11 @@ pub struct CurveReport {
     pub area_ci: Option<Interval>,
     /// Alphas whose mean of speciality and generality is above both ends'.
     pub better_than_both_ends: Vec<f64>,
-    /// Those of them for which the interval of the paired difference to the better end is above 0.
+    /// Simultaneous bands along the curve.
+    #[serde(default)]
+    pub bands: Vec<Band>,
+    /// Those of the better alphas for which the paired difference to the better end is above 0 in a band that holds
+    /// at all alphas together.
     pub surely_better_than_both_ends: Vec<f64>,
 }
 
@@ -277,21 +292,20 @@ fn curve_report(
     let areas: Vec<f64> =
         (0..resamples).map(|r| area(&|l| (l.speciality.replicates[r], l.generality.replicates[r]))).collect();
 
-    let mut better = Vec::new();
-    let mut surely = Vec::new();
     let end = |alpha: f64| on.iter().find(|(a, _)| *a == alpha).map(|(_, l)| mean(l));
+    let mut gains: Vec<(f64, Axis)> = Vec::new();
     if let (Some(start), Some(end)) = (end(0.0), end(1.0)) {
         let ends = start.combine(&end, f64::max);
-        for (alpha, located) in on.iter().filter(|(a, _)| *a > 0.0 && *a < 1.0) {
-            let gain = mean(located).combine(&ends, |a, b| a - b);
-            if gain.value > 0.0 {
-                better.push(*alpha);
-                if gain.interval(level).is_some_and(|i| i.low > 0.0) {
-                    surely.push(*alpha);
-                }
-            }
-        }
+        let inside = on.iter().filter(|(a, _)| *a > 0.0 && *a < 1.0);
+        gains.extend(inside.map(|(alpha, l)| (*alpha, mean(l).combine(&ends, |a, b| a - b))));
     }
+    let sure = band(&gains.iter().map(|g| &g.1).collect::<Vec<_>>(), level);
+    let better = gains.iter().filter(|g| g.1.value > 0.0).map(|g| g.0).collect();
+    let surely = gains.iter().zip(sure).filter(|(_, i)| i.low > 0.0).map(|(g, _)| g.0).collect();
+    let speciality = band(&on.iter().map(|(_, l)| &l.speciality).collect::<Vec<_>>(), level);
+    let generality = band(&on.iter().map(|(_, l)| &l.generality).collect::<Vec<_>>(), level);
+    let bands = on.iter().zip(speciality.into_iter().zip(generality));
+    let bands = bands.map(|((alpha, _), (s, g))| Band { alpha: *alpha, speciality: s, generality: g });
     CurveReport {
         curve: curve.id.clone(),
         merge: curve.merge.clone(),
@@ -303,8 +317,16 @@ fn curve_report(
         area: area(&|l| (l.speciality.value, l.generality.value)),
         area_ci: percentile(&areas, level),
         better_than_both_ends: better,
+        bands: bands.collect(),
         surely_better_than_both_ends: surely,
     }
+}
+
+/// A simultaneous band around some axes; empty without replicates.
+fn band(axes: &[&Axis], level: f64) -> Vec<Interval> {
+    let values: Vec<f64> = axes.iter().map(|a| a.value).collect();
+    let replicates: Vec<Vec<f64>> = axes.iter().map(|a| a.replicates.clone()).collect();
+    simultaneous_band(&values, &replicates, level).unwrap_or_default()
 }
 
 fn barrier_report(along: &[(f64, Axis)], higher_is_better: bool, level: f64) -> Option<BarrierReport> {

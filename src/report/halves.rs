@@ -7,7 +7,7 @@
 use super::ReportData;
 use super::points::Axis;
 use crate::data::ClassSubset;
-use crate::stats::{harmonic_mean, standard_deviation};
+use crate::stats::{Resampling, harmonic_mean, standard_deviation};
 use crate::store::ProbeRecord;
 
 /// A method on one data set.
@@ -105,12 +105,20 @@ fn pair(data: &ReportData, variants: &[&str], base: &ProbeRecord, novel: &ProbeR
     if b.is_empty() {
         return None;
     }
+    let stats = data.manifest.suite.stats;
+    let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
+    // Seeds are drawn again as well as examples; the same seeds for both halves of a data set.
+    let over_seeds = |all: &[Axis]| {
+        let by_seed: Vec<Vec<f64>> = all.iter().map(|a| a.replicates.clone()).collect();
+        let key = format!("seeds/{}", base.spec.dataset);
+        Axis { value: Axis::mean(all).value, replicates: resampling.over_seeds(&key, &by_seed) }
+    };
     let deviation = |all: &[Axis]| standard_deviation(&all.iter().map(|a| a.value).collect::<Vec<_>>());
     Some(Pair {
         dataset: base.spec.dataset.clone(),
         spread: deviation(&b).zip(deviation(&n)),
-        base: Axis::mean(&b.iter().collect::<Vec<_>>()),
-        novel: Axis::mean(&n.iter().collect::<Vec<_>>()),
+        base: over_seeds(&b),
+        novel: over_seeds(&n),
     })
 }
 

@@ -82,14 +82,14 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         } else if report.surely_better_than_both_ends.is_empty() {
             format!(
                 "On the way to {}, alpha {} {beat} both ends on the mean of speciality and generality, but \
-                 the intervals of the paired differences include 0.",
+                 the band of the paired differences over all alphas includes 0.",
                 curve.to,
                 list(&report.better_than_both_ends)
             )
         } else {
             format!(
                 "On the way to {}, alpha {} {beat} both ends on the mean of speciality and generality; for \
-                 {} the interval of the paired difference to the better end excludes 0.",
+                 {} the band of the paired differences to the better end over all alphas excludes 0.",
                 curve.to,
                 list(&report.better_than_both_ends),
                 list(&report.surely_better_than_both_ends)

@@ -7,6 +7,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
+use super::clusters::write_clusters;
 use super::crops::CropCache;
 use super::family::{Family, families};
 use super::head::{Head, heads};
@@ -45,6 +46,7 @@ pub fn run(
     let predictions =
         passes.iter().flat_map(|p| &p.cells).map(|&c| plan.probes[plan.cells[c].probe].positions.len()).sum();
     listen(RunEvent::Planned { cells: plan.cells.len(), reused, predictions });
+    write_clusters(plan, options)?;
     manifest.write(&options.out)?;
 
     let mut summary = RunSummary { reused, ..RunSummary::default() };

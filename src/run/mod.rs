@@ -5,6 +5,7 @@
 //! curve share run once, the rest per variant, with weights interpolated in memory. Finished
 //! segments are written at once, so that a run that was killed goes on from there.
 
+mod clusters;
 mod crops;
 mod engine;
 mod family;
@@ -73,6 +74,14 @@ pub enum RunError {
         probe: String,
         /// The example.
         example: String,
+    },
+    /// The data have no such column.
+    #[error("probe `{probe}`: its data have no column `{rule}` to cluster by; `folder` clusters by the ids")]
+    Cluster {
+        /// The probe.
+        probe: String,
+        /// What the suite asks for.
+        rule: String,
     },
     /// The rule of `--until` does not fit.
     #[error("{0}")]

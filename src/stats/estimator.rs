@@ -127,7 +127,6 @@ impl Estimator {
     /// The statistic with each example left out in turn.
     #[must_use]
     pub fn jackknife(&self) -> Vec<f64> {
-        let mut counts = vec![1u8; self.n];
         let mean_without = |sum: f64, v: f64| (sum - v) / (self.n as f64 - 1.0);
         match &self.form {
             Prepared::Binary(mask) => {
@@ -138,14 +137,31 @@ impl Estimator {
                 let sum: f64 = values.iter().sum();
                 values.iter().map(|&v| mean_without(sum, v)).collect()
             }
-            Prepared::MacroMean { .. } | Prepared::Calibration { .. } => (0..self.n)
-                .map(|i| {
-                    counts[i] = 0;
-                    let value = self.weighted(&counts);
-                    counts[i] = 1;
-                    value
-                })
-                .collect(),
+            Prepared::MacroMean { values, groups, count } => {
+                let mut sums = vec![(0.0f64, 0.0f64); *count];
+                for (v, &g) in values.iter().zip(groups) {
+                    let slot = &mut sums[g as usize];
+                    *slot = (slot.0 + v, slot.1 + 1.0);
+                }
+                let used = sums.iter().filter(|s| s.1 > 0.0).count() as f64;
+                let total: f64 = sums.iter().filter(|s| s.1 > 0.0).map(|s| s.0 / s.1).sum();
+                let without = |(v, &g): (&f64, &u32)| {
+                    let (sum, n) = sums[g as usize];
+                    let others = total - sum / n;
+                    if n > 1.0 { (others + (sum - v) / (n - 1.0)) / used } else { others / (used - 1.0) }
+                };
+                values.iter().zip(groups).map(without).collect()
+            }
+            Prepared::Calibration { excess, bins } => {
+                let mut sums = [0.0f64; BINS];
+                excess.iter().zip(bins).for_each(|(e, &b)| sums[usize::from(b)] += e);
+                let total: f64 = sums.iter().map(|s| s.abs()).sum();
+                let without = |(e, &b): (&f64, &u8)| {
+                    let s = sums[usize::from(b)];
+                    (total - s.abs() + (s - e).abs()) / (self.n as f64 - 1.0)
+                };
+                excess.iter().zip(bins).map(without).collect()
+            }
         }
     }
 
@@ -249,6 +265,7 @@ mod tests {
             Form::Mean(vec![1.0, 0.0, 1.0]),
             Form::Mean(vec![0.5, 2.0, 1.0]),
             Form::MacroMean { values: vec![1.0, 0.0, 1.0], groups: vec![0, 0, 1] },
+            Form::Calibration { confidence: vec![0.9, 0.9, 0.3], correct: vec![1.0, 0.0, 1.0] },
         ];
         for form in forms {
             let e = Estimator::new(form);

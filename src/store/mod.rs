@@ -4,12 +4,15 @@
 //! | --- | --- | --- |
 //! | `manifest.json` | [`Manifest`] | what was evaluated, from what, how |
 //! | `predictions/<variant>/<probe>.parquet` | [`Predictions`] | one row per example |
+//! | `clusters/<probe>.parquet` | [`Clusters`] | which examples belong together |
 //! | `.parts/<pass>/<segment>.parquet` | [`Part`] | finished segments of a pass |
 
+mod clusters;
 mod manifest;
 mod part;
 mod predictions;
 
+pub use clusters::Clusters;
 pub use manifest::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, RaceRecord, SkippedExample, SuiteRecord,
     Timing,

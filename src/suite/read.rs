@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::alphas::{check_grid, parse_grid};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec, HeadRule, ProbeRole,
-    ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec, HeadRule,
+    IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
 };
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
@@ -289,6 +289,7 @@ fn read_probe(
         section.note(limit.span.clone(), "`limit = 0` leaves nothing to measure", None);
     }
     let templates = section.text("templates").map(|t| t.value);
+    let cluster = section.text("cluster").map(|c| c.value);
     let corruption = section.text("corruption").and_then(|text| read_corruption(section, &text));
     section.finish();
     Some(ProbeSpec {
@@ -301,6 +302,7 @@ fn read_probe(
         classes,
         limit: limit.map(|l| l.value as usize),
         templates,
+        cluster,
         corruption,
     })
 }
@@ -326,7 +328,8 @@ fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {
 }
 
 fn read_stats(root: &Section<'_>) -> StatsSpec {
-    let mut stats = StatsSpec { confidence: 0.95, resamples: 2000, seed: 0 };
+    let mut stats =
+        StatsSpec { confidence: 0.95, resamples: 2000, seed: 0, interval: IntervalMethod::Percentile };
     let Some(section) = root.section("stats") else { return stats };
     if let Some(level) = section.number_in("confidence", 0.5..=0.9999) {
         stats.confidence = level.value;
@@ -339,6 +342,10 @@ fn read_stats(root: &Section<'_>) -> StatsSpec {
     }
     if let Some(seed) = section.count("seed") {
         stats.seed = seed.value;
+    }
+    let methods = [("percentile", IntervalMethod::Percentile), ("bca", IntervalMethod::Bca)];
+    if let Some(method) = section.choice("interval", &methods) {
+        stats.interval = method.value;
     }
     section.finish();
     stats

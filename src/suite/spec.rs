@@ -136,6 +136,9 @@ pub struct ProbeSpec {
     pub limit: Option<usize>,
     /// Templates file that replaces the data set's.
     pub templates: Option<String>,
+    /// Which examples belong together: `folder` (ids up to the last `/`), or a column of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// What is done to every image before the model reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<CorruptionSpec>,
@@ -159,6 +162,20 @@ pub struct StatsSpec {
     pub resamples: usize,
     /// Seed of all resampling.
     pub seed: u64,
+    /// Interval of metrics that are no proportions.
+    #[serde(default)]
+    pub interval: IntervalMethod,
+}
+
+/// How an interval is made from bootstrap replicates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IntervalMethod {
+    /// Their percentiles.
+    #[default]
+    Percentile,
+    /// Bias-corrected and accelerated.
+    Bca,
 }
 
 /// A property of whole curves that the gate may watch.

@@ -134,3 +134,33 @@ fn the_walkthrough_ends_as_its_page_says() {
     tune("regularised");
     assert!(stdout(&check(&bench.out("out"), &baseline, &[]).success()).contains("verdict: pass"));
 }
+
+#[test]
+fn clustered_examples_have_wider_intervals_and_bca_can_be_asked_for() {
+    let width = |lines: &str, stats: &str| {
+        let text = SMALL.replace("id = \"noto\"", &format!("id = \"noto\"{lines}"));
+        let bench = Bench::new(&text.replace("resamples = 200", &format!("resamples = 1000{stats}")));
+        bench.run("out", &[]).assert().success();
+        let scores = std::fs::read_to_string(bench.out("out").join("scores.csv")).unwrap();
+        let find = |metric: &str| {
+            let row = scores.lines().find(|l| {
+                l.contains(",ft-noto,")
+                    && l.contains(",noto,speciality,")
+                    && l.contains(&format!(",{metric},"))
+            });
+            let cells: Vec<f64> = row.unwrap().split(',').rev().take(5).map(|c| c.parse().unwrap()).collect();
+            (cells[3], cells[2])
+        };
+        (find("top1"), find("mean-per-class"))
+    };
+    let (plain, macro_plain) = width("", "");
+    // Views of one concept belong together; their ids share a folder.
+    let (clustered, _) = width("\ncluster = \"folder\"", "");
+    let length = |i: (f64, f64)| i.1 - i.0;
+    assert!(length(clustered) > 1.05 * length(plain), "{clustered:?} {plain:?}");
+    let (same, macro_bca) = width("", "\ninterval = \"bca\"");
+    assert!(same == plain && macro_bca != macro_plain);
+    let text = SMALL.replace("id = \"noto\"", "id = \"noto\"\ncluster = \"article\"");
+    let failed = Bench::new(&text).run("out", &[]).assert().code(2);
+    assert!(stderr(&failed).contains("no column `article` to cluster by"), "{}", stderr(&failed));
+}

@@ -41,6 +41,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
             classes: digest.clone(),
             class_names: vec!["c".to_owned()],
             labels: vec![0; n],
+            clusters: Vec::new(),
             ids: (0..n).map(|i| i.to_string()).collect(),
         });
     }

@@ -81,6 +81,18 @@ impl Dataset for ParquetData {
         }
         Ok(images)
     }
+
+    fn column(&self, name: &str) -> Result<Option<Vec<String>>, DataError> {
+        let mut all = Vec::new();
+        for (path, _) in &self.shards {
+            let wrap = |source| at(path, source);
+            if !Table::names(path).map_err(wrap)?.iter().any(|n| n == name) {
+                return Ok(None);
+            }
+            all.extend(Table::read(path, Some(&[name]), None).map_err(wrap)?.strings(name).map_err(wrap)?);
+        }
+        Ok(Some(all))
+    }
 }
 
 /// The bytes of a stored structure: in it, or in the file that it names.
@@ -117,6 +129,8 @@ mod tests {
             files.push(path);
         }
         let data = Parquet.open(&files, &LayoutOptions::default()).unwrap();
+        assert_eq!(data.column("label").unwrap().unwrap().concat(), "0001111");
+        assert!(data.column("article").unwrap().is_none());
         assert_eq!(data.examples().len(), 7);
         assert_eq!(data.examples()[4], Example { id: "1/1".to_owned(), label: 1 });
         let bytes: Vec<_> = data

@@ -50,7 +50,7 @@ impl Figure for BaseNovel {
         let level = data.manifest.suite.stats.confidence * 100.0;
         format!(
             "Base classes, novel classes and their harmonic mean, averaged over {sets} data sets and all seeds, \
-             with {level}% intervals over examples."
+             with {level}% intervals over seeds and examples."
         )
     }
 }

@@ -35,7 +35,7 @@ impl TableSpec for BaseNovel {
         let headers = ["method", "data set", "base", "novel", "H"].map(str::to_owned).to_vec();
         let notes = vec![
             format!(
-                "In brackets: {}% intervals over examples; after ±: standard deviation over seeds.",
+                "In brackets: {}% intervals over seeds and examples; after ±: standard deviation over seeds.",
                 level * 100.0
             ),
             "H of an average row is the harmonic mean of the averaged halves, as papers give it; the row below \

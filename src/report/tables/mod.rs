@@ -1,5 +1,6 @@
 //! The tables. To add one, write a file with a `TableSpec` and list it here.
 
+mod bands;
 mod base_novel;
 mod curves;
 mod forgetting;
@@ -23,6 +24,7 @@ pub trait TableSpec: Named + Sync {
 pub static TABLES: Registry<dyn TableSpec> = Registry {
     kind: "table",
     items: &[
+        &bands::Bands,
         &base_novel::BaseNovel,
         &curves::Curves,
         &forgetting::Forgetting,
