@@ -47,6 +47,24 @@ pub struct Verdict {
     pub outcome: Outcome,
 }
 
+impl Verdict {
+    /// A nameless verdict before the p-values are adjusted.
+    fn passed(before: f64, after: f64, interval: Option<Interval>, p: f64) -> Self {
+        Self {
+            name: String::new(),
+            metric: String::new(),
+            before,
+            after,
+            difference: after - before,
+            interval,
+            p,
+            p_holm: 1.0,
+            n: 0,
+            outcome: Outcome::Pass,
+        }
+    }
+}
+
 /// Judges every gated metric of a comparison.
 #[must_use]
 pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verdict> {
@@ -55,21 +73,13 @@ pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verd
         role != Some(ProbeRole::Selection) && gate.covers(id)
     };
     let pretrained = |id: &str| after.pretrained.iter().any(|(p, _)| p == id);
-    let mut all: Vec<Verdict> = comparison
-        .cells
-        .iter()
-        .filter(|c| gated_probe(&c.probe) && !pretrained(&c.variant))
+    let cells = comparison.cells.iter().filter(|c| gated_probe(&c.probe) && !pretrained(&c.variant));
+    let mut all: Vec<Verdict> = cells
         .map(|c| Verdict {
             name: format!("{}/{}", c.variant, c.probe),
             metric: c.metric.clone(),
-            before: c.before,
-            after: c.after,
-            difference: c.difference,
-            interval: c.interval,
-            p: c.p_worse,
-            p_holm: 1.0,
             n: c.n,
-            outcome: Outcome::Pass,
+            ..Verdict::passed(c.before, c.after, c.interval, c.p_worse)
         })
         .collect();
     let gated_curve = |quantity: &str| {
@@ -81,14 +91,7 @@ pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verd
     all.extend(comparison.curves.iter().filter(|c| gated_curve(c.quantity)).map(|c| Verdict {
         name: format!("{}/{}", c.curve, c.quantity),
         metric: c.quantity.to_owned(),
-        before: c.before,
-        after: c.after,
-        difference: c.difference,
-        interval: c.interval,
-        p: c.p_worse,
-        p_holm: 1.0,
-        n: 0,
-        outcome: Outcome::Pass,
+        ..Verdict::passed(c.before, c.after, c.interval, c.p_worse)
     }));
     let p: Vec<f64> = all.iter().map(|v| v.p).collect();
     for (verdict, adjusted) in all.iter_mut().zip(holm(&p)) {

@@ -200,6 +200,13 @@ fn every_shipped_suite_is_valid() {
         names,
         ["base_novel", "clip_ood", "cross_dataset", "demo", "domain_generalisation", "domainnet", "gate"]
     );
+    // The 40 classes of COAL and SENTRY (arXiv:1910.10320, arXiv:2012.11460) among DomainNet's 345.
+    let names = catalog.lines(Path::new("suites/classnames/domainnet.txt")).unwrap();
+    let chosen = catalog.lines(Path::new("suites/classspaces/domainnet-40.txt")).unwrap();
+    let chosen: Vec<&str> = chosen.iter().map(|i| names[i.parse::<usize>().unwrap()].as_str()).collect();
+    assert_eq!((names.len(), chosen.len()), (345, 40));
+    // The label of the t-shirt in the official lists, and the ends of the 40.
+    assert_eq!((names[327].as_str(), chosen[0], chosen[39]), ("t-shirt", "airplane", "truck"));
     // Eleven data sets, both halves, and one template each.
     let suite = Suite::open(&root().join("suites/base_novel.toml"), &catalog).unwrap();
     assert_eq!(suite.probes.len(), 22);

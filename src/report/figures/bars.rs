@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour};
+use super::canvas::{FONT, INK, bar_mesh, colour};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::store::ProbeRecord;
@@ -84,17 +84,7 @@ fn paint(
         .x_label_area_size(56)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..probes.len() as f64, y)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .disable_x_axis()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(INK.stroke_width(1))
-        .label_style((FONT, 15).into_font().color(&INK))
-        .axis_desc_style((FONT, 17).into_font().color(&INK))
-        .y_desc("score, %")
-        .draw()?;
+    bar_mesh(&mut chart)?;
     let width = 0.8 / variants.len() as f64;
     for (p, probe) in probes.iter().enumerate() {
         for (v, variant) in variants.iter().enumerate() {

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 
 use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour};
+use super::canvas::{FONT, INK, bar_mesh, colour};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::report::halves::{MethodHalves, halves};
@@ -48,9 +48,11 @@ impl Figure for BaseNovel {
     fn caption(&self, data: &ReportData) -> String {
         let sets = chosen(data).iter().map(|m| m.pairs.len()).max().unwrap_or(0);
         let level = data.manifest.suite.stats.confidence * 100.0;
+        let over =
+            if sets == 1 { "on one data set".to_owned() } else { format!("averaged over {sets} data sets") };
         format!(
-            "Base classes, novel classes and their harmonic mean, averaged over {sets} data sets and all seeds, \
-             with {level}% intervals over seeds and examples."
+            "Base classes, novel classes and their harmonic mean, {over}, averaged over seeds, with {level}% \
+             intervals over seeds and examples."
         )
     }
 }
@@ -82,17 +84,7 @@ fn paint(
         .x_label_area_size(40)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..methods.len() as f64, y)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .disable_x_axis()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(INK.stroke_width(1))
-        .label_style((FONT, 15).into_font().color(&INK))
-        .axis_desc_style((FONT, 17).into_font().color(&INK))
-        .y_desc("score, %")
-        .draw()?;
+    bar_mesh(&mut chart)?;
     let width = 0.8 / 3.0;
     for (m, axes) in bars.iter().enumerate() {
         for (i, axis) in axes.iter().enumerate() {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
+
+use super::axis::FractionAxis;
 
 /// Okabe and Ito's colours, told apart with any colour vision, from the most contrasting on.
 pub const PALETTE: [RGBColor; 7] = [
@@ -62,4 +65,22 @@ pub fn to_png(svg: &str) -> Result<Vec<u8>, String> {
     let mut pixmap = Pixmap::new(size.width(), size.height()).ok_or("the figure is too large")?;
     resvg::render(&tree, Transform::from_scale(PNG_SCALE, PNG_SCALE), &mut pixmap.as_mut());
     pixmap.encode_png().map_err(|e| e.to_string())
+}
+
+/// The axes of a bar chart of scores: fractions upwards, nothing along.
+pub fn bar_mesh(
+    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<RangedCoordf64, FractionAxis>>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .disable_x_axis()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(INK.stroke_width(1))
+        .label_style((FONT, 15).into_font().color(&INK))
+        .axis_desc_style((FONT, 17).into_font().color(&INK))
+        .y_desc("score, %")
+        .draw()?;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{Grid, TableSpec, percent};
 use crate::base::registry::Named;
 use crate::report::ReportData;
+use crate::store::ProbeRecord;
 
 /// The table.
 pub(super) struct Probes;
@@ -22,7 +23,7 @@ impl Named for Probes {
 impl TableSpec for Probes {
     fn build(&self, data: &ReportData) -> Option<Grid> {
         let probes = &data.manifest.probes;
-        let role = |p: &crate::store::ProbeRecord| format!("{:?}", p.spec.role).to_lowercase();
+        let role = |p: &ProbeRecord| format!("{:?}", p.spec.role).to_lowercase();
         let headers = std::iter::once("variant".to_owned())
             .chain(probes.iter().map(|p| format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p))))
             .collect();
@@ -45,8 +46,20 @@ impl TableSpec for Probes {
             rows,
             notes: vec![
                 format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", ")),
+                clusters(probes),
                 "Selection probes serve to choose alpha and are not results.".to_owned(),
             ],
         })
+    }
+}
+
+/// What is said of probes whose examples are drawn in clusters.
+fn clusters(probes: &[ProbeRecord]) -> String {
+    let by = |p: &&ProbeRecord| p.spec.cluster.is_some();
+    let names: Vec<&str> = probes.iter().filter(by).map(|p| p.spec.id.as_str()).collect();
+    if names.is_empty() {
+        "Examples count as independent.".to_owned()
+    } else {
+        format!("Resampled in clusters: {}.", names.join(", "))
     }
 }
