@@ -13,7 +13,7 @@ use crate::store::StoreError;
 /// Longest side of a picture.
 const SIDE: usize = 96;
 
-/// Writes pictures of examples as the models see them (without corruption), at most [`SIDE`] pixels. `wanted` holds
+/// Writes pictures of examples as the models see them (without corruption), at most 96 pixels a side. `wanted` holds
 /// probe, example and file; files that are there stay.
 pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(), RunError> {
     let Some(reader) = plan.checkpoints.values().next() else { return Ok(()) };
