@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use specbench::image::{Preprocessor, decode};
+use specbench::image::{Preprocessor, decode, recycle};
 use specbench::model::CheckpointFolder;
 use specbench::model::clip::{Kernels, VisionTower};
 use specbench::stats::{Estimator, Form, Resampling};
@@ -92,8 +92,10 @@ fn preprocess(folder: &Path, arguments: &[String]) -> Outcome {
     let preprocessor = Preprocessor::clip(option(arguments, "--size", 224));
     median(files.len(), option(arguments, "--rounds", 5), || {
         files.par_iter().try_for_each(|bytes| {
-            let mut out = Vec::new();
-            let crop = preprocessor.crop_u8(&decode(bytes).map_err(|e| e.to_string())?);
+            let image = decode(bytes).map_err(|e| e.to_string())?;
+            let crop = preprocessor.crop_u8(&image);
+            recycle(image);
+            let mut out = Vec::with_capacity(crop.data.len());
             preprocessor.normalise_into(&crop, &mut out);
             Ok::<(), String>(())
         })?;

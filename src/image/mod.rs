@@ -7,7 +7,7 @@ mod horizontal;
 mod preprocess;
 mod resize;
 
-pub use decode::{DECODER, DecodeError, decode};
+pub use decode::{DECODER, DecodeError, decode, recycle};
 pub use preprocess::{CropRule, PreprocessError, Preprocessor, ResizeRule};
 pub use resize::{Filter, resize_region};
 

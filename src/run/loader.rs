@@ -10,7 +10,7 @@ use super::crops::CropCache;
 use crate::base::rng::CounterRng;
 use crate::data::{Dataset, RawImage};
 use crate::image::corruptions::CORRUPTIONS;
-use crate::image::{Preprocessor, Rgb};
+use crate::image::{Preprocessor, Rgb, recycle};
 use crate::suite::CorruptionSpec;
 
 /// Examples per segment: the unit of storing, resuming and sharding.
@@ -128,7 +128,9 @@ impl Reader<'_> {
 
     fn crop(&self, position: usize, image: RawImage) -> Result<Rgb, String> {
         let image = image.decode().map_err(|e| e.to_string())?;
-        let crop = self.preprocessor.crop_u8(&without_border(image, self.border));
+        let image = without_border(image, self.border);
+        let crop = self.preprocessor.crop_u8(&image);
+        recycle(image);
         if let Some(cache) = self.kept {
             cache.put(position, &crop);
         }
