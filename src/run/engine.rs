@@ -1,6 +1,6 @@
 //! Passes, segments, batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::clusters::write_clusters;
 use super::crops::CropCache;
-use super::family::{Family, families};
+use super::family::{Family, Loaded};
 use super::head::{Head, heads};
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
 use super::placement::Placement;
@@ -50,9 +50,17 @@ pub fn run(
     manifest.write(&options.out)?;
 
     let mut summary = RunSummary { reused, ..RunSummary::default() };
+    let placement = Placement::new(&plan.numerics)?;
+    let mut loaded: Option<Loaded> = None;
     for pass in &passes {
         let started = Instant::now();
-        let outcome = PassRun::new(plan, options, pass)?.evaluate(listen)?;
+        // Most passes evaluate the same variants: their weights are loaded and merged once.
+        let variants = PassRun::variants(plan, pass);
+        let models = match loaded.take().filter(|l| l.variants == variants) {
+            Some(models) => loaded.insert(models),
+            None => loaded.insert(Loaded::new(plan, options, &placement, variants)?),
+        };
+        let outcome = PassRun::new(plan, options, pass, &placement, models)?.evaluate(listen)?;
         summary.decoded += outcome.decoded;
         if !outcome.complete {
             summary.missing += pass.cells.len();
@@ -92,10 +100,8 @@ struct PassRun<'a> {
     options: &'a RunOptions,
     pass: &'a Pass,
     preprocessor: &'a Preprocessor,
-    placement: Placement,
-    families: Vec<Family>,
-    /// Towers of families that stay in memory, member by member.
-    resident: Vec<Option<Vec<VisionTower>>>,
+    placement: &'a Placement,
+    models: &'a Loaded,
     /// By family, probe of the pass, member.
     heads: Vec<Vec<(usize, Vec<Head>)>>,
     /// Number of a cell within the pass, by (variant, probe).
@@ -109,34 +115,30 @@ struct Batch {
 }
 
 impl<'a> PassRun<'a> {
-    fn new(plan: &'a Plan, options: &'a RunOptions, pass: &'a Pass) -> Result<Self, RunError> {
+    /// Indices of the variants of a pass, ascending.
+    fn variants(plan: &Plan, pass: &Pass) -> Vec<usize> {
+        let all: BTreeSet<usize> = pass.cells.iter().map(|&c| plan.cells[c].variant).collect();
+        all.into_iter().collect()
+    }
+
+    fn new(
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        pass: &'a Pass,
+        placement: &'a Placement,
+        models: &'a Loaded,
+    ) -> Result<Self, RunError> {
         let number = |(i, &c): (usize, &usize)| ((plan.cells[c].variant, plan.cells[c].probe), i as u32);
         let cells: BTreeMap<(usize, usize), u32> = pass.cells.iter().enumerate().map(number).collect();
-        let mut variants: Vec<usize> = cells.keys().map(|k| k.0).collect();
-        variants.dedup();
-        let mut probes: Vec<usize> = cells.keys().map(|k| k.1).collect();
-        probes.sort_unstable();
-        probes.dedup();
-        let placement = Placement::new(&plan.numerics)?;
-        let families = families(plan, &variants, options.share)?;
-        let heads = families
+        let probes: BTreeSet<usize> = cells.keys().map(|k| k.1).collect();
+        let one = |f: &Family, p: usize| Ok((p, heads(f, &plan.probes[p], placement)?));
+        let heads = models
+            .families
             .iter()
-            .map(|f| probes.iter().map(|&p| Ok((p, heads(f, &plan.probes[p], &placement)?))).collect())
-            .collect::<Result<Vec<_>, RunError>>()?;
-        let mut budget = options.memory;
-        let resident = families
-            .iter()
-            .map(|family| {
-                let bytes = family.bytes_per_member(&placement) * family.members.len();
-                if bytes > budget {
-                    return Ok(None);
-                }
-                budget -= bytes;
-                family.members.iter().map(|m| family.tower(m, &placement)).collect::<Result<_, _>>().map(Some)
-            })
+            .map(|f| probes.iter().map(|&p| one(f, p)).collect())
             .collect::<Result<Vec<_>, RunError>>()?;
         let preprocessor = plan.checkpoints[&pass.reader].preprocessor();
-        Ok(Self { plan, options, pass, preprocessor, placement, families, resident, heads, cells })
+        Ok(Self { plan, options, pass, preprocessor, placement, models, heads, cells })
     }
 
     /// Evaluates this shard's segments; of a race, as many rounds as it needs.
@@ -151,8 +153,9 @@ impl<'a> PassRun<'a> {
         let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| exists(*i)).collect();
         listen(RunEvent::Pass {
             name: self.pass.name.clone(),
-            variants: self.families.iter().map(|f| f.members.len()).sum(),
+            variants: self.models.families.iter().map(|f| f.members.len()).sum(),
             shared: self
+                .models
                 .families
                 .iter()
                 .map(|f| format!("{} of {}", f.shared, VisionTower::stages(f.config())))
@@ -223,7 +226,7 @@ impl<'a> PassRun<'a> {
             listen(RunEvent::Skipped { data, example, reason });
         }
         let mut rows = Vec::new();
-        for number in 0..self.families.len() {
+        for number in 0..self.models.families.len() {
             rows.extend(self.family(number, &batches, listen)?);
         }
         // The list of skipped examples first: the part marks the segment as finished.
@@ -286,34 +289,33 @@ impl<'a> PassRun<'a> {
         batches: &[Batch],
         listen: &mut dyn FnMut(RunEvent),
     ) -> Result<Vec<PartRow>, RunError> {
-        let family = &self.families[number];
+        let family = &self.models.families[number];
         let wrap = |e| RunError::from(ModelError::compute("image tower")(e));
         let shared_states: Vec<Tensor> = if family.shared == 0 {
             batches.iter().map(|b| b.pixels.clone()).collect()
         } else {
-            let first = match &self.resident[number] {
+            let first = match &self.models.resident[number] {
                 Some(towers) => &towers[0],
-                None => &family.tower(&family.members[0], &self.placement)?,
+                None => &family.tower(&family.members[0], self.placement)?,
             };
             let run = |b: &Batch| first.run(&b.pixels, 0..family.shared).map_err(wrap);
             batches.par_iter().map(run).collect::<Result<_, _>>()?
         };
         let mut rows = Vec::new();
-        let at_once = match &self.resident[number] {
+        let at_once = match &self.models.resident[number] {
             Some(_) => family.members.len(),
             // As many as fit, so that there are enough tasks for all threads where batches are few.
-            None => (self.options.memory / family.bytes_per_member(&self.placement).max(1)).max(1),
+            None => (self.options.memory / family.bytes_per_member(self.placement).max(1)).max(1),
         };
         for first in (0..family.members.len()).step_by(at_once) {
             self.options.check_stop()?;
             let members = first..(first + at_once).min(family.members.len());
             let formed: Vec<VisionTower>;
-            let towers: &[VisionTower] = match &self.resident[number] {
+            let towers: &[VisionTower] = match &self.models.resident[number] {
                 Some(towers) => towers,
                 None => {
                     let now = &family.members[members.clone()];
-                    formed =
-                        now.iter().map(|m| family.tower(m, &self.placement)).collect::<Result<_, _>>()?;
+                    formed = now.iter().map(|m| family.tower(m, self.placement)).collect::<Result<_, _>>()?;
                     &formed
                 }
             };
@@ -346,7 +348,7 @@ impl<'a> PassRun<'a> {
     ) -> Result<Vec<PartRow>, RunError> {
         let wrap = |e| RunError::from(ModelError::compute("logits")(e));
         let features = features.to_dtype(DType::F32).and_then(|f| normalise_rows(&f)).map_err(wrap)?;
-        let variant = self.families[family].members[member].variant;
+        let variant = self.models.families[family].members[member].variant;
         let mut rows = Vec::new();
         for (p, heads) in &self.heads[family] {
             let Some(&cell) = self.cells.get(&(variant, *p)) else { continue };

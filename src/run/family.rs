@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::RunError;
 use super::placement::Placement;
+use super::{RunError, RunOptions};
 use crate::checkpoint::Tensors;
 use crate::merge::{Ends, MERGES, MergeMethod, TensorFilter};
 use crate::model::clip::{ClipConfig, Kernels, VisionTower};
@@ -85,9 +85,44 @@ impl Family {
     }
 }
 
+/// Families in memory, for all passes that evaluate the same variants.
+pub struct Loaded {
+    /// Indices of the variants, ascending.
+    pub variants: Vec<usize>,
+    /// The families.
+    pub families: Vec<Family>,
+    /// Towers of families that stay in memory, member by member.
+    pub resident: Vec<Option<Vec<VisionTower>>>,
+}
+
+impl Loaded {
+    /// Loads the weights of some variants, and forms as many towers as the options' memory holds.
+    pub fn new(
+        plan: &Plan,
+        options: &RunOptions,
+        placement: &Placement,
+        variants: Vec<usize>,
+    ) -> Result<Self, RunError> {
+        let families = families(plan, &variants, options.share)?;
+        let mut budget = options.memory;
+        let resident = families
+            .iter()
+            .map(|family| {
+                let bytes = family.bytes_per_member(placement) * family.members.len();
+                if bytes > budget {
+                    return Ok(None);
+                }
+                budget -= bytes;
+                family.members.iter().map(|m| family.tower(m, placement)).collect::<Result<_, _>>().map(Some)
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        Ok(Self { variants, families, resident })
+    }
+}
+
 /// Groups the wanted variants of a plan into families and loads their weights. Each variant is in
 /// one family; the ends of a curve are evaluated with it.
-pub fn families(plan: &Plan, wanted: &[usize], share: bool) -> Result<Vec<Family>, RunError> {
+fn families(plan: &Plan, wanted: &[usize], share: bool) -> Result<Vec<Family>, RunError> {
     let mut left: Vec<usize> = wanted.to_vec();
     let mut all = Vec::new();
     for curve in &plan.curves {
