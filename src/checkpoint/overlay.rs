@@ -76,6 +76,22 @@ impl StateDict {
                 return Err(bad(format!("`{module}` has only one of its two factors")));
             };
             let transposed = embedding || config.transposed();
+            let extent = |stored: &str, first: bool| {
+                let shape = whole.get(stored).map(|e| e.info.shape.clone()).unwrap_or_default();
+                let (head, rest) =
+                    (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
+                if first { head } else { rest }
+            };
+            let update = extent(&b, true) * extent(&a, false);
+            let shape = &base.entries()[&name].shape;
+            if extent(&a, true) != extent(&b, false) || update != shape.iter().product::<usize>() {
+                let reason = format!(
+                    "its update of `{name}` has {update} values, the tensor is {shape:?} in `{}`: is this the \
+                     checkpoint that it was trained on?",
+                    base.path.display()
+                );
+                return Err(bad(reason));
+            }
             updates.insert(name, LowRank { a, b, scale: config.scale(&module), transposed });
         }
         if let Some(name) = whole.keys().find(|n| !n.contains(".lora_") && !base.contains(n)) {

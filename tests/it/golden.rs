@@ -86,6 +86,9 @@ fn a_lora_adapter_of_peft() {
     let name = |part: &str| format!("vision_model.encoder.layers.0.self_attn.{part}.weight");
     assert!(!adapted.same_tensor(&base, &name("q_proj")) && adapted.same_tensor(&base, &name("k_proj")));
     assert_ne!(adapted.digest().unwrap(), base.digest().unwrap());
+    let other = Arc::new(StateDict::open(&root().join("suites/demo/zero-shot")).unwrap());
+    let wrong = StateDict::open(&golden().join("lora")).unwrap().over(other).err().unwrap().to_string();
+    assert!(wrong.contains("is this the checkpoint that it was trained on?"), "{wrong}");
     let tensors = adapted.load_all().unwrap();
     let load = |path: &str| candle_core::safetensors::load(golden().join(path), &Device::Cpu).unwrap();
     let (input, expected) = (load("clip-quick-gelu/golden.safetensors"), load("lora/golden.safetensors"));
