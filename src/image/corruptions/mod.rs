@@ -4,12 +4,13 @@
 //! ImageNet-C applies them to a 224-pixel centre crop and stores the result as JPEG of quality 85; here they are
 //! applied to the crop that the model reads, and nothing is stored, so accuracies are a little higher than on the
 //! published files. Noise is drawn from a counter-based generator keyed by the example, so that every variant,
-//! thread and run sees the same. Of the fifteen, six are not here: glass and motion blur, snow, frost, fog and
-//! elastic transform.
+//! thread and run sees the same. Of the fifteen, two are not here: frost, which lays photographs of frost over the
+//! image, and the elastic transform.
 
 mod blur;
 mod digital;
 mod noise;
+mod weather;
 
 use super::Rgb;
 use crate::base::registry::{Named, Registry};
@@ -28,13 +29,17 @@ pub static CORRUPTIONS: Registry<dyn Corruption> = Registry {
         &digital::BRIGHTNESS,
         &digital::CONTRAST,
         &blur::DEFOCUS_BLUR,
+        &weather::FOG,
         &blur::GAUSSIAN_BLUR,
         &noise::GAUSSIAN_NOISE,
+        &blur::GLASS_BLUR,
         &noise::IMPULSE_NOISE,
         &digital::JPEG_COMPRESSION,
+        &blur::MOTION_BLUR,
         &digital::PIXELATE,
         &digital::SATURATE,
         &noise::SHOT_NOISE,
+        &weather::SNOW,
         &noise::SPECKLE_NOISE,
         &blur::ZOOM_BLUR,
     ],
