@@ -55,9 +55,19 @@ pub fn advice<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Strin
     match nearest(name, known.iter().copied()) {
         Some(close) => format!("did you mean `{close}`?"),
         None if known.is_empty() => "none is known".to_owned(),
-        None => format!("known: {}", known.join(", ")),
+        None if known.len() <= MANY => format!("known: {}", known.join(", ")),
+        None => {
+            let mut alike: Vec<(f64, &str)> =
+                known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).collect();
+            alike.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+            let first: Vec<&str> = alike.iter().take(5).map(|a| a.1).collect();
+            format!("the most alike of {}: {}", known.len(), first.join(", "))
+        }
     }
 }
+
+/// More known names than this are not all listed.
+const MANY: usize = 12;
 
 #[cfg(test)]
 mod tests {
@@ -69,5 +79,8 @@ mod tests {
         assert_eq!(advice("wiseft", known), "did you mean `wise-ft`?");
         assert_eq!(advice("dare-ties", known), "known: wise-ft, slerp");
         assert_eq!(nearest("ab", ["xyzabc"]), None);
+        let many: Vec<String> = (0..20).map(|i| format!("data-set-number-{i}")).collect();
+        let text = advice("emoji", many.iter().map(String::as_str).chain(["emoji-with-a-long-name"]));
+        assert!(text.starts_with("the most alike of 21: emoji-with-a-long-name, "), "{text}");
     }
 }
