@@ -68,9 +68,6 @@ pub struct CellSide {
     /// One bit per example: whether it counts as a hit.
     #[serde(with = "bits")]
     pub hits: Vec<bool>,
-    /// Predicted classes; not kept in baselines.
-    #[serde(skip)]
-    pub predictions: Vec<u32>,
 }
 
 /// What a comparison needs of a results folder.
@@ -164,7 +161,6 @@ impl Side {
                     probe: probe.spec.id.clone(),
                     value: Estimator::new(form).value(),
                     hits,
-                    predictions: predictions.prediction,
                 });
             }
             side.probes.extend(known);
@@ -297,13 +293,7 @@ mod tests {
     fn outcomes_survive_as_text() {
         for n in 0..9 {
             let hits: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
-            let cell = CellSide {
-                variant: "v".to_owned(),
-                probe: "p".to_owned(),
-                value: 0.5,
-                hits,
-                predictions: Vec::new(),
-            };
+            let cell = CellSide { variant: "v".to_owned(), probe: "p".to_owned(), value: 0.5, hits };
             let text = serde_json::to_string(&cell).unwrap();
             assert_eq!(serde_json::from_str::<CellSide>(&text).unwrap(), cell, "{text}");
         }

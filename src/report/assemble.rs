@@ -1,10 +1,10 @@
 //! The one join of manifest and predictions.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ReportError;
-use super::examples::{ExampleView, example_views};
+use super::examples::{ExampleView, example_views, picture_path};
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
 use crate::stats::{Estimate, Estimator, Resampling, bca, percentile, standard_deviation};
@@ -69,6 +69,16 @@ impl ReportData {
         let frontier = assemble_frontier(&manifest, &scores);
         let examples = example_views(out, &manifest)?;
         Ok(Self { manifest, scores, frontier, examples })
+    }
+
+    /// Examples whose pictures the page shows: probe, example, and the file that is looked for.
+    #[must_use]
+    pub fn wanted_pictures(&self, out: &Path) -> Vec<(String, String, PathBuf)> {
+        let one = |v: &ExampleView, example: &str| {
+            (v.probe.clone(), example.to_owned(), picture_path(out, &v.probe, example))
+        };
+        let of = |v: &ExampleView| v.regressions.iter().map(|r| one(v, &r.example)).collect::<Vec<_>>();
+        self.examples.iter().flat_map(of).collect()
     }
 
     /// The probe's own metric in one cell.

@@ -11,10 +11,10 @@ mod points;
 mod scores;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use assemble::{CellScore, MetricValue, ReportData};
-pub use examples::{Confusion, ExampleView, Regression, Step, example_views, picture_path};
+pub use examples::{Confusion, ExampleView, Regression, Step};
 pub use figures::FIGURES;
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
 pub use html::findings;
@@ -22,7 +22,7 @@ pub use tables::{Grid, TABLES};
 
 use crate::base::fs::{FileError, write_atomic};
 use crate::base::table::TableError;
-use crate::store::{Manifest, StoreError};
+use crate::store::StoreError;
 
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -59,24 +59,21 @@ pub enum ReportError {
     },
 }
 
-/// Examples whose pictures the page shows: probe, example, and the file that is looked for.
-pub fn wanted_pictures(out: &Path) -> Result<Vec<(String, String, PathBuf)>, ReportError> {
-    let views = example_views(out, &Manifest::read(out)?)?;
-    let one = |v: &ExampleView, r: &Regression| {
-        (v.probe.clone(), r.example.clone(), picture_path(out, &v.probe, &r.example))
-    };
-    Ok(views.iter().flat_map(|v| v.regressions.iter().map(move |r| one(v, r))).collect())
-}
-
 /// Rebuilds scores, frontier, tables, figures and the page of a results folder.
 pub fn build(out: &Path) -> Result<ReportData, ReportError> {
     let data = ReportData::load(out)?;
-    scores::write(&data, out)?;
+    write(&data, out)?;
+    Ok(data)
+}
+
+/// Writes scores, frontier, tables, figures and the page of loaded results.
+pub fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
+    scores::write(data, out)?;
     let mut json = serde_json::to_string_pretty(&data.frontier).expect("plain data always has a JSON form");
     json.push('\n');
     write_atomic(&out.join("frontier.json"), json.as_bytes())?;
     for table in TABLES.items {
-        if let Some(grid) = table.build(&data) {
+        if let Some(grid) = table.build(data) {
             let path = |ending: &str| out.join("tables").join(format!("{}.{ending}", table.name()));
             write_atomic(&path("md"), grid.markdown().as_bytes())?;
             write_atomic(&path("csv"), grid.csv().as_bytes())?;
@@ -86,13 +83,13 @@ pub fn build(out: &Path) -> Result<ReportData, ReportError> {
     let mut drawn = Vec::new();
     for figure in FIGURES.items {
         let fail = |reason| ReportError::Figure { figure: figure.name(), reason };
-        if let Some(svg) = figure.draw(&data).map_err(fail)? {
+        if let Some(svg) = figure.draw(data).map_err(fail)? {
             let path = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name()));
             write_atomic(&path("svg"), svg.as_bytes())?;
             write_atomic(&path("png"), &figures::to_png(&svg).map_err(fail)?)?;
             drawn.push((*figure, svg));
         }
     }
-    write_atomic(&out.join("report.html"), html::page(out, &data, &drawn).as_bytes())?;
-    Ok(data)
+    write_atomic(&out.join("report.html"), html::page(out, data, &drawn).as_bytes())?;
+    Ok(())
 }

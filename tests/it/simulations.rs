@@ -53,7 +53,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
             let hits: Vec<bool> = (0..n).map(|i| bit(a, p, i)).collect();
             let value = hits.iter().filter(|h| **h).count() as f64 / n as f64;
             let (variant, probe) = (id.clone(), format!("p{p}"));
-            side.cells.push(CellSide { variant, probe, value, hits, predictions: Vec::new() });
+            side.cells.push(CellSide { variant, probe, value, hits });
         }
     }
     side

@@ -11,7 +11,7 @@ use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
-use crate::report;
+use crate::report::{self, ReportData};
 use crate::run::{CropCacheOptions, RunEvent, RunOptions, pictures, run as execute};
 
 pub fn run(
@@ -80,8 +80,9 @@ pub fn run(
         output.note(&text);
         return Ok(Exit::Ok);
     }
-    pictures(&plan, &report::wanted_pictures(&out)?)?;
-    let data = report::build(&out)?;
+    let data = ReportData::load(&out)?;
+    pictures(&plan, &data.wanted_pictures(&out))?;
+    report::write(&data, &out)?;
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
