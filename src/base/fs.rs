@@ -39,15 +39,34 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(|e| FileError::new("read", path, e))
 }
 
-/// Reads a whole text file.
+/// Reads a whole text file. A byte order mark, as Windows editors write it, is no part of the text.
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    std::fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))
+    let text = std::fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))?;
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}
+
+/// Largest file that is read whole where a data set says so: an image, a list.
+pub const LARGEST_WHOLE: u64 = 1 << 30;
+
+/// Reads a whole regular file of a data set. Pipes and devices, which may never end, and files above 1 GiB are refused.
+pub fn read_regular(path: &Path) -> Result<Vec<u8>, FileError> {
+    let refuse = |what: &str| FileError::new("read", path, io::Error::new(io::ErrorKind::InvalidInput, what));
+    let metadata = std::fs::metadata(path).map_err(|e| FileError::new("read", path, e))?;
+    if !metadata.is_file() {
+        return Err(refuse("it is no regular file"));
+    }
+    if metadata.len() > LARGEST_WHOLE {
+        return Err(refuse("it is larger than 1 GiB"));
+    }
+    read(path)
 }
 
 /// The non-empty lines of a text file that do not start with `#`, trimmed.
 pub fn read_lines(path: &Path) -> Result<Vec<String>, FileError> {
     let text = read_text(path)?;
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    // A comment is `#` alone or before a space: a class may be called `#hashtag`.
+    let comment = |l: &str| l == "#" || l.starts_with("# ") || l.starts_with("##");
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !comment(l));
     Ok(lines.map(str::to_owned).collect())
 }
 
@@ -105,6 +124,20 @@ mod tests {
         assert!(error.to_string().contains("b.txt"), "{error}");
         assert_eq!(read_text(&path).unwrap(), "old");
         assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn lists_are_read_whoever_wrote_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("names.txt");
+        write_atomic(&path, "\u{feff}cat\r\n# a comment\r\n\r\n#hashtag\r\ndog".as_bytes()).unwrap();
+        assert_eq!(read_lines(&path).unwrap(), ["cat", "#hashtag", "dog"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_never_ends_is_not_read() {
+        assert!(read_regular(Path::new("/dev/zero")).unwrap_err().to_string().contains("no regular file"));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{
-    BooleanChunked, Column, CsvWriter, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked,
+    BooleanChunked, Column, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked,
     IntoColumn as _, IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
-    ParquetReader, ParquetWriter, PolarsError, SerReader as _, SerWriter as _, Series, UInt32Chunked,
-    UInt32Type,
+    ParquetReader, ParquetWriter, PolarsError, SerReader as _, Series, UInt32Chunked, UInt32Type,
 };
 
 use super::fs::{FileError, open, write_atomic_with};
+use super::guard::guarded;
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +70,13 @@ impl Table {
     ) -> Result<Self, TableError> {
         let names = columns.map(|c| c.iter().map(|n| (*n).to_owned()).collect());
         let reader = ParquetReader::new(open(path)?).with_columns(names).with_slice(rows);
-        reader.finish().map(Self).map_err(|e| parquet_error("read", path, &e))
+        read_guarded(path, || reader.finish()).map(Self)
     }
 
     /// Number of rows of a file, from its footer.
     pub fn count(path: &Path) -> Result<usize, TableError> {
         let mut reader = ParquetReader::new(open(path)?);
-        reader.num_rows().map_err(|e| parquet_error("read", path, &e))
+        read_guarded(path, || reader.num_rows())
     }
 
     /// Writes the table as zstd-compressed Parquet, atomically. Small row groups, so that a range
@@ -102,10 +102,16 @@ impl Table {
         }
     }
 
-    /// Writes the table as CSV with a header line, atomically.
-    pub fn write_csv(&mut self, path: &Path) -> Result<(), TableError> {
+    /// Writes the table as CSV with a header line, atomically. Missing values are empty.
+    pub fn write_csv(&self, path: &Path) -> Result<(), TableError> {
+        let columns = self.0.columns().iter().map(csv_column).collect::<Result<Vec<_>, _>>()?;
         write_atomic_with(path, |file| {
-            CsvWriter::new(file).finish(&mut self.0).map_err(std::io::Error::other)
+            let mut writer = csv::Writer::from_writer(file);
+            writer.write_record(self.columns())?;
+            for row in 0..self.rows() {
+                writer.write_record(columns.iter().map(|c| c[row].as_str()))?;
+            }
+            writer.flush()
         })?;
         Ok(())
     }
@@ -198,9 +204,56 @@ impl Table {
         require(name, values.iter().map(|v| v.map(str::to_owned)))
     }
 
+    /// A column of texts, whole numbers or dates, as text.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, TableError> {
+        let dtype = self.column(name)?.dtype();
+        let plain = dtype.is_string() || dtype.is_integer() || dtype.is_decimal();
+        if !(plain || dtype.is_categorical() || dtype.is_enum() || *dtype == DataType::Date) {
+            return Err(unfit(name, dtype, "text, whole numbers or dates"));
+        }
+        guarded(|| self.strings(name))
+            .unwrap_or_else(|reason| Err(TableError::Column { column: name.to_owned(), reason }))
+    }
+
+    /// A column of classes: whole numbers of any type, or names out of `classes`.
+    pub fn labels(&self, name: &str, classes: &[String]) -> Result<Vec<u32>, TableError> {
+        let dtype = self.column(name)?.dtype().clone();
+        let bad = |reason: String| TableError::Column { column: name.to_owned(), reason };
+        if dtype.is_string() || dtype.is_categorical() || dtype.is_enum() {
+            let find = |text: String| match classes.iter().position(|c| *c == text) {
+                Some(label) => Ok(label as u32),
+                None if classes.is_empty() => Err(bad(format!(
+                    "names classes (`{text}`), but the registry has no `classes` to look them up in"
+                ))),
+                None => Err(bad(format!("`{text}` is no class name"))),
+            };
+            return self.texts(name)?.into_iter().map(find).collect();
+        }
+        if !(dtype.is_integer() || dtype.is_decimal() || dtype.is_float()) {
+            return Err(unfit(name, &dtype, "whole numbers or class names"));
+        }
+        let numbers = guarded(|| self.f64s(name)).unwrap_or_else(|reason| Err(bad(reason)))?;
+        let whole = |v: f64| {
+            let fits = v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&v);
+            if fits { Ok(v as u32) } else { Err(bad(format!("{v} is no class number"))) }
+        };
+        numbers.into_iter().map(whole).collect()
+    }
+
+    fn f64s(&self, name: &str) -> Result<Vec<f64>, TableError> {
+        let column = self.cast(name, &DataType::Float64)?;
+        let values = column.f64().map_err(|e| column_error(name, &e))?;
+        require(name, values.iter())
+    }
+
+    /// A column of byte strings, some of which may be missing.
+    pub fn maybe_bytes(&self, name: &str) -> Result<Vec<Option<Vec<u8>>>, TableError> {
+        self.optional_bytes(self.column(name)?.as_materialized_series())
+    }
+
     /// A column of byte strings.
     pub fn bytes(&self, name: &str) -> Result<Vec<Vec<u8>>, TableError> {
-        require(name, self.optional_bytes(self.column(name)?.as_materialized_series())?.into_iter())
+        require(name, self.maybe_bytes(name)?.into_iter())
     }
 
     fn optional_bytes(&self, series: &Series) -> Result<Vec<Option<Vec<u8>>>, TableError> {
@@ -235,7 +288,7 @@ impl Table {
     /// Names of a file's columns, from its footer.
     pub fn names(path: &Path) -> Result<Vec<String>, TableError> {
         let mut reader = ParquetReader::new(open(path)?);
-        let schema = reader.schema().map_err(|e| parquet_error("read", path, &e))?;
+        let schema = read_guarded(path, || reader.schema())?;
         Ok(schema.iter_names().map(std::string::ToString::to_string).collect())
     }
 
@@ -280,8 +333,43 @@ impl Table {
     }
 }
 
+/// Damaged files make the reader panic here and there.
+fn read_guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, PolarsError>) -> Result<T, TableError> {
+    let damaged = |reason: String| TableError::Parquet { action: "read", path: path.to_owned(), reason };
+    guarded(read).map_err(damaged)?.map_err(|e| parquet_error("read", path, &e))
+}
+
 fn parquet_error(action: &'static str, path: &Path, error: &PolarsError) -> TableError {
     TableError::Parquet { action, path: path.to_owned(), reason: error.to_string() }
+}
+
+/// The values of a column as CSV spells them; numbers as short as they read back.
+fn csv_column(column: &Column) -> Result<Vec<String>, TableError> {
+    let name = column.name();
+    let wrap = |e: PolarsError| column_error(name, &e);
+    let text = |v: Option<String>| v.unwrap_or_default();
+    Ok(match column.dtype() {
+        DataType::Float64 => {
+            column.f64().map_err(wrap)?.iter().map(|v| text(v.map(|v| format!("{v:?}")))).collect()
+        }
+        DataType::Float32 => {
+            column.f32().map_err(wrap)?.iter().map(|v| text(v.map(|v| format!("{v:?}")))).collect()
+        }
+        DataType::Boolean => {
+            column.bool().map_err(wrap)?.iter().map(|v| text(v.map(|v| v.to_string()))).collect()
+        }
+        _ => {
+            let cast = column.strict_cast(&DataType::String).map_err(wrap)?;
+            cast.str().map_err(wrap)?.iter().map(|v| text(v.map(str::to_owned))).collect()
+        }
+    })
+}
+
+fn unfit(column: &str, dtype: &DataType, needed: &str) -> TableError {
+    TableError::Column {
+        column: column.to_owned(),
+        reason: format!("is of type {dtype}; {needed} are needed"),
+    }
 }
 
 fn column_error(column: &str, error: &PolarsError) -> TableError {

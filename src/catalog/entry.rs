@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::base::digest::Digest;
+use crate::data::ColumnNames;
 
 /// Where the files of a split lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub struct DatasetEntry {
     /// File with the data set's own classes, each a group of indices into `classes`; the logit of a
     /// group is the largest of its members'.
     pub groups: Option<PathBuf>,
+    /// What the columns of its tables are called (`parquet`).
+    pub columns: ColumnNames,
     /// Splits by name.
     pub splits: BTreeMap<String, Split>,
 }

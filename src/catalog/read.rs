@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::entry::{DatasetEntry, Folders, Source, Split, Templates};
 use crate::base::config::{ConfigError, Document, Section};
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, read_lines};
 use crate::base::hub::{Hub, HubRepository};
 use crate::base::registry::advice;
-use crate::data::{Dataset, FolderRule, LayoutOptions};
+use crate::data::{ColumnNames, DataError, Dataset, FolderRule, LayoutOptions};
 
 /// Why the registry cannot answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,27 @@ pub enum CatalogError {
         /// The nearest name or all names.
         advice: String,
     },
+    /// A data set cannot be opened.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file is not the one that was registered.
+    #[error("`{}` has digest {found}, the registry says {expected}; fetch or build it again", path.display())]
+    WrongDigest {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: Digest,
+        /// The registered digest.
+        expected: Digest,
+    },
+    /// A template has no place for the class name.
+    #[error("template `{template}` of data set `{dataset}` has no `{{}}` for the class name")]
+    Template {
+        /// The data set.
+        dataset: String,
+        /// The template.
+        template: String,
+    },
     /// Nobody names the classes.
     #[error("data set `{0}` has no `classes` in the registry, and its files do not name them")]
     NoNames(String),
@@ -49,6 +72,7 @@ pub enum CatalogError {
 pub struct Catalog {
     root: PathBuf,
     hub: Hub,
+    digests: FileDigests,
     entries: BTreeMap<String, DatasetEntry>,
 }
 
@@ -67,7 +91,7 @@ impl Catalog {
         }
         document.finish()?;
         let root = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { root, hub: Hub::default(), entries })
+        Ok(Self { root, hub: Hub::default(), digests: FileDigests::default(), entries })
     }
 
     /// All data sets by name.
@@ -142,6 +166,19 @@ impl Catalog {
         self
     }
 
+    /// The same registry with digests that are kept between runs.
+    #[must_use]
+    pub fn with_digests(mut self, digests: FileDigests) -> Self {
+        self.digests = digests;
+        self
+    }
+
+    /// Digests of files.
+    #[must_use]
+    pub const fn digests(&self) -> &FileDigests {
+        &self.digests
+    }
+
     /// What the data set's layout needs to know besides the files.
     pub fn layout_options(&self, entry: &DatasetEntry, split: &str) -> Result<LayoutOptions, CatalogError> {
         let folders = match &entry.folders {
@@ -152,7 +189,7 @@ impl Catalog {
             }
         };
         let classes = entry.classes.as_ref().map(|c| self.lines(c)).transpose()?.unwrap_or_default();
-        Ok(LayoutOptions { folders, split: split.to_owned(), classes })
+        Ok(LayoutOptions { folders, split: split.to_owned(), classes, columns: entry.columns.clone() })
     }
 
     /// The class names in label order: the registry's, or those that the opened data bring along.
@@ -165,9 +202,20 @@ impl Catalog {
 
     /// The templates of the zero-shot head.
     pub fn templates(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
-        match &entry.templates {
-            Templates::File(path) => self.lines(path),
-            Templates::One(text) => Ok(vec![text.clone()]),
+        let all = match &entry.templates {
+            Templates::File(path) => self.lines(path)?,
+            Templates::One(text) => vec![text.clone()],
+        };
+        Self::check_templates(&entry.name, all)
+    }
+
+    /// Templates that all have a place for the class name: without one, all classes would be the same text.
+    pub fn check_templates(dataset: &str, all: Vec<String>) -> Result<Vec<String>, CatalogError> {
+        match all.iter().find(|t| !t.contains("{}") && !t.contains("{c}")) {
+            Some(template) => {
+                Err(CatalogError::Template { dataset: dataset.to_owned(), template: template.clone() })
+            }
+            None => Ok(all),
         }
     }
 
@@ -205,6 +253,12 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let border = section.count("border").map_or(0, |b| b.value as usize);
     let restrict = section.text("restrict").map(|r| r.value.into());
     let groups = section.text("groups").map(|g| g.value.into());
+    let mut columns = ColumnNames::default();
+    if let Some(names) = section.section("columns") {
+        let text = |key: &'static str| names.text(key).map(|t| t.value);
+        columns = ColumnNames { image: text("image"), label: text("label"), id: text("id") };
+        names.finish();
+    }
     let mut splits = BTreeMap::new();
     if let Some(all) = section.required_section("split") {
         for (split, part) in all.named_sections() {
@@ -233,6 +287,7 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         border,
         restrict,
         groups,
+        columns,
         splits,
     })
 }

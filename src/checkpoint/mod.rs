@@ -3,13 +3,17 @@
 //! A [`StateDict`] maps safetensors files (one, or shards with an index) and reads a tensor when
 //! it is asked for; names, shapes and equality of two checkpoints are known without loading.
 
+mod error;
+mod files;
 mod lora;
 mod names;
 mod overlay;
+mod pickle;
 mod state_dict;
 
+pub use error::CheckpointError;
 pub use names::CONTEXT;
-pub use state_dict::{CheckpointError, StateDict, TensorInfo, write_safetensors};
+pub use state_dict::{StateDict, TensorInfo, write_safetensors};
 
 use std::collections::BTreeMap;
 

@@ -41,56 +41,94 @@ impl Part {
     }
 }
 
+/// Wrappers around a model: data-parallel training, `torch.compile`, Lightning, WiSE-FT's and CoOp's classes.
+const WRAPPERS: [&str; 11] = [
+    "module.",
+    "_orig_mod.",
+    "_fsdp_wrapped_module.",
+    "model.",
+    "net.",
+    "network.",
+    "backbone.",
+    "clip.",
+    "clip_model.",
+    "image_encoder.model.",
+    "prompt_learner.",
+];
+
 /// Whether a list of names is in the layout of OpenAI and open_clip.
 pub fn is_open_clip<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
-    names.any(|n| strip(n) == "visual.conv1.weight")
+    const MARKS: [&str; 4] = [
+        "visual.conv1.weight",
+        "visual.class_embedding",
+        "transformer.resblocks.0.ln_1.weight",
+        "token_embedding.weight",
+    ];
+    names.any(|n| MARKS.contains(&strip(n).as_str()))
 }
 
-/// A name without the prefixes of wrappers: data-parallel training, and WiSE-FT's `ImageClassifier`.
-fn strip(name: &str) -> &str {
-    let name = name.strip_prefix("module.").unwrap_or(name);
-    name.strip_prefix("image_encoder.model.").unwrap_or(name)
+/// A name without wrappers. CoOp's `CustomCLIP` calls the towers `image_encoder` and `text_encoder`; open_clip's
+/// models with a text tower of their own put it below `text`.
+fn strip(name: &str) -> String {
+    let mut name = name;
+    while let Some(inner) = WRAPPERS.iter().find_map(|w| name.strip_prefix(w)) {
+        name = inner;
+    }
+    for (from, to) in [
+        ("image_encoder.visual.", "visual."),
+        ("image_encoder.", "visual."),
+        ("text_encoder.", ""),
+        ("text.", ""),
+    ] {
+        if let Some(inner) = name.strip_prefix(from)
+            && is_part(&format!("{to}{inner}"))
+        {
+            return format!("{to}{inner}");
+        }
+    }
+    name.to_owned()
+}
+
+/// Whether a name is one of a whole OpenAI model.
+fn is_part(name: &str) -> bool {
+    hugging_face(name).is_some()
 }
 
 /// The name of a head or of learned context under which it is known here, whatever the layout of the
-/// rest: WiSE-FT's `classification_head`, a bare linear layer, CoOp's `ctx`. An empty list for CoOp's copies
-/// of token embeddings, which follow from the class names.
-fn head_or_context(stored: &str) -> Option<Vec<(String, Part)>> {
-    let name = strip(stored);
-    let to = match name {
+/// rest: WiSE-FT's `classification_head`, a bare linear layer, CoOp's `ctx`.
+fn head_or_context(name: &str) -> Option<&'static str> {
+    Some(match name {
         "classification_head.weight" | "classifier.weight" | "weight" => "classifier.weight",
         "classification_head.bias" | "classifier.bias" | "bias" => "classifier.bias",
-        "ctx" | "prompt_learner.ctx" | CONTEXT => CONTEXT,
-        "token_prefix" | "token_suffix" | "prompt_learner.token_prefix" | "prompt_learner.token_suffix" => {
-            return Some(Vec::new());
-        }
+        "ctx" | CONTEXT => CONTEXT,
         _ => return None,
-    };
-    Some(vec![(to.to_owned(), Part::Whole)])
+    })
 }
 
 /// The tensor with learned context vectors, `[n, width]` or `[classes, n, width]`.
 pub const CONTEXT: &str = "prompt.context";
 
-/// The names that a stored tensor becomes; empty for what is no weight.
+/// The names that a stored tensor becomes. What is not known keeps its name, without wrappers, so that whoever
+/// accounts for the tensors can name it.
 pub fn translate(stored: &str, open_clip: bool) -> Vec<(String, Part)> {
-    match head_or_context(stored) {
-        Some(found) => found,
-        None if open_clip => hugging_face(stored),
-        None => vec![(stored.to_owned(), Part::Whole)],
+    let name = strip(stored);
+    if let Some(to) = head_or_context(&name) {
+        return vec![(to.to_owned(), Part::Whole)];
     }
+    let found = if open_clip { hugging_face(&name) } else { None };
+    found.unwrap_or_else(|| vec![(name, Part::Whole)])
 }
 
-/// The Hugging Face names that a stored tensor becomes; empty for buffers that are not weights.
-fn hugging_face(stored: &str) -> Vec<(String, Part)> {
-    let name = strip(stored);
-    let whole = |to: &str| vec![(to.to_owned(), Part::Whole)];
+/// The Hugging Face names that a tensor of OpenAI's layout becomes; `None` for what is none.
+fn hugging_face(name: &str) -> Option<Vec<(String, Part)>> {
+    let whole = |to: &str| Some(vec![(to.to_owned(), Part::Whole)]);
     match name {
-        "logit_scale" => return whole("logit_scale"),
+        "logit_scale" | "logit_bias" => return whole(name),
         "positional_embedding" => return whole("text_model.embeddings.position_embedding.weight"),
         "token_embedding.weight" => return whole("text_model.embeddings.token_embedding.weight"),
-        "text_projection" => return vec![("text_projection.weight".to_owned(), Part::Transposed)],
-        "visual.proj" => return vec![("visual_projection.weight".to_owned(), Part::Transposed)],
+        "text_projection" => return Some(vec![("text_projection.weight".to_owned(), Part::Transposed)]),
+        "text_projection.weight" | "text_projection.bias" => return whole(name),
+        "visual.proj" => return Some(vec![("visual_projection.weight".to_owned(), Part::Transposed)]),
         "visual.class_embedding" => return whole("vision_model.embeddings.class_embedding"),
         "visual.conv1.weight" => return whole("vision_model.embeddings.patch_embedding.weight"),
         "visual.positional_embedding" => return whole("vision_model.embeddings.position_embedding.weight"),
@@ -107,20 +145,22 @@ fn hugging_face(stored: &str) -> Vec<(String, Part)> {
     }
     let (tower, rest) = match name.strip_prefix("visual.transformer.resblocks.") {
         Some(rest) => ("vision_model", rest),
-        None => match name.strip_prefix("transformer.resblocks.") {
-            Some(rest) => ("text_model", rest),
-            None => return Vec::new(),
-        },
+        None => ("text_model", name.strip_prefix("transformer.resblocks.")?),
     };
     block(tower, rest)
 }
 
-fn block(tower: &str, rest: &str) -> Vec<(String, Part)> {
-    let Some((layer, part)) = rest.split_once('.') else { return Vec::new() };
+fn block(tower: &str, rest: &str) -> Option<Vec<(String, Part)>> {
+    let (layer, part) = rest.split_once('.')?;
     let at = |inner: &str| format!("{tower}.encoder.layers.{layer}.{inner}");
     if let Some(kind) = part.strip_prefix("attn.in_proj_") {
         let third = |(i, name): (usize, &str)| (at(&format!("self_attn.{name}_proj.{kind}")), Part::Third(i));
-        return ["q", "k", "v"].into_iter().enumerate().map(third).collect();
+        return Some(["q", "k", "v"].into_iter().enumerate().map(third).collect());
+    }
+    for (from, to) in [("ls_1.gamma", "layer_scale1"), ("ls_2.gamma", "layer_scale2")] {
+        if part == from {
+            return Some(vec![(at(to), Part::Whole)]);
+        }
     }
     for (from, to) in [
         ("ln_1.", "layer_norm1."),
@@ -130,19 +170,23 @@ fn block(tower: &str, rest: &str) -> Vec<(String, Part)> {
         ("mlp.c_proj.", "mlp.fc2."),
     ] {
         if let Some(kind) = part.strip_prefix(from) {
-            return vec![(at(&format!("{to}{kind}")), Part::Whole)];
+            return Some(vec![(at(&format!("{to}{kind}")), Part::Whole)]);
         }
     }
-    Vec::new()
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn name(stored: &str, open_clip: bool) -> String {
+        translate(stored, open_clip)[0].0.clone()
+    }
+
     #[test]
     fn joint_projections_are_cut_into_three() {
-        let parts = hugging_face("module.visual.transformer.resblocks.3.attn.in_proj_weight");
+        let parts = translate("module.visual.transformer.resblocks.3.attn.in_proj_weight", true);
         assert_eq!(
             parts[1],
             ("vision_model.encoder.layers.3.self_attn.k_proj.weight".to_owned(), Part::Third(1))
@@ -152,17 +196,37 @@ mod tests {
 
     #[test]
     fn heads_and_context_have_one_name_each() {
-        let name = |stored: &str| translate(stored, false).first().map(|p| p.0.clone());
-        assert_eq!(name("classification_head.weight").unwrap(), "classifier.weight");
-        assert_eq!(name("bias").unwrap(), "classifier.bias");
-        assert_eq!(name("ctx").unwrap(), CONTEXT);
-        assert_eq!(name("token_prefix"), None);
-        assert_eq!(translate("image_encoder.model.visual.proj", true)[0].0, "visual_projection.weight");
+        assert_eq!(name("classification_head.weight", false), "classifier.weight");
+        assert_eq!(name("bias", false), "classifier.bias");
+        assert_eq!(name("prompt_learner.ctx", false), CONTEXT);
+        assert_eq!(name("image_encoder.model.visual.proj", true), "visual_projection.weight");
     }
 
     #[test]
-    fn buffers_are_left_out() {
-        assert!(hugging_face("attn_mask").is_empty());
-        assert!(hugging_face("input_resolution").is_empty());
+    fn wrappers_go_however_they_are_nested() {
+        for wrapped in
+            ["module.model.", "_orig_mod.module.", "model.image_encoder.model.", "model.clip_model."]
+        {
+            assert_eq!(name(&format!("{wrapped}visual.proj"), true), "visual_projection.weight", "{wrapped}");
+            assert_eq!(name(&format!("{wrapped}logit_scale"), false), "logit_scale");
+        }
+        // CoOp's and open_clip's own towers; a bare image tower must not become a text tower.
+        assert_eq!(
+            name("image_encoder.conv1.weight", true),
+            "vision_model.embeddings.patch_embedding.weight"
+        );
+        assert!(name("image_encoder.transformer.resblocks.0.ln_1.weight", true).starts_with("vision_model."));
+        assert!(name("text_encoder.transformer.resblocks.0.ln_1.weight", true).starts_with("text_model."));
+        assert!(name("text.transformer.resblocks.0.ln_1.weight", true).starts_with("text_model."));
+        assert_eq!(name("text.text_projection", true), "text_projection.weight");
+    }
+
+    #[test]
+    fn what_is_not_known_keeps_its_name() {
+        for unknown in ["head.weight", "fc.bias", "meta_net.linear1.weight", "visual.attnpool.k_proj.weight"]
+        {
+            assert_eq!(name(unknown, true), unknown);
+        }
+        assert!(!is_open_clip(["conv1.weight", "ln_pre.weight"].into_iter()));
     }
 }

@@ -6,14 +6,26 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::error::CheckpointError;
 use super::lora::{LowRank, Piece, piece};
-use super::state_dict::{CheckpointError, Entry, StateDict};
+use super::state_dict::{Entry, StateDict};
 
 /// What lies below a partial checkpoint.
 pub(super) struct Below {
     pub(super) base: Arc<StateDict>,
     /// Low-rank updates of the base's tensors.
     pub(super) updates: BTreeMap<String, LowRank>,
+    /// What is added to biases of the base: the stored tensor and its factor.
+    pub(super) shifts: BTreeMap<String, (String, f64)>,
+}
+
+/// The factors of one module as they are found.
+#[derive(Default)]
+struct Factors {
+    a: Option<String>,
+    b: Option<String>,
+    bias: Option<String>,
+    embedding: bool,
 }
 
 impl StateDict {
@@ -26,56 +38,78 @@ impl StateDict {
     /// Names that this checkpoint itself holds or changes; the rest comes from the one below.
     #[must_use]
     pub fn own(&self) -> Vec<&str> {
-        let updated = self.below.iter().flat_map(|b| b.updates.keys());
+        let updated = self.below.iter().flat_map(|b| b.updates.keys().chain(b.shifts.keys()));
         let whole = self.sources.iter().filter(|(_, e)| !e.is_factor()).map(|(name, _)| name);
         whole.chain(updated).map(String::as_str).collect()
     }
 
     /// This checkpoint on top of another that gives every tensor it does not have.
     pub fn over(mut self, base: Arc<Self>) -> Result<Self, CheckpointError> {
-        let mut updates = BTreeMap::new();
+        let (mut updates, mut shifts) = (BTreeMap::new(), BTreeMap::new());
         if self.adapter.is_some() {
-            updates = self.take_adapter(&base)?;
+            (updates, shifts) = self.take_adapter(&base)?;
         }
         self.entries = base.entries().clone();
         let own = self.sources.iter().filter(|(_, e)| !e.is_factor());
         self.entries.extend(own.map(|(name, e)| (name.clone(), e.info.clone())));
-        self.below = Some(Below { base, updates });
+        self.below = Some(Below { base, updates, shifts });
         Ok(self)
     }
 
-    /// Sorts an adapter's tensors into low-rank updates, which are returned, and whole tensors.
-    fn take_adapter(&mut self, base: &Self) -> Result<BTreeMap<String, LowRank>, CheckpointError> {
-        let Some(config) = &self.adapter else { return Ok(BTreeMap::new()) };
+    /// Sorts an adapter's tensors into low-rank updates and shifts of biases, which are returned, and whole tensors.
+    #[expect(clippy::type_complexity, reason = "the two halves of what lies below")]
+    fn take_adapter(
+        &mut self,
+        base: &Self,
+    ) -> Result<(BTreeMap<String, LowRank>, BTreeMap<String, (String, f64)>), CheckpointError> {
+        let Some(config) = &self.adapter else { return Ok(Default::default()) };
         let path = self.path.clone();
         let bad = |reason: String| CheckpointError::Adapter { path: path.clone(), reason };
-        let mut factors: BTreeMap<String, (Option<String>, Option<String>, bool)> = BTreeMap::new();
+        // A tower's own adapter leaves out the tower's name.
+        let placed = |name: &str, ending: &str| match config.tower() {
+            Some(tower) if !base.contains(&format!("{name}{ending}")) => format!("{tower}{name}"),
+            _ => name.to_owned(),
+        };
+        let mut factors: BTreeMap<String, Factors> = BTreeMap::new();
         let mut whole = BTreeMap::new();
         for (stored, entry) in std::mem::take(&mut self.sources) {
-            match piece(&stored) {
+            let slot = match piece(&stored) {
                 Some(Piece::Factor(module, is_a, embedding)) => {
                     let slot = factors.entry(module.to_owned()).or_default();
-                    slot.2 = embedding;
-                    *(if is_a { &mut slot.0 } else { &mut slot.1 }) = Some(stored.clone());
-                    whole.insert(stored, entry);
+                    slot.embedding = embedding;
+                    if is_a { &mut slot.a } else { &mut slot.b }
                 }
+                Some(Piece::Bias(module)) => &mut factors.entry(module.to_owned()).or_default().bias,
                 Some(Piece::Whole(name)) => {
-                    whole.insert(name, entry);
+                    whole.insert(placed(&name, ""), entry);
+                    continue;
                 }
                 None => return Err(bad(format!("tensor `{stored}` is not understood"))),
-            }
+            };
+            *slot = Some(stored.clone());
+            whole.insert(stored, entry);
         }
-        let mut updates = BTreeMap::new();
-        for (module, (a, b, embedding)) in factors {
+        let (mut updates, mut shifts) = (BTreeMap::new(), BTreeMap::new());
+        let missing = |name: &str| format!("adapts `{name}`, which `{}` does not have", base.path.display());
+        for (stored, found) in factors {
+            let module = placed(&stored, ".weight");
             let name = format!("{module}.weight");
             if !base.contains(&name) {
-                let reason = format!("adapts `{name}`, which `{}` does not have", base.path.display());
-                return Err(bad(reason));
+                return Err(bad(missing(&name)));
             }
-            let (Some(a), Some(b)) = (a, b) else {
+            let (Some(a), Some(b)) = (found.a, found.b) else {
                 return Err(bad(format!("`{module}` has only one of its two factors")));
             };
-            let transposed = embedding || config.transposed();
+            // Patterns see the name as it was when it was trained.
+            let scale = config.scale(&stored);
+            if let Some(bias) = found.bias {
+                let target = format!("{module}.bias");
+                if base.entries().get(&target).map(|i| &i.shape) != whole.get(&bias).map(|e| &e.info.shape) {
+                    return Err(bad(missing(&target)));
+                }
+                shifts.insert(target, (bias, scale));
+            }
+            let transposed = found.embedding || config.transposed();
             let extent = |stored: &str, first: bool| {
                 let shape = whole.get(stored).map(|e| e.info.shape.clone()).unwrap_or_default();
                 let (head, rest) =
@@ -92,13 +126,13 @@ impl StateDict {
                 );
                 return Err(bad(reason));
             }
-            updates.insert(name, LowRank { a, b, scale: config.scale(&module), transposed });
+            updates.insert(name, LowRank { a, b, scale, transposed });
         }
         if let Some(name) = whole.keys().find(|n| !n.contains(".lora_") && !base.contains(n)) {
             return Err(bad(format!("holds `{name}`, which `{}` does not have", base.path.display())));
         }
         self.sources = whole;
-        Ok(updates)
+        Ok((updates, shifts))
     }
 
     /// The checkpoint that stores a tensor: this one or one below.
@@ -111,9 +145,9 @@ impl StateDict {
         }
     }
 
-    /// Whether a low-rank update changes the tensor.
+    /// Whether a low-rank update or a shift changes the tensor.
     pub(super) fn is_adapted(&self, name: &str) -> bool {
-        self.below.as_ref().is_some_and(|b| b.updates.contains_key(name))
+        self.below.as_ref().is_some_and(|b| b.updates.contains_key(name) || b.shifts.contains_key(name))
     }
 
     /// The base's tensor plus its low-rank update.
@@ -124,6 +158,14 @@ impl StateDict {
             hint: String::new(),
         };
         let below = self.below.as_ref().ok_or_else(missing)?;
+        if let Some((stored, scale)) = below.shifts.get(name) {
+            // A bias that was trained as well is stored whole, and shifted all the same.
+            let base =
+                if self.sources.contains_key(name) { self.plain(name)? } else { below.base.load(name)? };
+            let shift = self.plain(stored)?;
+            return (base + (shift * *scale).map_err(|e| self.fail(name, e))?)
+                .map_err(|e| self.fail(name, e));
+        }
         let update = below.updates.get(name).ok_or_else(missing)?;
         let base = below.base.load(name)?;
         let (a, b) = (self.plain(&update.a)?, self.plain(&update.b)?);

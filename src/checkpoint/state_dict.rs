@@ -1,91 +1,23 @@
-//! Named tensors on disk: memory-mapped safetensors, or a PyTorch pickle through candle's reader, which
-//! runs no code. Names of OpenAI's and open_clip's layout are translated.
+//! Named tensors on disk: memory-mapped safetensors, or PyTorch's pickles, read without running code. Names of
+//! OpenAI's and open_clip's layout are translated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
 
 use super::Tensors;
+use super::error::CheckpointError;
+use super::files::weight_files;
 use super::lora::LoraConfig;
 use super::names::{Part, is_open_clip, translate};
 use super::overlay::Below;
+use super::pickle::PickleFile;
 use crate::base::digest::Digest;
-use crate::base::fs::{FileError, read, write_atomic};
-
-/// Why a checkpoint cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// A file is missing or cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The folder holds no weights that are understood.
-    #[error(
-        "no weights in `{}`; looked for model.safetensors (or its index), open_clip_model.safetensors, \
-         pytorch_model.bin, open_clip_pytorch_model.bin, adapter_model.safetensors, adapter_model.bin, \
-         model.pth.tar-*", .0.display()
-    )]
-    NoWeights(PathBuf),
-    /// The file is not safetensors, or cut short.
-    #[error("`{}` is not a whole weights file ({reason}); fetch or write it again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said.
-        reason: String,
-    },
-    /// The shard index is not what it should be.
-    #[error("`{}` is not a shard index: {reason}", path.display())]
-    Index {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A LoRA adapter cannot be used.
-    #[error("`{}`: {reason}", path.display())]
-    Adapter {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A tensor is not there.
-    #[error("`{}` has no tensor `{name}`{hint}", path.display())]
-    MissingTensor {
-        /// The checkpoint.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The nearest name, if there is one.
-        hint: String,
-    },
-    /// NaN or infinity among the weights.
-    #[error("tensor `{name}` of `{}` holds {count} values that are not finite (first at {first})", path.display())]
-    NonFinite {
-        /// The checkpoint.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// How many.
-        count: usize,
-        /// Flat index of the first.
-        first: usize,
-    },
-    /// Candle could not read or convert a tensor.
-    #[error("tensor `{name}` of `{}`: {source}", path.display())]
-    Tensor {
-        /// The checkpoint.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// What candle said.
-        source: candle_core::Error,
-    },
-}
+use crate::base::file_digests::FileDigests;
+use crate::base::fs::{open, write_atomic};
+use crate::base::guard::guarded;
 
 /// Shape and type of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +39,7 @@ impl TensorInfo {
 /// Where bytes come from.
 enum Backend {
     Safetensors(MmapedSafetensors),
-    Pickle(PthTensors),
+    Pickles(Vec<PickleFile>),
 }
 
 /// A tensor under the name that models use.
@@ -139,15 +71,12 @@ impl StateDict {
             crate::base::fs::open(file)?;
         }
         let first = files.first().cloned().unwrap_or_else(|| path.to_owned());
-        let name = first.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let ending = |e: &str| name.ends_with(e);
-        // CoOp's files end in `.pth.tar-<epoch>` and are no archives of tar.
-        let is_pickle = [".bin", ".pt", ".pth"].into_iter().any(ending) || name.contains(".pth.tar");
+        // By what is in the file: endings say little (`.bin`, `.ckpt`, `.pth.tar-50`).
         let (backend, stored) =
-            if is_pickle { open_pickle(&first)? } else { open_safetensors(&files, &first)? };
+            if is_safetensors(&first)? { open_safetensors(&files, &first)? } else { open_pickles(&files)? };
         let open_clip = is_open_clip(stored.keys().map(String::as_str));
         let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
-        let mut sources = BTreeMap::new();
+        let mut sources: BTreeMap<String, Entry> = BTreeMap::new();
         for (name, info) in stored {
             let parts = match adapter {
                 Some(_) => vec![(name.clone(), Part::Whole)],
@@ -155,7 +84,14 @@ impl StateDict {
             };
             for (to, part) in parts {
                 let info = TensorInfo { shape: part.shape(&info.shape), dtype: info.dtype.clone() };
-                sources.insert(to, Entry { info, stored: name.clone(), part });
+                let entry = Entry { info, stored: name.clone(), part };
+                if let Some(other) = sources.insert(to.clone(), entry) {
+                    let what = format!(
+                        "holds both `{}` and `{name}`, which are the same tensor (`{to}`)",
+                        other.stored
+                    );
+                    return Err(CheckpointError::Unaccounted { path: path.to_owned(), what });
+                }
             }
         }
         let entries = sources.iter().map(|(name, e)| (name.clone(), e.info.clone())).collect();
@@ -181,12 +117,12 @@ impl StateDict {
     }
 
     /// One digest over all weight files.
-    pub fn digest(&self) -> Result<Digest, CheckpointError> {
+    pub fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let mut files = self.files.clone();
         files.extend(self.adapter.as_ref().map(|_| self.path.join(super::lora::CONFIG)));
-        let mut each: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+        let mut each: Vec<Digest> = files.iter().map(|f| digests.of_file(f)).collect::<Result<_, _>>()?;
         if let Some(below) = &self.below {
-            each.push(below.base.digest()?);
+            each.push(below.base.digest(digests)?);
         }
         Ok(Digest::of_value(&each))
     }
@@ -288,9 +224,10 @@ impl StateDict {
         let read = || -> candle_core::Result<Tensor> {
             let whole = match &self.backend {
                 Backend::Safetensors(mapped) => mapped.load(&source.stored, &Device::Cpu)?,
-                Backend::Pickle(pickle) => {
-                    let found = pickle.get(&source.stored)?;
-                    found.ok_or_else(|| candle_core::Error::Msg("not in the pickle".to_owned()))?
+                Backend::Pickles(files) => {
+                    let file = files.iter().find(|f| f.tensors.contains_key(&source.stored));
+                    let missing = || candle_core::Error::Msg("not in the pickle".to_owned());
+                    file.ok_or_else(missing)?.read(&source.stored)?
                 }
             };
             let tensor = match &source.part {
@@ -304,6 +241,37 @@ impl StateDict {
             tensor.to_dtype(DType::F32)
         };
         read().map_err(|e| self.fail(name, e))
+    }
+
+    /// Tensors by the names and in the shapes in which this checkpoint (or the one at the bottom) stores them, so
+    /// that what is written reads back in the same layout. Tensors that it does not have keep their names.
+    pub fn as_stored(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
+        if let Some(below) = &self.below {
+            return below.base.as_stored(tensors);
+        }
+        let mut all = Tensors::new();
+        let mut thirds: BTreeMap<&str, [Option<Tensor>; 3]> = BTreeMap::new();
+        for (name, tensor) in tensors {
+            let Some(entry) = self.sources.get(name) else {
+                all.insert(name.clone(), tensor.clone());
+                continue;
+            };
+            match entry.part {
+                Part::Whole => {
+                    all.insert(entry.stored.clone(), tensor.clone());
+                }
+                Part::Transposed => {
+                    let back = tensor.t().and_then(|t| t.contiguous()).map_err(|e| self.fail(name, e))?;
+                    all.insert(entry.stored.clone(), back);
+                }
+                Part::Third(i) => thirds.entry(&entry.stored).or_default()[i] = Some(tensor.clone()),
+            }
+        }
+        for (stored, parts) in thirds {
+            let parts: Vec<Tensor> = parts.into_iter().flatten().collect();
+            all.insert(stored.to_owned(), Tensor::cat(&parts, 0).map_err(|e| self.fail(stored, e))?);
+        }
+        Ok(all)
     }
 
     /// Loads every floating-point tensor.
@@ -328,64 +296,33 @@ fn open_safetensors(files: &[PathBuf], first: &Path) -> Result<Stored, Checkpoin
     Ok((Backend::Safetensors(mapped), entries))
 }
 
-/// Opens a pickled state dict: at the top level, or below `state_dict` as training scripts save it.
-fn open_pickle(path: &Path) -> Result<Stored, CheckpointError> {
-    let damaged =
-        |e: candle_core::Error| CheckpointError::Damaged { path: path.to_owned(), reason: e.to_string() };
-    let at_top = PthTensors::new(path, None).map_err(damaged)?;
-    let pickle = if at_top.tensor_infos().is_empty() {
-        PthTensors::new(path, Some("state_dict")).map_err(damaged)?
-    } else {
-        at_top
-    };
+/// Whether a file begins as safetensors: the length of a JSON header that fits the file, and its brace.
+fn is_safetensors(path: &Path) -> Result<bool, CheckpointError> {
+    use std::io::Read as _;
+    let mut start = [0; 9];
+    let mut file = open(path)?;
+    let read = file.read(&mut start).unwrap_or(0);
+    let length = u64::from_le_bytes(std::array::from_fn(|i| start[i]));
+    Ok(read == 9 && start[8] == b'{' && length < 1 << 32
+        || path.extension().is_some_and(|e| e == "safetensors"))
+}
+
+fn open_pickles(paths: &[PathBuf]) -> Result<Stored, CheckpointError> {
+    let mut files = Vec::new();
     let mut entries = BTreeMap::new();
-    let mut names: Vec<&String> = pickle.tensor_infos().keys().collect();
-    names.sort();
-    for name in names {
-        let info = &pickle.tensor_infos()[name];
-        let dtype = info.dtype.as_str().to_uppercase();
-        entries.insert(name.clone(), TensorInfo { shape: info.layout.dims().to_vec(), dtype });
+    for path in paths {
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
+        let file = guarded(|| PickleFile::open(path)).and_then(|f| f).map_err(damaged)?;
+        for (name, stored) in &file.tensors {
+            let info =
+                TensorInfo { shape: stored.shape.clone(), dtype: stored.dtype.as_str().to_uppercase() };
+            if entries.insert(name.clone(), info).is_some() {
+                return Err(damaged(format!("holds `{name}`, which another shard holds too")));
+            }
+        }
+        files.push(file);
     }
-    if entries.is_empty() {
-        let reason = "no tensors at the top level nor below `state_dict`".to_owned();
-        return Err(CheckpointError::Damaged { path: path.to_owned(), reason });
-    }
-    Ok((Backend::Pickle(pickle), entries))
-}
-
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let first = |names: &[&str]| names.iter().map(|n| folder.join(n)).find(|f| f.is_file());
-    if let Some(found) = first(&["adapter_model.safetensors", "adapter_model.bin"])
-        .filter(|_| folder.join(super::lora::CONFIG).is_file())
-    {
-        return Ok(vec![found]);
-    }
-    if let Some(found) = first(&["model.safetensors", "open_clip_model.safetensors"]) {
-        return Ok(vec![found]);
-    }
-    let index = folder.join("model.safetensors.index.json");
-    if !index.is_file() {
-        let pickle = first(&["pytorch_model.bin", "open_clip_pytorch_model.bin"]);
-        let pickle = pickle.or_else(|| last_epoch(folder));
-        return pickle.map(|f| vec![f]).ok_or_else(|| CheckpointError::NoWeights(folder.to_owned()));
-    }
-    let bad = |reason: String| CheckpointError::Index { path: index.clone(), reason };
-    let json: Value = serde_json::from_slice(&read(&index)?).map_err(|e| bad(e.to_string()))?;
-    let map = json.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| bad("`weight_map` is missing".to_owned()))?;
-    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(names.into_iter().map(|n| folder.join(n)).collect())
-}
-
-/// The file `model.pth.tar-<epoch>` of the last epoch, as Dassl (CoOp and its kin) writes them.
-fn last_epoch(folder: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|e| e.path());
-    let epoch = |path: &PathBuf| -> Option<u64> {
-        path.file_name()?.to_str()?.strip_prefix("model.pth.tar-")?.parse().ok()
-    };
-    entries.filter_map(|p| Some((epoch(&p)?, p))).max().map(|(_, p)| p)
+    Ok((Backend::Pickles(files), entries))
 }
 
 /// Writes tensors as one safetensors file, atomically, in the given type.

@@ -202,6 +202,12 @@ pub struct MergeArgs {
     /// No tensors that match
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Templates, one a line, for the zero-shot head of the checkpoint without a classifier where the other has one
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
+    /// Leave heads out of what is written
+    #[arg(long)]
+    pub drop_heads: bool,
     /// Folder to write; without it the checks are made and listed, and nothing is written
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -1,14 +1,17 @@
 //! Two sides paired, example by example.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use super::CompareError;
 use super::curves::{CurveChange, curve_changes};
-use super::side::{ProbeSide, Side, VariantSide};
+use super::outcomes::Outcomes;
+use super::side::{CellSide, ProbeSide, Side, VariantSide};
 use crate::stats::{
-    Design, Flips, Interval, Resampling, benjamini_hochberg, holm, percentile, standard_deviation,
+    Change, Design, Drawing, Flips, Interval, Resampling, Swaps, benjamini_hochberg, holm, percentile,
+    standard_deviation,
 };
 
 /// How a comparison is computed.
@@ -49,9 +52,10 @@ pub struct CellChange {
     pub gained: usize,
     /// Examples that were right and are wrong now.
     pub lost: usize,
-    /// Two-sided p-value: exact McNemar test for means, paired resamples for means over classes and clusters.
+    /// Two-sided p-value of a paired permutation of units (examples, or clusters). For hits of single examples that is
+    /// McNemar's exact test, which is computed as such.
     pub p: f64,
-    /// One-sided p-value: small where it got worse.
+    /// One-sided p-value, likewise: small where it got worse.
     pub p_worse: f64,
     /// `p`, Holm-adjusted over all cells.
     pub p_holm: f64,
@@ -67,6 +71,12 @@ pub struct CellChange {
     pub lost_ids: Vec<String>,
     /// Classes with changes, the largest first.
     pub classes: Vec<ClassChange>,
+    /// What each unit adds to the difference, with its sign turned where smaller values are better.
+    #[serde(skip)]
+    pub changes: Vec<Change>,
+    /// Whether a smaller value is better.
+    #[serde(skip)]
+    pub lower_is_better: bool,
 }
 
 /// Change of one class.
@@ -82,15 +92,54 @@ pub struct ClassChange {
     pub lost: usize,
 }
 
+/// A side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// The one that is compared with: A, the baseline.
+    First,
+    /// The one that is compared: B, the results.
+    Second,
+}
+
+/// Something that only one side has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unpaired {
+    /// The side that has it.
+    pub only_in: Which,
+    /// A variant, if it is one cell or all of its cells.
+    pub variant: Option<String>,
+    /// A probe, if it is one cell or all of its cells.
+    pub probe: Option<String>,
+}
+
+impl fmt::Display for Unpaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.only_in == Which::First { "first" } else { "second" };
+        match (&self.variant, &self.probe) {
+            (Some(v), Some(p)) => write!(f, "`{v}` on probe `{p}` is only in the {side}"),
+            (Some(v), None) => write!(f, "variant `{v}` is only in the {side}"),
+            (None, Some(p)) => write!(f, "probe `{p}` is only in the {side}"),
+            (None, None) => write!(f, "all is only in the {side}"),
+        }
+    }
+}
+
+/// Patterns that are drawn at least, so that small p-values can be told apart.
+const PATTERNS: usize = 9_999;
+
 /// Everything that changed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Comparison {
     /// Cells that both sides have.
     pub cells: Vec<CellChange>,
     /// Curves that both sides have.
     pub curves: Vec<CurveChange>,
-    /// What only one side has, in words.
-    pub unpaired: Vec<String>,
+    /// What only one side has.
+    pub unpaired: Vec<Unpaired>,
+    /// Exchanges of units, the same for all cells and curves.
+    #[serde(skip)]
+    pub swaps: Swaps,
     /// Differences that do not stand against comparing, in words.
     pub remarks: Vec<String>,
 }
@@ -100,25 +149,25 @@ impl Comparison {
     pub fn new(before: &Side, after: &Side, options: &Options) -> Result<Self, CompareError> {
         refuse_mixed(before, after)?;
         let variants = pair_variants(before, after);
-        let mut unpaired = Vec::new();
-        let mut cells = Vec::new();
-        for probe in &after.probes {
-            if before.probe(&probe.id).is_none() {
-                unpaired.push(format!("probe `{}` is only in the second", probe.id));
-                continue;
-            }
-            cells.extend(probe_changes(before, after, probe, &variants, options));
+        let unpaired = lone(before, after, &variants);
+        let pairs = cell_pairs(before, after, &variants);
+        if pairs.is_empty() {
+            let reason = unpaired.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Err(CompareError::Nothing(if reason.is_empty() { "no cell".to_owned() } else { reason }));
         }
-        unpaired.extend(lone(before, after, &variants));
-        if cells.is_empty() {
-            let reason = if unpaired.is_empty() { "no cell".to_owned() } else { unpaired.join("; ") };
-            return Err(CompareError::Nothing(reason));
+        let units = pairs.iter().flat_map(|p| p.changes.iter().map(|c| &c.0));
+        let swaps = Swaps::new(units, options.resampling.resamples.max(PATTERNS), options.resampling.seed);
+        let drawings = Drawing::of(after.probes.iter().map(|p| (p.frame(), p.units.clone())).collect());
+        let mut cells = Vec::new();
+        for (probe, drawing) in after.probes.iter().zip(&drawings) {
+            let of_probe: Vec<&CellPair<'_>> = pairs.iter().filter(|p| p.probe.id == probe.id).collect();
+            cells.extend(probe_changes(probe, drawing, &of_probe, &swaps, options));
         }
         let p: Vec<f64> = cells.iter().map(|c| c.p).collect();
         for ((cell, h), b) in cells.iter_mut().zip(holm(&p)).zip(benjamini_hochberg(&p)) {
             (cell.p_holm, cell.p_bh) = (h, b);
         }
-        let curves = curve_changes(before, after, &variants, options);
+        let curves = curve_changes(before, after, &variants, &drawings, &swaps, options);
         let mut remarks = Vec::new();
         if before.suite_digest != after.suite_digest {
             remarks.push("the suite's text differs".to_owned());
@@ -126,7 +175,16 @@ impl Comparison {
         if before.version != after.version {
             remarks.push(format!("made by versions {} and {}", before.version, after.version));
         }
-        Ok(Self { cells, curves, unpaired, remarks })
+        for probe in after.unpaired.iter().chain(&before.unpaired) {
+            let text = format!("probe `{probe}` is not compared: no paired test fits its metric");
+            if !remarks.contains(&text) {
+                remarks.push(text);
+            }
+        }
+        for (after, before) in variants.iter().filter(|(a, b)| **a != b.id) {
+            remarks.push(format!("`{}` of the first is paired with `{after}` of the second", before.id));
+        }
+        Ok(Self { cells, curves, unpaired, swaps, remarks })
     }
 }
 
@@ -171,77 +229,120 @@ pub(super) fn pair_variants<'a>(before: &'a Side, after: &'a Side) -> BTreeMap<&
     after.variants.iter().filter_map(|v| Some((v.id.as_str(), find(v)?))).collect()
 }
 
-fn probe_changes(
-    before: &Side,
-    after: &Side,
-    probe: &ProbeSide,
-    variants: &BTreeMap<&str, &VariantSide>,
-    options: &Options,
-) -> Vec<CellChange> {
-    let pairs: Vec<_> = after
-        .variants
-        .iter()
-        .filter_map(|v| {
-            let old = variants.get(v.id.as_str())?;
-            Some((v, *old, before.cell(&old.id, &probe.id)?, after.cell(&v.id, &probe.id)?))
-        })
-        .collect();
-    let estimators: Vec<_> =
-        pairs.iter().flat_map(|p| [probe.estimator(&p.2.hits), probe.estimator(&p.3.hits)]).collect();
-    let statistics: Vec<_> = estimators.iter().collect();
-    let replicates = probe.replicates(&options.resampling, &statistics);
-    pairs
-        .into_iter()
-        .enumerate()
-        .map(|(i, (v, old, b, a))| {
-            let draws: Vec<f64> =
-                replicates[2 * i].iter().zip(&replicates[2 * i + 1]).map(|(x, y)| y - x).collect();
-            let flips = Flips::count(&b.hits, &a.hits);
-            let (p, p_worse) =
-                if probe.macro_mean { resampled_p(&draws) } else { (flips.mcnemar(), flips.mcnemar_worse()) };
-            let design = Design { significance: 1.0 - options.confidence, power: 0.8 };
-            let n = probe.labels.len();
-            // Of one example's difference, from that of the metric's.
-            let deviation = standard_deviation(&draws).unwrap_or(0.0) * (n as f64).sqrt();
-            let ids = |wanted: fn(bool, bool) -> bool| -> Vec<String> {
-                let hit = b.hits.iter().zip(&a.hits).zip(&probe.ids);
-                hit.filter(|((x, y), _)| wanted(**x, **y)).map(|(_, id)| id.clone()).collect()
-            };
-            CellChange {
-                variant: v.id.clone(),
-                variant_before: old.id.clone(),
-                curve: v.curve.clone(),
-                alpha: v.alpha,
-                probe: probe.id.clone(),
-                metric: probe.metric.clone(),
-                n: probe.labels.len(),
-                before: b.value,
-                after: a.value,
-                difference: a.value - b.value,
-                interval: percentile(&draws, options.confidence),
-                gained: flips.gained,
-                lost: flips.lost,
-                p,
-                p_worse,
-                p_holm: p,
-                p_bh: p,
-                detectable: design.detectable(deviation, n),
-                examples_needed: design.examples(deviation, a.value - b.value),
-                gained_ids: ids(|x, y| !x && y),
-                lost_ids: ids(|x, y| x && !y),
-                classes: classes(probe, &b.hits, &a.hits),
-            }
-        })
-        .collect()
+/// One cell on both sides.
+struct CellPair<'a> {
+    probe: &'a ProbeSide,
+    variant: &'a VariantSide,
+    old: &'a VariantSide,
+    before: &'a CellSide,
+    after: &'a CellSide,
+    /// By unit, turned so that a gain is above zero.
+    changes: Vec<Change>,
 }
 
-/// Two-sided and one-sided p-values of a difference from its paired replicates: the share of them on the other
-/// side of zero, with the sample itself counted (Davison and Hinkley 1997, section 4.4).
-pub(super) fn resampled_p(draws: &[f64]) -> (f64, f64) {
-    let share = |n: usize| (1 + n) as f64 / (1 + draws.len()) as f64;
-    let not_worse = share(draws.iter().filter(|d| **d >= 0.0).count());
-    let not_better = share(draws.iter().filter(|d| **d <= 0.0).count());
-    ((2.0 * not_worse.min(not_better)).min(1.0), not_worse)
+fn cell_pairs<'a>(
+    before: &'a Side,
+    after: &'a Side,
+    variants: &BTreeMap<&str, &'a VariantSide>,
+) -> Vec<CellPair<'a>> {
+    let mut all = Vec::new();
+    for probe in after.probes.iter().filter(|p| before.probe(&p.id).is_some()) {
+        let sign = if probe.higher_is_better() { 1.0 } else { -1.0 };
+        for variant in &after.variants {
+            let Some(&old) = variants.get(variant.id.as_str()) else { continue };
+            let (Some(b), Some(a)) = (before.cell(&old.id, &probe.id), after.cell(&variant.id, &probe.id))
+            else {
+                continue;
+            };
+            let mut changes = probe.changes(&b.outcomes, &a.outcomes);
+            changes.iter_mut().for_each(|c| c.1 *= sign);
+            all.push(CellPair { probe, variant, old, before: b, after: a, changes });
+        }
+    }
+    all
+}
+
+fn probe_changes(
+    probe: &ProbeSide,
+    drawing: &Drawing,
+    pairs: &[&CellPair<'_>],
+    swaps: &Swaps,
+    options: &Options,
+) -> Vec<CellChange> {
+    let estimator = |o: &Outcomes| probe.estimator(o).in_units(&drawing.places);
+    let estimators: Vec<_> =
+        pairs.iter().flat_map(|p| [estimator(&p.before.outcomes), estimator(&p.after.outcomes)]).collect();
+    let statistics: Vec<_> = estimators.iter().collect();
+    let replicates = options.resampling.drawn(drawing, &statistics);
+    let one = |(i, pair): (usize, &&CellPair<'_>)| {
+        let draws: Vec<f64> =
+            replicates[2 * i].iter().zip(&replicates[2 * i + 1]).map(|(x, y)| y - x).collect();
+        cell_change(pair, drawing, &draws, swaps, options)
+    };
+    pairs.iter().enumerate().map(one).collect()
+}
+
+fn cell_change(
+    pair: &CellPair<'_>,
+    drawing: &Drawing,
+    draws: &[f64],
+    swaps: &Swaps,
+    options: &Options,
+) -> CellChange {
+    let (probe, n) = (pair.probe, pair.probe.labels.len());
+    let (before, after) = (&pair.before.outcomes, &pair.after.outcomes);
+    let hits = before.hits().zip(after.hits());
+    let flips = hits.map(|(b, a)| Flips::count(b, a)).unwrap_or_default();
+    let plain = !probe.macro_mean && drawing.is_single();
+    let (p, p_worse) = match hits {
+        Some(_) if plain => (flips.mcnemar(), flips.mcnemar_worse()),
+        _ => permuted_p(swaps, &pair.changes),
+    };
+    let design = Design { significance: 1.0 - options.confidence, power: 0.8 };
+    // Of one example's difference, from that of the metric's.
+    let deviation = standard_deviation(draws).unwrap_or(0.0) * (n as f64).sqrt();
+    let ids = |wanted: fn(bool, bool) -> bool| -> Vec<String> {
+        let Some((b, a)) = hits else { return Vec::new() };
+        let both = b.iter().zip(a).zip(&probe.ids);
+        both.filter(|((x, y), _)| wanted(**x, **y)).map(|(_, id)| id.clone()).collect()
+    };
+    CellChange {
+        variant: pair.variant.id.clone(),
+        variant_before: pair.old.id.clone(),
+        curve: pair.variant.curve.clone(),
+        alpha: pair.variant.alpha,
+        probe: probe.id.clone(),
+        metric: probe.metric.clone(),
+        n,
+        before: pair.before.value,
+        after: pair.after.value,
+        difference: pair.after.value - pair.before.value,
+        interval: percentile(draws, options.confidence),
+        gained: flips.gained,
+        lost: flips.lost,
+        p,
+        p_worse,
+        p_holm: p,
+        p_bh: p,
+        detectable: design.detectable(deviation, n),
+        examples_needed: design.examples(deviation, pair.after.value - pair.before.value),
+        gained_ids: ids(|x, y| !x && y),
+        lost_ids: ids(|x, y| x && !y),
+        classes: hits.map(|(b, a)| classes(probe, b, a)).unwrap_or_default(),
+        changes: pair.changes.clone(),
+        lower_is_better: !probe.higher_is_better(),
+    }
+}
+
+/// Two-sided and one-sided p-values of a sum of changes under exchanges of before and after.
+fn permuted_p(swaps: &Swaps, changes: &[Change]) -> (f64, f64) {
+    if changes.is_empty() {
+        return (1.0, 1.0);
+    }
+    let total: f64 = changes.iter().map(|c| c.1).sum();
+    let falls: Vec<f64> = swaps.moved(changes).into_iter().map(|s| 2.0 * s - total).collect();
+    let either: Vec<f64> = falls.iter().map(|f| f.abs()).collect();
+    (swaps.p_value(total.abs(), &either), swaps.p_value(-total, &falls))
 }
 
 fn classes(probe: &ProbeSide, before: &[bool], after: &[bool]) -> Vec<ClassChange> {
@@ -259,18 +360,30 @@ fn classes(probe: &ProbeSide, before: &[bool], after: &[bool]) -> Vec<ClassChang
     changed
 }
 
-/// Variants and probes that only one side has.
-fn lone(before: &Side, after: &Side, variants: &BTreeMap<&str, &VariantSide>) -> Vec<String> {
-    let mut all: Vec<String> = before
-        .probes
-        .iter()
-        .filter(|p| after.probe(&p.id).is_none())
-        .map(|p| format!("probe `{}` is only in the first", p.id))
-        .collect();
-    let paired = |id: &str| variants.values().any(|v| v.id == id);
-    let gone = before.variants.iter().filter(|v| !paired(&v.id));
-    all.extend(gone.map(|v| format!("variant `{}` is only in the first", v.id)));
-    let new = after.variants.iter().filter(|v| !variants.contains_key(v.id.as_str()));
-    all.extend(new.map(|v| format!("variant `{}` is only in the second", v.id)));
+/// Variants, probes and cells that only one side has.
+fn lone(before: &Side, after: &Side, variants: &BTreeMap<&str, &VariantSide>) -> Vec<Unpaired> {
+    let mut all = Vec::new();
+    let partner: BTreeMap<&str, &str> = variants.iter().map(|(a, b)| (b.id.as_str(), *a)).collect();
+    let mut look =
+        |side: &Side, other: &Side, only_in: Which, counterpart: &dyn Fn(&str) -> Option<String>| {
+            let lone_probe = |p: &&ProbeSide| other.probe(&p.id).is_none() && !other.unpaired.contains(&p.id);
+            for probe in side.probes.iter().filter(lone_probe) {
+                all.push(Unpaired { only_in, variant: None, probe: Some(probe.id.clone()) });
+            }
+            for variant in &side.variants {
+                let Some(there) = counterpart(&variant.id) else {
+                    all.push(Unpaired { only_in, variant: Some(variant.id.clone()), probe: None });
+                    continue;
+                };
+                let cells =
+                    side.cells.iter().filter(|c| c.variant == variant.id && other.probe(&c.probe).is_some());
+                for cell in cells.filter(|c| other.cell(&there, &c.probe).is_none()) {
+                    let (variant, probe) = (Some(variant.id.clone()), Some(cell.probe.clone()));
+                    all.push(Unpaired { only_in, variant, probe });
+                }
+            }
+        };
+    look(before, after, Which::First, &|id| partner.get(id).map(|a| (*a).to_owned()));
+    look(after, before, Which::Second, &|id| variants.get(id).map(|b| b.id.clone()));
     all
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::comparison::{Options, resampled_p};
-use super::side::{Side, VariantSide};
-use crate::stats::{Aggregate, Interval, height_at, hypervolume, lies_above, percentile};
+use super::comparison::Options;
+use super::side::{CellSide, ProbeSide, Side, VariantSide};
+use crate::stats::{Aggregate, Drawing, Interval, Swaps, height_at, hypervolume, lies_above, percentile};
 use crate::suite::ProbeRole;
 
 /// A curve, before and after.
@@ -24,12 +24,15 @@ pub struct CurveChange {
     pub difference: f64,
     /// Interval of the difference from paired resamples.
     pub interval: Option<Interval>,
-    /// Two-sided p-value from paired resamples.
+    /// Two-sided p-value of a paired permutation of units.
     pub p: f64,
-    /// One-sided p-value: small where it got worse.
+    /// One-sided p-value, likewise: small where it got worse.
     pub p_worse: f64,
     /// Share of the resamples in which the second frontier lies above the first.
     pub p_above: f64,
+    /// The fall under each exchange of before and after.
+    #[serde(skip)]
+    pub falls: Vec<f64>,
 }
 
 /// Area that the curve's points dominate.
@@ -37,16 +40,28 @@ pub const AREA: &str = "hypervolume";
 /// Mean difference of generality at the speciality of the first side's points.
 pub const EQUAL_SPECIALITY: &str = "generality at equal speciality";
 
-/// (speciality, generality) of some variants: the points themselves, then each replicate's.
-struct Points {
-    value: Vec<(f64, f64)>,
-    replicates: Vec<Vec<(f64, f64)>>,
+/// (speciality, generality) of some variants.
+type Plane = Vec<(f64, f64)>;
+
+/// A curve on both sides: as measured, in each resample, and under each exchange of before and after.
+struct Both {
+    value: (Plane, Plane),
+    replicates: Vec<(Plane, Plane)>,
+    exchanged: Vec<(Plane, Plane)>,
+}
+
+/// One probe's numbers for the members of a curve on both sides: the value, its replicates, its exchanges.
+struct Column {
+    before: Vec<Vec<f64>>,
+    after: Vec<Vec<f64>>,
 }
 
 pub(super) fn curve_changes(
     before: &Side,
     after: &Side,
     variants: &BTreeMap<&str, &VariantSide>,
+    drawings: &[Drawing],
+    swaps: &Swaps,
     options: &Options,
 ) -> Vec<CurveChange> {
     let mut all = Vec::new();
@@ -57,79 +72,115 @@ pub(super) fn curve_changes(
             .filter(|v| v.curve.as_deref() == Some(curve))
             .filter_map(|v| Some((variants.get(v.id.as_str())?.id.as_str(), v.id.as_str())))
             .collect();
-        let (olds, news): (Vec<&str>, Vec<&str>) = members.into_iter().unzip();
-        let (Some(old), Some(new)) =
-            (points(before, after, &olds, options), points(after, before, &news, options))
-        else {
+        if members.len() < 2 {
             continue;
-        };
-        if old.value.len() > 1 {
-            all.extend(changes(curve, &old, &new, options));
+        }
+        if let Some(both) = both_sides(before, after, &members, drawings, swaps, options) {
+            all.extend(changes(curve, &both, swaps, options));
         }
     }
     all
 }
 
-/// Points of some variants of `side` over the probes that `other` has as well; `None` if a cell is missing.
-fn points(side: &Side, other: &Side, variants: &[&str], options: &Options) -> Option<Points> {
-    let axis = |role: ProbeRole, aggregate: Aggregate| {
-        let probes = side.probes.iter().filter(|p| p.role == role && other.probe(&p.id).is_some());
-        // By probe, variant, then the value and its replicates.
-        let scores: Vec<Vec<Vec<f64>>> = probes
-            .map(|probe| {
-                let estimators: Vec<_> = variants
-                    .iter()
-                    .map(|v| side.cell(v, &probe.id).map(|c| probe.estimator(&c.hits)))
-                    .collect::<Option<_>>()?;
-                let statistics: Vec<_> = estimators.iter().collect();
-                let draws = probe.replicates(&options.resampling, &statistics);
-                let whole = |(e, d): (&crate::stats::Estimator, Vec<f64>)| [vec![e.value()], d].concat();
-                Some(estimators.iter().zip(draws).map(whole).collect())
-            })
+/// The planes of a curve's members over the probes that both sides have; `None` if a cell is missing. Metrics of which
+/// smaller values are better enter with their signs turned.
+fn both_sides(
+    before: &Side,
+    after: &Side,
+    members: &[(&str, &str)],
+    drawings: &[Drawing],
+    swaps: &Swaps,
+    options: &Options,
+) -> Option<Both> {
+    let axis = |role: ProbeRole, aggregate: Aggregate| -> Option<Column> {
+        let probes = after.probes.iter().zip(drawings);
+        let probes = probes.filter(|(p, _)| p.role == role && before.probe(&p.id).is_some());
+        let columns: Vec<Column> = probes
+            .map(|(probe, drawing)| column(before, after, members, probe, drawing, swaps, options))
             .collect::<Option<_>>()?;
-        let joined = |variant: usize, r: usize| aggregate.of(scores.iter().map(|probe| probe[variant][r]));
-        let rows = 1 + options.resampling.resamples;
-        (0..rows)
-            .map(|r| (0..variants.len()).map(|v| joined(v, r)).collect::<Option<Vec<f64>>>())
-            .collect::<Option<Vec<_>>>()
+        let join = |side: &dyn Fn(&Column) -> &Vec<Vec<f64>>| -> Option<Vec<Vec<f64>>> {
+            let rows = side(columns.first()?)[0].len();
+            (0..members.len())
+                .map(|m| (0..rows).map(|r| aggregate.of(columns.iter().map(|c| side(c)[m][r]))).collect())
+                .collect()
+        };
+        Some(Column { before: join(&|c| &c.before)?, after: join(&|c| &c.after)? })
     };
-    let speciality = axis(ProbeRole::Speciality, side.speciality)?;
-    let generality = axis(ProbeRole::Generality, side.generality)?;
-    let mut rows = speciality.into_iter().zip(generality).map(|(s, g)| s.into_iter().zip(g).collect());
-    Some(Points { value: rows.next()?, replicates: rows.collect() })
+    let speciality = axis(ProbeRole::Speciality, after.speciality)?;
+    let generality = axis(ProbeRole::Generality, after.generality)?;
+    let plane =
+        |x: &[Vec<f64>], y: &[Vec<f64>], r: usize| x.iter().zip(y).map(|(x, y)| (x[r], y[r])).collect();
+    let at = |r: usize| {
+        (plane(&speciality.before, &generality.before, r), plane(&speciality.after, &generality.after, r))
+    };
+    let first = 1 + options.resampling.resamples;
+    Some(Both {
+        value: at(0),
+        replicates: (1..first).map(at).collect(),
+        exchanged: (first..first + swaps.count()).map(at).collect(),
+    })
 }
 
-fn changes(curve: &str, old: &Points, new: &Points, options: &Options) -> Vec<CurveChange> {
-    let least = |f: fn(&(f64, f64)) -> f64| old.value.iter().map(f).fold(f64::INFINITY, f64::min);
+fn column(
+    before: &Side,
+    after: &Side,
+    members: &[(&str, &str)],
+    probe: &ProbeSide,
+    drawing: &Drawing,
+    swaps: &Swaps,
+    options: &Options,
+) -> Option<Column> {
+    let sign = if probe.higher_is_better() { 1.0 } else { -1.0 };
+    let mut cells = Vec::new();
+    for (old, new) in members {
+        cells.push((before.cell(old, &probe.id)?, after.cell(new, &probe.id)?));
+    }
+    let estimator = |c: &CellSide| probe.estimator(&c.outcomes).in_units(&drawing.places);
+    let estimators: Vec<_> = cells.iter().flat_map(|(b, a)| [estimator(b), estimator(a)]).collect();
+    let statistics: Vec<_> = estimators.iter().collect();
+    let draws = options.resampling.drawn(drawing, &statistics);
+    let mut column = Column { before: Vec::new(), after: Vec::new() };
+    for (i, (b, a)) in cells.iter().enumerate() {
+        let moved = swaps.moved(&probe.changes(&b.outcomes, &a.outcomes));
+        let numbers = |value: f64, draws: &[f64], moved: &dyn Fn(f64) -> f64, all: &[f64]| -> Vec<f64> {
+            let exchanged = all.iter().map(|s| moved(*s));
+            std::iter::once(value).chain(draws.iter().copied()).chain(exchanged).map(|v| sign * v).collect()
+        };
+        column.before.push(numbers(b.value, &draws[2 * i], &|s| b.value + s, &moved));
+        column.after.push(numbers(a.value, &draws[2 * i + 1], &|s| a.value - s, &moved));
+    }
+    Some(column)
+}
+
+fn changes(curve: &str, both: &Both, swaps: &Swaps, options: &Options) -> Vec<CurveChange> {
+    let (old, new) = &both.value;
+    let least = |f: fn(&(f64, f64)) -> f64| old.iter().map(f).fold(f64::INFINITY, f64::min);
     let corner = (least(|p| p.0), least(|p| p.1));
     let area = |points: &[(f64, f64)]| hypervolume(points, corner);
-    let above = old.replicates.iter().zip(&new.replicates).filter(|(o, n)| lies_above(n, o)).count();
-    let p_above = above as f64 / old.replicates.len().max(1) as f64;
-    let change = |quantity, before: f64, after: f64, draws: Vec<f64>| {
-        let (p, p_worse) = resampled_p(&draws);
+    let above = both.replicates.iter().filter(|(o, n)| lies_above(n, o)).count();
+    let p_above = above as f64 / both.replicates.len().max(1) as f64;
+    let change = |quantity, before: f64, after: f64, of: &dyn Fn(&Plane, &Plane) -> Option<f64>| {
+        // Replicates in which no speciality is reached by both say nothing.
+        let draws: Vec<f64> = both.replicates.iter().filter_map(|(o, n)| of(o, n)).collect();
+        let falls: Vec<f64> = both.exchanged.iter().map(|(o, n)| of(o, n).map_or(0.0, |d| -d)).collect();
+        let either: Vec<f64> = falls.iter().map(|f| f.abs()).collect();
+        let difference = after - before;
         CurveChange {
             curve: curve.to_owned(),
             quantity,
             before,
             after,
-            difference: after - before,
+            difference,
             interval: percentile(&draws, options.confidence),
-            p,
-            p_worse,
+            p: swaps.p_value(difference.abs(), &either),
+            p_worse: swaps.p_value(-difference, &falls),
             p_above,
+            falls,
         }
     };
-    let pairs = || old.replicates.iter().zip(&new.replicates);
-    let mut all = vec![change(
-        AREA,
-        area(&old.value),
-        area(&new.value),
-        pairs().map(|(o, n)| area(n) - area(o)).collect(),
-    )];
-    if let Some(gap) = gap(&old.value, &new.value) {
-        // Replicates in which no speciality is reached by both say nothing.
-        let draws = pairs().filter_map(|(o, n)| self::gap(o, n)).collect();
-        all.push(change(EQUAL_SPECIALITY, 0.0, gap, draws));
+    let mut all = vec![change(AREA, area(old), area(new), &|o, n| Some(area(n) - area(o)))];
+    if let Some(gap) = gap(old, new) {
+        all.push(change(EQUAL_SPECIALITY, 0.0, gap, &|o, n| self::gap(o, n)));
     }
     all
 }

@@ -120,11 +120,11 @@ pub fn verdicts_grid(verdicts: &[Verdict], rows: usize) -> Grid {
             format!("{:.1}", v.before * 100.0),
             format!("{:.1}", v.after * 100.0),
             points_with(v.difference, v.interval),
-            p_value(v.p_holm),
+            p_value(v.p_adjusted),
         ]
     });
     let headers =
-        ["verdict", "gated metric", "metric", "baseline", "now", "difference", "p (Holm, one-sided)"];
+        ["verdict", "gated metric", "metric", "baseline", "now", "difference", "p (adjusted, one-sided)"];
     Grid {
         title: "Gate".to_owned(),
         headers: headers.map(str::to_owned).to_vec(),
@@ -173,12 +173,12 @@ pub fn junit(suite: &str, verdicts: &[Verdict]) -> String {
 
 fn sentence(v: &Verdict) -> String {
     format!(
-        "{} fell from {:.1} to {:.1}: {} points, p {} (Holm, one-sided)",
+        "{} fell from {:.1} to {:.1}: {} points, p {} (adjusted, one-sided)",
         v.metric,
         v.before * 100.0,
         v.after * 100.0,
         points_with(v.difference, v.interval),
-        p_value(v.p_holm)
+        p_value(v.p_adjusted)
     )
 }
 

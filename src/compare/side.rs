@@ -1,20 +1,22 @@
 //! One side of a comparison: a results folder or a baseline file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::CompareError;
+use super::outcomes::Outcomes;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::metric::METRICS;
 use crate::plan::Numerics;
-use crate::stats::{Aggregate, Estimator, Form, Resampling};
-use crate::store::{Clusters, Manifest, Predictions};
+use crate::stats::{Aggregate, Change, Estimator, Form};
+use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
 use crate::suite::{CheckpointRole, ProbeRole};
 
-/// Format of baseline files. 1: first release.
-pub const BASELINE_FORMAT: &str = "specbench-baseline-1";
+/// Format of baseline files. 1: first release. 2: outcomes that are no hits are kept as numbers.
+pub const BASELINE_FORMAT: &str = "specbench-baseline-2";
 
 /// A probe as it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,12 +39,12 @@ pub struct ProbeSide {
     pub class_names: Vec<String>,
     /// Class of each example.
     pub labels: Vec<u32>,
-    /// Cluster of each example; empty where each is its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub clusters: Vec<u32>,
     /// Ids of the examples; not kept in baselines.
     #[serde(skip)]
     pub ids: Vec<String>,
+    /// What is drawn as one: the cluster of each example, or the example itself; not kept in baselines.
+    #[serde(skip)]
+    pub units: Vec<String>,
 }
 
 /// A variant as it was measured.
@@ -65,9 +67,9 @@ pub struct CellSide {
     pub probe: String,
     /// The metric.
     pub value: f64,
-    /// One bit per example: whether it counts as a hit.
-    #[serde(with = "bits")]
-    pub hits: Vec<bool>,
+    /// What the metric is a mean of.
+    #[serde(flatten)]
+    pub outcomes: Outcomes,
 }
 
 /// What a comparison needs of a results folder.
@@ -97,6 +99,9 @@ pub struct Side {
     pub variants: Vec<VariantSide>,
     /// Cells.
     pub cells: Vec<CellSide>,
+    /// Probes whose metric is no mean over examples, so that no paired test fits it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpaired: Vec<String>,
 }
 
 impl Side {
@@ -121,30 +126,43 @@ impl Side {
             probes: Vec::new(),
             variants: manifest.variants.iter().map(|v| variant(&manifest, &v.id)).collect(),
             cells: Vec::new(),
+            unpaired: Vec::new(),
         };
         for probe in &manifest.probes {
-            let metric = METRICS.get(&probe.spec.metric);
-            let mut known: Option<ProbeSide> = None;
-            let mut clusters = Vec::new();
-            for variant in &manifest.variants {
-                if manifest.cell(&variant.id, &probe.spec.id).is_none() {
-                    continue;
+            side.read_probe(out, &manifest, probe)?;
+        }
+        Ok(side)
+    }
+
+    fn read_probe(
+        &mut self,
+        out: &Path,
+        manifest: &Manifest,
+        probe: &ProbeRecord,
+    ) -> Result<(), CompareError> {
+        let metric = METRICS.get(&probe.spec.metric);
+        let mut known: Option<ProbeSide> = None;
+        for variant in &manifest.variants {
+            let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };
+            let predictions = Predictions::read_record(out, record)?;
+            let columns = predictions.columns(probe.class_names.len());
+            let Some(form) = metric.and_then(|m| m.form(&columns)) else { continue };
+            let (outcomes, macro_mean) = match &form {
+                Form::Mean(values) => (Outcomes::of(values), false),
+                Form::MacroMean { values, .. } => (Outcomes::of(values), true),
+                Form::Calibration { .. } => {
+                    self.unpaired.push(probe.spec.id.clone());
+                    return Ok(());
                 }
-                let path = Predictions::path(out, &variant.id, &probe.spec.id);
-                let predictions = Predictions::read(&path)?;
-                let columns = predictions.columns(probe.class_names.len());
-                let Some(form) = metric.and_then(|m| m.form(&columns)) else { continue };
-                let (hits, macro_mean) = match &form {
-                    Form::Mean(values) => (values.iter().map(|v| *v > 0.5).collect(), false),
-                    Form::MacroMean { values, .. } => (values.iter().map(|v| *v > 0.5).collect(), true),
-                    Form::Calibration { .. } => continue,
+            };
+            if known.is_none() {
+                let units = match &probe.spec.cluster {
+                    Some(_) => {
+                        Clusters::names(&Clusters::path(out, &probe.spec.id), &predictions.example_id)?
+                    }
+                    None => predictions.example_id.clone(),
                 };
-                if known.is_none() && probe.spec.cluster.is_some() {
-                    let path = Clusters::path(out, &probe.spec.id);
-                    clusters = Clusters::read(&path, &predictions.example_id)?;
-                }
-                known.get_or_insert_with(|| ProbeSide {
-                    clusters: std::mem::take(&mut clusters),
+                known = Some(ProbeSide {
                     id: probe.spec.id.clone(),
                     role: probe.spec.role,
                     metric: probe.spec.metric.clone(),
@@ -155,17 +173,14 @@ impl Side {
                     class_names: probe.class_names.clone(),
                     labels: predictions.label.clone(),
                     ids: predictions.example_id.clone(),
-                });
-                side.cells.push(CellSide {
-                    variant: variant.id.clone(),
-                    probe: probe.spec.id.clone(),
-                    value: Estimator::new(form).value(),
-                    hits,
+                    units,
                 });
             }
-            side.probes.extend(known);
+            let (variant, probe) = (variant.id.clone(), probe.spec.id.clone());
+            self.cells.push(CellSide { variant, probe, value: Estimator::new(form).value(), outcomes });
         }
-        Ok(side)
+        self.probes.extend(known);
+        Ok(())
     }
 
     /// Reads a baseline file.
@@ -178,8 +193,12 @@ impl Side {
         }
         let side: Self = serde_json::from_value(json).map_err(|e| bad(e.to_string()))?;
         let length = |probe: &str| side.probe(probe).map(|p| p.labels.len());
-        if let Some(cell) = side.cells.iter().find(|c| length(&c.probe) != Some(c.hits.len())) {
+        if let Some(cell) = side.cells.iter().find(|c| length(&c.probe) != Some(c.outcomes.len())) {
             return Err(bad(format!("`{}` on `{}` has a wrong length", cell.variant, cell.probe)));
+        }
+        let beyond = |p: &&ProbeSide| p.labels.iter().any(|&l| l as usize >= p.class_names.len());
+        if let Some(probe) = side.probes.iter().find(beyond) {
+            return Err(bad(format!("probe `{}` has a label without a class name", probe.id)));
         }
         Ok(side)
     }
@@ -217,26 +236,50 @@ impl Side {
 }
 
 impl ProbeSide {
-    /// Replicates of some statistics on draws of this probe's examples, or of its clusters.
+    /// Whether larger values of its metric are better.
     #[must_use]
-    pub fn replicates(&self, resampling: &Resampling, statistics: &[&Estimator]) -> Vec<Vec<f64>> {
-        if self.clusters.is_empty() {
-            resampling.replicates(&self.id, self.labels.len(), statistics)
-        } else {
-            resampling.clustered(&self.id, &self.clusters, statistics)
-        }
+    pub fn higher_is_better(&self) -> bool {
+        METRICS.get(&self.metric).is_none_or(|m| m.higher_is_better())
     }
 
-    /// Whether flips of its examples are independent trials, as the McNemar test needs.
+    /// The key of its data, under which its units are drawn: clusters of one rule apart from single examples.
     #[must_use]
-    pub fn has_plain_trials(&self) -> bool {
-        !self.macro_mean && self.clusters.is_empty()
+    pub fn frame(&self) -> String {
+        let kind = if self.units == self.ids { "example" } else { "cluster" };
+        format!("{}/{kind}", self.data)
+    }
+
+    /// What each of some outcomes adds to the metric, of one: by class and size.
+    fn weights(&self) -> Vec<f64> {
+        let n = self.labels.len() as f64;
+        if !self.macro_mean {
+            return vec![1.0 / n; self.labels.len()];
+        }
+        let mut sizes = vec![0.0f64; self.class_names.len()];
+        self.labels.iter().for_each(|&l| sizes[l as usize] += 1.0);
+        let classes = sizes.iter().filter(|s| **s > 0.0).count() as f64;
+        self.labels.iter().map(|&l| 1.0 / (classes * sizes[l as usize])).collect()
+    }
+
+    /// What each unit adds to after minus before; units without a change are left out. Units are named with their frame,
+    /// so that those of other probes on the same data are the same.
+    #[must_use]
+    pub fn changes(&self, before: &Outcomes, after: &Outcomes) -> Vec<Change> {
+        let frame = self.frame();
+        let mut all: BTreeMap<&str, f64> = BTreeMap::new();
+        for (i, weight) in self.weights().into_iter().enumerate() {
+            let difference = after.value(i) - before.value(i);
+            if difference != 0.0 {
+                *all.entry(&self.units[i]).or_default() += weight * difference;
+            }
+        }
+        all.into_iter().map(|(unit, change)| (format!("{frame}/{unit}"), change)).collect()
     }
 
     /// The metric of some outcomes on this probe's examples.
     #[must_use]
-    pub fn estimator(&self, hits: &[bool]) -> Estimator {
-        let values = hits.iter().map(|&h| f64::from(u8::from(h))).collect();
+    pub fn estimator(&self, outcomes: &Outcomes) -> Estimator {
+        let values = outcomes.values();
         Estimator::new(if self.macro_mean {
             Form::MacroMean { values, groups: self.labels.clone() }
         } else {
@@ -252,52 +295,4 @@ fn variant(manifest: &Manifest, id: &str) -> VariantSide {
     });
     let (curve, alpha) = place.unzip();
     VariantSide { id: id.to_owned(), curve, alpha }
-}
-
-/// Outcomes as hexadecimal digits, four to a digit, the first the highest bit; after the number of outcomes.
-mod bits {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(bits: &[bool], serializer: S) -> Result<S::Ok, S::Error> {
-        let digit = |four: &[bool]| {
-            let value = (0..4).fold(0, |v, i| v << 1 | u32::from(four.get(i).copied().unwrap_or(false)));
-            char::from_digit(value, 16).unwrap_or('0')
-        };
-        let digits: String = bits.chunks(4).map(digit).collect();
-        serializer.serialize_str(&format!("{}:{digits}", bits.len()))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<bool>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bad = || D::Error::custom("outcomes must be `count:hexadecimal digits`");
-        let (count, digits) = text.split_once(':').ok_or_else(bad)?;
-        let count: usize = count.parse().map_err(|_| bad())?;
-        let mut bits = Vec::with_capacity(count + 3);
-        for c in digits.chars() {
-            let value = c.to_digit(16).ok_or_else(bad)?;
-            bits.extend((0..4).rev().map(|i| value >> i & 1 == 1));
-        }
-        if bits.len() < count || bits.len() >= count + 4 {
-            return Err(bad());
-        }
-        bits.truncate(count);
-        Ok(bits)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outcomes_survive_as_text() {
-        for n in 0..9 {
-            let hits: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
-            let cell = CellSide { variant: "v".to_owned(), probe: "p".to_owned(), value: 0.5, hits };
-            let text = serde_json::to_string(&cell).unwrap();
-            assert_eq!(serde_json::from_str::<CellSide>(&text).unwrap(), cell, "{text}");
-        }
-        let bad = r#"{"variant": "v", "probe": "p", "value": 1, "hits": "5:f"}"#;
-        assert!(serde_json::from_str::<CellSide>(bad).is_err());
-    }
 }

@@ -19,10 +19,11 @@ pub use layouts::LAYOUTS;
 pub use split_file::write_split;
 
 use crate::base::digest::Digest;
+use crate::base::file_digests::{FileDigests, Stamp};
 use crate::base::fs::FileError;
 use crate::base::registry::Named;
 use crate::base::table::TableError;
-use crate::image::{DecodeError, Rgb, decode};
+use crate::image::{DecodeError, Rgb, decode_within};
 
 /// Why data cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,17 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
+    /// Two examples have one id, so that results could not tell them apart.
+    #[error("`{}` holds two examples `{id}`; ids must be unique", path.display())]
+    Duplicate {
+        /// The file or folder.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+    /// A file was changed between planning and reading.
+    #[error("`{}` was changed while it was in use; run the command again", .0.display())]
+    Changed(PathBuf),
     /// A label has no class name.
     #[error("example `{id}` has label {label}, but there are only {classes} class names")]
     Label {
@@ -65,14 +77,17 @@ pub enum RawImage {
     Encoded(Vec<u8>),
     /// Pixels that need no decoding.
     Pixels(Rgb),
+    /// An example whose image cannot be had, and why; it follows `corrupt` like one that cannot be decoded.
+    Unreadable(String),
 }
 
 impl RawImage {
-    /// The image as RGB.
-    pub fn decode(self) -> Result<Rgb, DecodeError> {
+    /// The image as RGB, if it has at most `most_pixels` pixels.
+    pub fn decode(self, most_pixels: u64) -> Result<Rgb, DecodeError> {
         match self {
-            Self::Encoded(bytes) => decode(&bytes),
+            Self::Encoded(bytes) => decode_within(&bytes, most_pixels),
             Self::Pixels(image) => Ok(image),
+            Self::Unreadable(reason) => Err(DecodeError::Other(reason)),
         }
     }
 }
@@ -84,6 +99,9 @@ pub trait Dataset: Send + Sync {
 
     /// Reads the images of a range of examples. Reading in ascending ranges is cheapest.
     fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError>;
+
+    /// Digest of all content that a prediction may depend on.
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError>;
 
     /// A further column with a text per example, where the files have it.
     fn column(&self, _name: &str) -> Result<Option<Vec<String>>, DataError> {
@@ -131,17 +149,59 @@ pub struct LayoutOptions {
     pub split: String,
     /// Class names of the registry, for files that name classes.
     pub classes: Vec<String>,
+    /// Columns of a table that are called otherwise than `image`, `label` and `id`.
+    pub columns: ColumnNames,
+}
+
+/// What the columns of a table are called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// The image; `image` if not given.
+    pub image: Option<String>,
+    /// The class; `label` if not given.
+    pub label: Option<String>,
+    /// The example's id; `id` if not given and there.
+    pub id: Option<String>,
 }
 
 /// A kind of files that can be read as a data set.
 pub trait Layout: Named + Sync {
     /// Opens the files of one split.
     fn open(&self, files: &[PathBuf], options: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError>;
+}
 
-    /// Digest of the opened data; of the files' content unless that would take too long.
-    fn digest(&self, files: &[PathBuf], _data: &dyn Dataset) -> Result<Digest, DataError> {
-        let each: Vec<Digest> = files.iter().map(|f| Digest::of_file(f)).collect::<Result<_, _>>()?;
+/// A file that must stay as it was when the data set was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// The file.
+    pub path: PathBuf,
+    stamp: Stamp,
+}
+
+impl Held {
+    pub fn new(path: &Path) -> Result<Self, DataError> {
+        Ok(Self { path: path.to_owned(), stamp: Stamp::of(path)? })
+    }
+
+    /// One digest of several files' content, in order.
+    pub fn digest(all: &[Self], digests: &FileDigests) -> Result<Digest, DataError> {
+        let each: Vec<Digest> = all.iter().map(|f| digests.of_file(&f.path)).collect::<Result<_, _>>()?;
         Ok(Digest::of_value(&each))
+    }
+
+    /// Fails if the file was changed since.
+    pub fn check(&self) -> Result<(), DataError> {
+        if Stamp::of(&self.path)? == self.stamp { Ok(()) } else { Err(DataError::Changed(self.path.clone())) }
+    }
+}
+
+/// Refuses ids that are there twice.
+pub(crate) fn check_ids(path: &Path, examples: &[Example]) -> Result<(), DataError> {
+    let mut ids: Vec<&str> = examples.iter().map(|e| e.id.as_str()).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|w| w[0] == w[1]) {
+        Some(twice) => Err(DataError::Duplicate { path: path.to_owned(), id: twice[0].to_owned() }),
+        None => Ok(()),
     }
 }
 

@@ -5,16 +5,22 @@
 //! crate. Alpha is dropped, not blended, and the EXIF orientation is not applied, both as in
 //! torchvision's `ImageFolder`.
 
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::Cursor;
 
-use image::DynamicImage;
-use mozjpeg::{ColorSpace, Decompress};
+use image::codecs::pnm::PnmDecoder;
+use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use super::Rgb;
+use super::jpeg::decode_jpeg;
+use super::tiff::decode_tiff;
+use crate::base::guard::guarded;
 
-/// Names the decoder in manifests and fingerprints.
-pub const DECODER: &str = "mozjpeg-4 islow+fancy (libjpeg-turbo); image 0.25";
+/// Names the decoder and resampler in manifests and fingerprints.
+pub const DECODER: &str = "mozjpeg-4 islow+fancy (libjpeg-turbo); image 0.25; Pillow 13 resampling";
+
+/// Pixels that an image may have at most: Pillow's limit (`DecompressionBombError` above twice
+/// `Image.MAX_IMAGE_PIXELS`).
+pub const MOST_PIXELS: u64 = 2 * 89_478_485;
 
 /// Why bytes could not be turned into an image.
 #[derive(Debug, thiserror::Error)]
@@ -25,90 +31,152 @@ pub enum DecodeError {
     /// A JPEG that libjpeg refuses.
     #[error("damaged JPEG: {0}")]
     Jpeg(String),
+    /// A file that another reader refuses.
+    #[error("not a readable image: {0}")]
+    Other(String),
+    /// More pixels than may be taken into memory.
+    #[error(
+        "claims {width} x {height} pixels, more than {most}; raise `max_pixels` in `[suite]` if it is real"
+    )]
+    TooLarge {
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// The limit.
+        most: u64,
+    },
     /// No bytes at all.
     #[error("the image is empty (0 bytes)")]
     Empty,
 }
 
-/// Decodes an image of any supported format to RGB.
+/// Decodes an image of any supported format to RGB, within Pillow's limit of pixels.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, DecodeError> {
+    decode_within(bytes, MOST_PIXELS)
+}
+
+/// Decodes an image of at most `most_pixels` pixels.
+pub fn decode_within(bytes: &[u8], most_pixels: u64) -> Result<Rgb, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
     if bytes.starts_with(&[0xFF, 0xD8]) {
-        return decode_jpeg(bytes);
+        return decode_jpeg(bytes, most_pixels);
     }
-    let reader = image::ImageReader::new(std::io::Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(image::ImageError::IoError)?;
-    Ok(to_rgb(reader.decode()?))
+    guarded(|| decode_other(bytes, most_pixels)).unwrap_or_else(|text| Err(DecodeError::Other(text)))
+}
+
+fn decode_other(bytes: &[u8], most_pixels: u64) -> Result<Rgb, DecodeError> {
+    let format = image::guess_format(bytes)?;
+    let ended;
+    let bytes = match format {
+        ImageFormat::Tiff => return decode_tiff(bytes, most_pixels),
+        ImageFormat::Pnm => return decode_pnm(bytes, most_pixels),
+        ImageFormat::Png => match without_end(bytes) {
+            Some(whole) => {
+                ended = whole;
+                &ended[..]
+            }
+            None => bytes,
+        },
+        _ => bytes,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits(most_pixels));
+    let decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    check_pixels(width as usize, height as usize, most_pixels)?;
+    Ok(to_rgb(DynamicImage::from_decoder(decoder)?))
+}
+
+/// Memory that a decoder may take: the widest pixels of the largest image, and a little.
+fn limits(most_pixels: u64) -> image::Limits {
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(most_pixels.saturating_mul(16).saturating_add(1 << 26));
+    limits
+}
+
+/// Refuses images that would take too much memory.
+pub(super) fn check_pixels(width: usize, height: usize, most: u64) -> Result<(), DecodeError> {
+    match (width as u64).checked_mul(height as u64) {
+        Some(0) => Err(DecodeError::Other(format!("{width} x {height} pixels"))),
+        Some(pixels) if pixels <= most => Ok(()),
+        _ => Err(DecodeError::TooLarge { width, height, most }),
+    }
+}
+
+/// A PNG whose chunks are whole but which lacks its end chunk, with one: Pillow reads such files.
+fn without_end(bytes: &[u8]) -> Option<Vec<u8>> {
+    const END: [u8; 12] = [0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xAE, 0x42, 0x60, 0x82];
+    let mut at = 8;
+    loop {
+        let Some(header) = bytes.get(at..at + 8) else { break };
+        if &header[4..] == b"IEND" {
+            return None;
+        }
+        let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let next = at.checked_add(12)?.checked_add(length)?;
+        if next > bytes.len() {
+            break;
+        }
+        at = next;
+    }
+    // What is left of a chunk that is cut off holds no pixels if it is the end chunk itself.
+    let cut_off = &bytes[at.min(bytes.len())..];
+    let only_the_end = cut_off.len() < 12 && END.starts_with(cut_off);
+    only_the_end.then(|| [&bytes[..at], &END].concat())
 }
 
 fn to_rgb(image: DynamicImage) -> Rgb {
-    // Pillow opens 16-bit grey as mode I;16 and clips at 255 when converting to RGB.
-    let image = match image {
-        DynamicImage::ImageLuma16(grey) => {
-            DynamicImage::ImageLuma8(image::GrayImage::from_fn(grey.width(), grey.height(), |x, y| {
-                image::Luma([grey.get_pixel(x, y).0[0].min(255) as u8])
-            }))
-        }
-        other => other,
+    // Pillow takes the high byte of 16-bit samples, but opens 16-bit grey as mode I;16 and clips it at 255.
+    let high = |v: u16| (v >> 8) as u8;
+    let rgb = match image {
+        DynamicImage::ImageLuma16(grey) => image::RgbImage::from_fn(grey.width(), grey.height(), |x, y| {
+            image::Rgb([grey.get_pixel(x, y).0[0].min(255) as u8; 3])
+        }),
+        DynamicImage::ImageLumaA16(grey) => image::RgbImage::from_fn(grey.width(), grey.height(), |x, y| {
+            image::Rgb([high(grey.get_pixel(x, y).0[0]); 3])
+        }),
+        DynamicImage::ImageRgb16(wide) => image::RgbImage::from_fn(wide.width(), wide.height(), |x, y| {
+            image::Rgb(wide.get_pixel(x, y).0.map(high))
+        }),
+        DynamicImage::ImageRgba16(wide) => image::RgbImage::from_fn(wide.width(), wide.height(), |x, y| {
+            let [r, g, b, _] = wide.get_pixel(x, y).0;
+            image::Rgb([r, g, b].map(high))
+        }),
+        other => other.into_rgb8(),
     };
-    let rgb = image.into_rgb8();
     Rgb { width: rgb.width() as usize, height: rgb.height() as usize, data: rgb.into_raw() }
 }
 
-thread_local! {
-    /// Memory of an image that is not needed any more: fresh pages for every photograph cost a tenth of its decoding.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Gives an image's memory to the next JPEG that this thread decodes.
-pub fn recycle(image: Rgb) {
-    SPARE.set(image.data);
-}
-
-/// libjpeg reports errors by unwinding (without the panic hook); they are caught here.
-fn decode_jpeg(bytes: &[u8]) -> Result<Rgb, DecodeError> {
-    let fail = |e: std::io::Error| DecodeError::Jpeg(e.to_string());
-    let attempt = catch_unwind(AssertUnwindSafe(|| -> Result<Rgb, DecodeError> {
-        let header = Decompress::new_mem(bytes).map_err(fail)?;
-        let cmyk = matches!(header.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK);
-        let target = if cmyk { ColorSpace::JCS_CMYK } else { ColorSpace::JCS_RGB };
-        let mut image = header.to_colorspace(target).map_err(fail)?;
-        let (width, height) = (image.width(), image.height());
-        let channels = if cmyk { 4 } else { 3 };
-        let mut data = SPARE.take();
-        data.resize(width * height * channels, 0);
-        let rows = image.read_scanlines_into(&mut data).map_err(fail)?;
-        let read = rows.len();
-        data.truncate(read);
-        image.finish().map_err(fail)?;
-        let data = if cmyk { cmyk_to_rgb(&data) } else { data };
-        if data.len() != width * height * 3 {
-            return Err(DecodeError::Jpeg(format!("{} of {height} rows", data.len() / (width * 3))));
+/// PBM, PGM, PPM. Pillow stretches samples to 0..255, and grey ones of more than 8 bits to 0..65535, which are then
+/// clipped at 255.
+fn decode_pnm(bytes: &[u8], most_pixels: u64) -> Result<Rgb, DecodeError> {
+    let mut decoder = PnmDecoder::new(Cursor::new(bytes))?;
+    decoder.set_limits(limits(most_pixels))?;
+    let (width, height) = decoder.dimensions();
+    check_pixels(width as usize, height as usize, most_pixels)?;
+    let largest = f64::from(decoder.header().maximal_sample());
+    let bits = matches!(decoder.subtype(), image::codecs::pnm::PnmSubtype::Bitmap(_));
+    // The crate stretches as well, but rounds halves up where Pillow rounds them to even: back to the file's number first.
+    let stretch =
+        |v: f64, from: f64, to: f64| ((v * largest / from).round() / largest * to).round_ties_even().min(to);
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    match &mut image {
+        DynamicImage::ImageLuma8(grey) if !bits => {
+            grey.iter_mut().for_each(|v| *v = stretch(f64::from(*v), 255.0, 255.0) as u8);
         }
-        Ok(Rgb { width, height, data })
-    }));
-    attempt.unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        Err(DecodeError::Jpeg(text.unwrap_or_else(|| "libjpeg stopped".to_owned())))
-    })
-}
-
-/// Adobe's inverted CMYK to RGB as Pillow converts it (`cmyk2rgb`, with its rounded division).
-fn cmyk_to_rgb(data: &[u8]) -> Vec<u8> {
-    let multiply = |a: u8, b: u8| {
-        let t = u32::from(a) * u32::from(b) + 128;
-        (((t >> 8) + t) >> 8) as u8
-    };
-    let pixels = data.as_chunks::<4>().0;
-    // Pillow inverts on load (c' = 255 - c), then computes (255-k') - mul(c', 255-k').
-    pixels
-        .iter()
-        .flat_map(|&[c, m, y, k]| [c, m, y].map(|v| k.saturating_sub(multiply(255 - v, k))))
-        .collect()
+        DynamicImage::ImageRgb8(rgb) => {
+            rgb.iter_mut().for_each(|v| *v = stretch(f64::from(*v), 255.0, 255.0) as u8);
+        }
+        DynamicImage::ImageRgb16(rgb) => {
+            let values = rgb.iter().map(|&v| stretch(f64::from(v), 65_535.0, 255.0) as u8).collect();
+            return Ok(Rgb { width: width as usize, height: height as usize, data: values });
+        }
+        _ => {}
+    }
+    Ok(to_rgb(image))
 }
 
 #[cfg(test)]
@@ -130,11 +198,53 @@ mod tests {
         assert!(matches!(decode(&png[..png.len() / 2]), Err(DecodeError::Image(_))));
     }
 
+    // Pillow 13 opens a PNG without its end chunk, or with a part of it, and refuses one cut within its pixels.
+    #[test]
+    fn a_png_without_end_is_read_as_pillow_reads_it() {
+        let image = Rgb { width: 9, height: 7, data: (0..189).map(|v| (v * 37 % 256) as u8).collect() };
+        let png = image.to_png();
+        for cut in [1, 4, 8, 12] {
+            assert_eq!(decode(&png[..png.len() - cut]).unwrap(), image, "{cut}");
+        }
+        assert!(decode(&png[..png.len() - 30]).is_err());
+    }
+
+    // The right values are Pillow 13's `Image.open(...).convert("RGB")`.
+    #[test]
+    fn portable_maps_are_stretched_as_pillow_does() {
+        let pixels = |bytes: &[u8]| decode(bytes).unwrap().data;
+        let of = |header: &str| pixels(&[header.as_bytes(), &(10..22).collect::<Vec<u8>>()].concat());
+        assert_eq!(of("P6\n# comment\n2 1\n65535\n"), [10, 12, 14, 16, 18, 20]);
+        assert_eq!(of("P6 2 1 100\n"), [26, 28, 31, 33, 36, 38]);
+        assert_eq!(pixels(b"P2 1 1 100\n30"), [76; 3]);
+        assert_eq!(of("P5 2 1 65535\n"), [255; 6]);
+        assert_eq!(of("P5 2 1 100\n"), [26, 26, 26, 28, 28, 28]);
+        assert_eq!(pixels(b"P3 2 1 255\n1 2 3 4 5 6"), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(pixels(b"P2 2 1 15\n1 15"), [17, 17, 17, 255, 255, 255]);
+        assert_eq!(pixels(b"P1 2 1\n1 0"), [0, 0, 0, 255, 255, 255]);
+    }
+
+    #[test]
+    fn sixteen_bit_samples_give_their_high_byte() {
+        let wide = image::ImageBuffer::from_pixel(1, 1, image::Rgb([62_400u16, 255, 256]));
+        let mut bytes = Vec::new();
+        DynamicImage::ImageRgb16(wide).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
+        assert_eq!(decode(&bytes).unwrap().data, [243, 0, 1]);
+    }
+
+    #[test]
+    fn too_many_pixels_are_refused() {
+        let png = Rgb::filled(20, 20, [1, 2, 3]).to_png();
+        assert!(decode_within(&png, 400).is_ok());
+        let error = decode_within(&png, 399).unwrap_err().to_string();
+        assert!(error.contains("20 x 20 pixels, more than 399"), "{error}");
+    }
+
     #[test]
     fn alpha_is_dropped_not_blended() {
         let mut bytes = Vec::new();
         let rgba = image::RgbaImage::from_pixel(2, 2, image::Rgba([200, 100, 50, 0]));
-        rgba.write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();
+        rgba.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
         assert_eq!(decode(&bytes).unwrap(), Rgb::filled(2, 2, [200, 100, 50]));
     }
 }

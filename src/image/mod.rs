@@ -4,10 +4,13 @@ pub mod corruptions;
 mod decode;
 #[cfg(target_arch = "x86_64")]
 mod horizontal;
+mod jpeg;
 mod preprocess;
 mod resize;
+mod tiff;
 
-pub use decode::{DECODER, DecodeError, decode, recycle};
+pub use decode::{DECODER, DecodeError, MOST_PIXELS, decode, decode_within};
+pub use jpeg::recycle;
 pub use preprocess::{CropRule, PreprocessError, Preprocessor, ResizeRule};
 pub use resize::{Filter, resize_region};
 

@@ -5,9 +5,11 @@
 //! normalise. The crop stays 8-bit until the batch is made, so it can be kept and shared.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Filter, Rgb, resize_region};
+use crate::base::account::Fields;
+use crate::base::harmless::PREPROCESSOR;
 
 /// Why a preprocessing configuration cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -73,38 +75,91 @@ impl Preprocessor {
         }
     }
 
-    /// Reads a Hugging Face `preprocessor_config.json`.
+    /// Reads a Hugging Face `preprocessor_config.json`, with the defaults of the class that it names
+    /// (`CLIPImageProcessor`, `SiglipImageProcessor`).
     pub fn from_hf(config: &Value) -> Result<Self, PreprocessError> {
-        let flag = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(true);
-        let resize = if flag("do_resize") {
-            let number = config.get("resample").and_then(Value::as_u64).unwrap_or(3);
-            let filter = Filter::from_pillow(number).ok_or_else(|| {
-                PreprocessError(format!("`resample = {number}` is not supported (1, 2 and 3 are)"))
-            })?;
-            Some((resize_rule(config.get("size"))?, filter))
-        } else {
-            None
+        let fields = Fields::new("", config).map_err(PreprocessError)?;
+        Self::of_fields(&fields).map_err(PreprocessError)
+    }
+
+    fn of_fields(fields: &Fields) -> Result<Self, String> {
+        let class = fields.get::<String>("image_processor_type")?.or(fields.get("feature_extractor_type")?);
+        // Names end in Fast or Pil where the same arithmetic is another implementation's.
+        let siglip = match class.as_deref().map(|c| c.trim_end_matches("Fast").trim_end_matches("Pil")) {
+            None | Some("CLIPImageProcessor" | "CLIPFeatureExtractor") => false,
+            Some("SiglipImageProcessor") => true,
+            Some(other) => {
+                return Err(format!(
+                    "`{other}` is not supported (CLIPImageProcessor and SiglipImageProcessor are)"
+                ));
+            }
         };
-        let crop = if config.get("crop_size").is_some() && flag("do_center_crop") {
-            let (height, width) = extent(config.get("crop_size"), "crop_size")?;
+        let plain = Self::clip(224);
+        let flag = |key: &str, default: bool| fields.or(key, default);
+        let number: u64 = fields.or("resample", 3)?;
+        let filter = Filter::from_pillow(number)
+            .ok_or_else(|| format!("`resample = {number}` is not supported (1 to 4 are)"))?;
+        let size = match fields.value("size") {
+            Some(size) => resize_rule(size)?,
+            None if siglip => ResizeRule::Exact(224, 224),
+            None => ResizeRule::ShortestEdge(224),
+        };
+        let extents = fields.value("crop_size").map(|v| extent(v, "crop_size")).transpose()?;
+        // A preprocessor with its own `crop_size` but no word on cropping is the first releases' CLIP.
+        let crop = if flag("do_center_crop", !siglip)? {
+            let (height, width) = extents.unwrap_or((224, 224));
             Some((height, width, CropRule::Floor))
         } else {
             None
         };
-        let rescale = if flag("do_rescale") {
-            config.get("rescale_factor").and_then(Value::as_f64).unwrap_or(1.0 / 255.0)
-        } else {
-            1.0
-        };
-        let (mean, std) = if flag("do_normalize") {
-            (channels(config, "image_mean")?, channels(config, "image_std")?)
-        } else {
-            ([0.0; 3], [1.0; 3])
-        };
+        let rescale = fields.or("rescale_factor", 1.0 / 255.0)?;
+        let rescale = if flag("do_rescale", true)? { rescale } else { 1.0 };
+        let (mean, std) = if siglip { ([0.5; 3], [0.5; 3]) } else { (plain.mean, plain.std) };
+        let (mean, std) = (fields.or("image_mean", mean)?, fields.or("image_std", std)?);
+        let (mean, std) = if flag("do_normalize", true)? { (mean, std) } else { ([0.0; 3], [1.0; 3]) };
+        if std.iter().any(|s| *s <= 0.0)
+            || ![mean, std].concat().iter().chain([&rescale]).all(|v| v.is_finite())
+        {
+            return Err(format!("means {mean:?}, deviations {std:?} and factor {rescale} cannot be"));
+        }
+        let resize = if flag("do_resize", true)? { Some((size, filter)) } else { None };
+        fields.only("do_pad", &[Value::Bool(false)])?;
+        fields.only("use_square_size", &[Value::Bool(false)])?;
+        fields.only("rescale_offset", &[Value::Bool(false)])?;
+        fields.finish(&[PREPROCESSOR])?;
         let this = Self { resize, crop, rescale, mean, std };
-        this.output_size().map(|_| this.clone()).ok_or_else(|| {
-            PreprocessError("neither `crop_size` nor an exact `size` fixes the output".to_owned())
-        })
+        match this.output_size() {
+            Some(_) => Ok(this),
+            None => Err("neither `crop_size` nor an exact `size` fixes the output".to_owned()),
+        }
+    }
+
+    /// The Hugging Face spelling; an error for what it cannot say (torchvision's rounding of an odd margin).
+    pub fn to_hf(&self) -> Result<Value, PreprocessError> {
+        if matches!(self.crop, Some((_, _, CropRule::HalfEven))) {
+            return Err(PreprocessError(
+                "torchvision's centre crop cannot be said in `transformers`' form".to_owned(),
+            ));
+        }
+        let (size, resample) = match self.resize {
+            Some((ResizeRule::ShortestEdge(edge), filter)) => {
+                (json!({"shortest_edge": edge}), filter.pillow())
+            }
+            Some((ResizeRule::Exact(height, width), filter)) => {
+                (json!({"height": height, "width": width}), filter.pillow())
+            }
+            None => (json!({"shortest_edge": 224}), 3),
+        };
+        let mut value = json!({
+            "image_processor_type": "CLIPImageProcessor", "do_convert_rgb": true,
+            "do_resize": self.resize.is_some(), "size": size, "resample": resample,
+            "do_center_crop": self.crop.is_some(), "do_rescale": true, "rescale_factor": self.rescale,
+            "do_normalize": true, "image_mean": self.mean, "image_std": self.std,
+        });
+        if let Some((height, width, _)) = self.crop {
+            value["crop_size"] = json!({"height": height, "width": width});
+        }
+        Ok(value)
     }
 
     /// (height, width) of every output, if the configuration fixes it.
@@ -155,7 +210,8 @@ impl Preprocessor {
 }
 
 fn shortest_edge(image: &Rgb, size: usize) -> (usize, usize) {
-    let long = |short: usize, long: usize| (size * long) / short;
+    // At least one pixel, where Pillow refuses to make none.
+    let long = |short: usize, long: usize| ((size * long) / short).max(1);
     if image.width <= image.height {
         (size, long(image.width, image.height))
     } else {
@@ -163,48 +219,81 @@ fn shortest_edge(image: &Rgb, size: usize) -> (usize, usize) {
     }
 }
 
-fn resize_rule(size: Option<&Value>) -> Result<ResizeRule, PreprocessError> {
-    let number = |v: &Value, key: &str| v.get(key).and_then(Value::as_u64).map(|n| n as usize);
-    match size {
-        Some(v) if v.is_u64() => Ok(ResizeRule::ShortestEdge(v.as_u64().unwrap_or(0) as usize)),
-        Some(v) if number(v, "shortest_edge").is_some() => {
-            Ok(ResizeRule::ShortestEdge(number(v, "shortest_edge").unwrap_or(0)))
-        }
-        other => extent(other, "size").map(|(h, w)| ResizeRule::Exact(h, w)),
+/// Largest side that images are made to: more than any model reads.
+const LARGEST_SIDE: u64 = 1 << 13;
+
+fn side(value: &Value, key: &str) -> Result<usize, String> {
+    match value.as_u64() {
+        Some(n) if (1..=LARGEST_SIDE).contains(&n) => Ok(n as usize),
+        _ => Err(format!("`{key}` is {value}; a number of pixels from 1 to {LARGEST_SIDE} is needed")),
     }
 }
 
-fn extent(value: Option<&Value>, key: &str) -> Result<(usize, usize), PreprocessError> {
-    let bad = || PreprocessError(format!("`{key}` must be a number or have `height` and `width`"));
-    let value = value.ok_or_else(bad)?;
-    if let Some(n) = value.as_u64() {
-        return Ok((n as usize, n as usize));
+fn resize_rule(size: &Value) -> Result<ResizeRule, String> {
+    if size.is_number() {
+        return Ok(ResizeRule::ShortestEdge(side(size, "size")?));
     }
-    let side = |k: &str| value.get(k).and_then(Value::as_u64).map(|n| n as usize).ok_or_else(bad);
-    Ok((side("height")?, side("width")?))
+    let Some(edge) = size.get("shortest_edge") else {
+        return extent(size, "size").map(|(h, w)| ResizeRule::Exact(h, w));
+    };
+    let fields = Fields::new("size", size)?;
+    fields.value("shortest_edge");
+    fields.finish(&[])?;
+    Ok(ResizeRule::ShortestEdge(side(edge, "size.shortest_edge")?))
 }
 
-fn channels(config: &Value, key: &str) -> Result<[f64; 3], PreprocessError> {
-    let list = config.get(key).and_then(Value::as_array);
-    let list = list.map(|l| l.iter().filter_map(Value::as_f64).collect::<Vec<_>>());
-    list.and_then(|l| <[f64; 3]>::try_from(l).ok())
-        .ok_or_else(|| PreprocessError(format!("`{key}` must be three numbers")))
+fn extent(value: &Value, key: &str) -> Result<(usize, usize), String> {
+    if value.is_number() {
+        let n = side(value, key)?;
+        return Ok((n, n));
+    }
+    let fields = Fields::new(key, value)?;
+    let one = |name: &str| match fields.value(name) {
+        Some(v) => side(v, &format!("{key}.{name}")),
+        None => Err(format!("`{key}` must be a number or have `height` and `width`")),
+    };
+    let both = (one("height")?, one("width")?);
+    fields.finish(&[])?;
+    Ok(both)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn reads_the_two_spellings_of_size() {
         let norm = json!({"size": 224, "crop_size": 224, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]});
         let a = Preprocessor::from_hf(&norm).unwrap();
         assert_eq!(a.resize, Some((ResizeRule::ShortestEdge(224), Filter::Bicubic)));
-        let squash = json!({"size": {"height": 8, "width": 9}, "resample": 2,
+        let squash = json!({"size": {"height": 8, "width": 9}, "resample": 2, "do_center_crop": false,
             "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]});
         let b = Preprocessor::from_hf(&squash).unwrap();
         assert_eq!((b.output_size(), b.crop), (Some((8, 9)), None));
+        for preprocessor in [a, b] {
+            assert_eq!(Preprocessor::from_hf(&preprocessor.to_hf().unwrap()).unwrap(), preprocessor);
+        }
+    }
+
+    #[test]
+    fn a_class_has_its_own_defaults() {
+        let siglip = Preprocessor::from_hf(&json!({"image_processor_type": "SiglipImageProcessor"})).unwrap();
+        assert_eq!((siglip.output_size(), siglip.crop, siglip.mean), (Some((224, 224)), None, [0.5; 3]));
+        let clip = Preprocessor::from_hf(&json!({"image_processor_type": "CLIPImageProcessorFast"})).unwrap();
+        assert_eq!(clip, Preprocessor::clip(224));
+    }
+
+    #[test]
+    fn impossible_sizes_and_unknown_keys_are_refused() {
+        for size in [json!(0), json!(1u64 << 62), json!(u64::MAX), json!({"shortest_edge": 0})] {
+            let error =
+                Preprocessor::from_hf(&json!({"size": size, "crop_size": 8})).unwrap_err().to_string();
+            assert!(error.contains("`size"), "{error}");
+        }
+        let error = |v: Value| Preprocessor::from_hf(&v).unwrap_err().to_string();
+        assert!(error(json!({"size": {"shortest_edge": 8, "longest_edge": 9}})).contains("longest_edge"));
+        assert!(error(json!({"twist": 1})).contains("`twist`"));
+        assert!(error(json!({"image_processor_type": "BlipImageProcessor"})).contains("Blip"));
     }
 
     #[test]

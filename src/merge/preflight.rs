@@ -31,6 +31,9 @@ impl Preflight {
                 this.fates.insert(name.clone(), filter.fate(from, to, name));
             }
         }
+        let only_in_second =
+            to.entries().iter().filter(|(n, i)| (!i.is_float() || skip(n)) && !from.contains(n));
+        this.skipped.extend(only_in_second.map(|(n, _)| n.clone()));
         let (a, b) = (tied(from), tied(to));
         let only = |x: &[(String, String)], y: &[(String, String)], end: &str| -> Vec<String> {
             let lone = x.iter().filter(|p| !y.contains(p));

@@ -1,16 +1,18 @@
 //! A checkpoint folder: configuration, weights, tokenizer, preprocessing, and perhaps a classifier.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::clip::ClipConfig;
+use super::clip::{ClipConfig, TextPool, hugging_face};
 use super::layout::Layout;
 use super::tokenizer::TextTokenizer;
+use super::weights::{account, describe, is_complete};
 use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, read, write_atomic};
 use crate::checkpoint::{CONTEXT, CheckpointError, StateDict, Tensors, write_safetensors};
 use crate::image::{PreprocessError, Preprocessor};
@@ -77,13 +79,10 @@ impl ModelError {
     }
 }
 
-/// Names of the classifier's tensors in the weights file.
-const CLASSIFIER_WEIGHT: &str = "classifier.weight";
-const CLASSIFIER_BIAS: &str = "classifier.bias";
-
 /// What `classifier.json` says of a fine-tuned classifier (tensors `classifier.weight`
-/// `[classes, projection_dim]` and `classifier.bias` `[classes]` in the weights file).
+/// `[classes, projection_dim]` and perhaps `classifier.bias` `[classes]` in the weights file).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Classifier {
     /// Class names, row by row.
     pub classes: Vec<String>,
@@ -91,15 +90,35 @@ pub struct Classifier {
 
 impl Classifier {
     /// The tensor with one row per class.
-    pub const WEIGHT: &str = CLASSIFIER_WEIGHT;
+    pub const WEIGHT: &str = "classifier.weight";
     /// The tensor with one value per class.
-    pub const BIAS: &str = CLASSIFIER_BIAS;
+    pub const BIAS: &str = "classifier.bias";
 
-    /// The rows of these classes, if all of them are known.
-    #[must_use]
-    pub fn rows(&self, classes: &[String]) -> Option<Vec<u32>> {
-        let row = |name: &String| self.classes.iter().position(|c| c == name).map(|i| i as u32);
-        classes.iter().map(row).collect()
+    /// The rows for some classes of a list. Rows are positions: where the head was trained on that very list, they
+    /// are used as they stand; otherwise names say which row is which, if they are unique on both sides.
+    ///
+    /// # Errors
+    /// The names that have no row of their own.
+    pub fn rows(&self, list: &[String], chosen: &[usize]) -> Result<Vec<u32>, Vec<String>> {
+        if self.classes == list {
+            return Ok(chosen.iter().map(|&i| i as u32).collect());
+        }
+        let count = |names: &[String], name: &String| names.iter().filter(|n| *n == name).count();
+        let mut places: BTreeMap<&String, u32> = BTreeMap::new();
+        for (place, name) in self.classes.iter().enumerate() {
+            places.insert(name, place as u32);
+        }
+        let mut rows = Vec::with_capacity(chosen.len());
+        let mut missing = Vec::new();
+        for &i in chosen {
+            match places.get(&list[i]) {
+                Some(&row) if count(&self.classes, &list[i]) == 1 && count(list, &list[i]) == 1 => {
+                    rows.push(row)
+                }
+                _ => missing.push(list[i].clone()),
+            }
+        }
+        if missing.is_empty() { Ok(rows) } else { Err(missing) }
     }
 }
 
@@ -115,8 +134,8 @@ pub struct CheckpointFolder {
     pub preprocessor: Preprocessor,
     /// The weights.
     pub weights: Arc<StateDict>,
-    /// Folder that holds the tokenizer: this one or the one below.
-    texts: PathBuf,
+    /// Folder that holds configuration and tokenizer: this one or the one below.
+    home: PathBuf,
     /// The fine-tuned classifier, if there is one.
     pub classifier: Option<Classifier>,
 }
@@ -124,9 +143,13 @@ pub struct CheckpointFolder {
 impl CheckpointFolder {
     /// Opens a folder and checks that configuration and weights fit together.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        Self::open_named(path, None)
+    }
+
+    /// As [`CheckpointFolder::open`]; `classes` names the rows of the head, unless a `classifier.json` does.
+    pub fn open_named(path: &Path, classes: Option<&[String]>) -> Result<Self, ModelError> {
         if !path.is_dir() {
-            let missing = std::io::ErrorKind::NotFound.into();
-            return Err(FileError::new("open checkpoint folder", path, missing).into());
+            return Err(no_folder(path));
         }
         let weights = StateDict::open(path)?;
         if weights.is_adapter() || !is_complete(&weights) {
@@ -136,14 +159,15 @@ impl CheckpointFolder {
         let (config, preprocessor) = layout.read(path)?;
         let config_path = path.join(layout.config_file());
         config.validate().map_err(|reason| ModelError::Config { path: config_path, reason })?;
-        let classifier = read_classifier(path)?;
+        account(&weights, &config, true)?;
+        let classifier = own_classifier(path, &weights, classes)?;
         let this = Self {
             path: path.to_owned(),
             layout,
             config,
             preprocessor,
             weights: Arc::new(weights),
-            texts: path.to_owned(),
+            home: path.to_owned(),
             classifier,
         };
         this.check_input_size()?;
@@ -156,20 +180,22 @@ impl CheckpointFolder {
     /// preprocessing, tokenizer, and every tensor that is not there. `classes` names the rows of the head,
     /// unless a `classifier.json` does.
     pub fn open_over(path: &Path, base: &Self, classes: Option<&[String]>) -> Result<Self, ModelError> {
-        let weights = StateDict::open(path)?.over(Arc::clone(&base.weights))?;
-        let own_head = weights.own().contains(&Classifier::WEIGHT);
-        let named = || classes.map(|c| Classifier { classes: c.to_vec() });
-        let classifier = match (read_classifier(path)?.or_else(named), own_head) {
-            (Some(classifier), true) => Some(classifier),
-            (None, true) => {
-                return Err(ModelError::Partial {
-                    path: path.to_owned(),
-                    what: "a head whose classes nobody names; give `classes = FILE` in the suite, or a \
-                           classifier.json beside it"
-                        .to_owned(),
-                });
+        if !path.exists() {
+            return Err(no_folder(path));
+        }
+        let weights = StateDict::open(path)?;
+        if weights.is_adapter() {
+            if path.join("config.json").is_file() && is_complete(&weights) {
+                let what = "both a whole model and an adapter; give them in folders of their own".to_owned();
+                return Err(ModelError::Partial { path: path.to_owned(), what });
             }
-            (_, false) => base.classifier.clone(),
+        } else {
+            account(&weights, &base.config, false)?;
+        }
+        let weights = weights.over(Arc::clone(&base.weights))?;
+        let classifier = match own_classifier(path, &weights, classes)? {
+            Some(classifier) => Some(classifier),
+            None => base.classifier.clone(),
         };
         let this = Self {
             path: path.to_owned(),
@@ -177,7 +203,7 @@ impl CheckpointFolder {
             config: base.config.clone(),
             preprocessor: base.preprocessor.clone(),
             weights: Arc::new(weights),
-            texts: base.texts.clone(),
+            home: base.home.clone(),
             classifier,
         };
         this.check_classifier()?;
@@ -205,10 +231,17 @@ impl CheckpointFolder {
 
     fn check_classifier(&self) -> Result<(), ModelError> {
         let Some(classifier) = &self.classifier else { return Ok(()) };
-        let shape = self.weights.entries().get(Classifier::WEIGHT).map(|i| i.shape.clone());
+        let shape_of = |name: &str| self.weights.entries().get(name).map(|i| i.shape.clone());
+        let shape = shape_of(Classifier::WEIGHT);
         let expected = vec![classifier.classes.len(), self.config.projection_dim];
         if shape.as_ref() == Some(&expected) {
-            return Ok(());
+            return match shape_of(Classifier::BIAS) {
+                Some(bias) if bias != expected[..1] => Err(ModelError::Config {
+                    path: self.path.clone(),
+                    reason: format!("`{}` is {bias:?}; {:?} is needed", Classifier::BIAS, &expected[..1]),
+                }),
+                _ => Ok(()),
+            };
         }
         let found = shape.map_or_else(|| "missing".to_owned(), |s| format!("{s:?}"));
         Err(ModelError::Config {
@@ -222,7 +255,7 @@ impl CheckpointFolder {
         match self.preprocessor.output_size() {
             Some(size) if size == (side, side) => Ok(()),
             size => Err(ModelError::Config {
-                path: self.path.join(self.layout.config_file()),
+                path: self.layout.preprocessor_file(&self.path),
                 reason: format!("produces images of {size:?}, the model reads {side} x {side}"),
             }),
         }
@@ -230,86 +263,159 @@ impl CheckpointFolder {
 
     /// The tokenizer beside the weights.
     pub fn tokenizer(&self) -> Result<TextTokenizer, ModelError> {
-        let length = self.config.text_config.max_position_embeddings;
-        TextTokenizer::open(&self.texts.join("tokenizer.json"), length)
+        TextTokenizer::open(&self.home, &self.config.text_config)
     }
 
-    /// Digest of the tokenizer file.
+    /// In what two checkpoints read images or texts differently, if they do. Files may differ where their meaning does
+    /// not: tokenizers count as equal if they give the same tokens for all of `texts` (their own vocabulary's pieces
+    /// where there are none), and the legacy end token as equal to the one that it stands for.
+    pub fn differs_from(
+        &self,
+        other: &Self,
+        texts: Option<&[String]>,
+    ) -> Result<Option<&'static str>, ModelError> {
+        if self.preprocessor != other.preprocessor {
+            return Ok(Some("preprocessing"));
+        }
+        if self.tokenizer_digest()? != other.tokenizer_digest()? {
+            let (a, b) = (self.tokenizer()?, other.tokenizer()?);
+            let same = match texts {
+                Some(texts) => a.encode(texts)? == b.encode(texts)?,
+                None => a.is_like(&b)?,
+            };
+            if !same {
+                return Ok(Some("tokenizer"));
+            }
+        }
+        let mut config = other.config.clone();
+        // Used only when a model is made.
+        config.logit_scale_init_value = self.config.logit_scale_init_value;
+        let pools = (self.config.text_config.pool, config.text_config.pool);
+        if let (TextPool::LargestId, TextPool::Token(end)) | (TextPool::Token(end), TextPool::LargestId) =
+            pools
+            && self.tokenizer()?.ends_with_largest(end)?
+        {
+            config.text_config.pool = self.config.text_config.pool;
+        }
+        Ok((self.config != config).then_some("configuration"))
+    }
+
+    /// Digest of the tokenizer's files.
     pub fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
-        Ok(Digest::of_file(&self.texts.join("tokenizer.json"))?)
+        TextTokenizer::digest(&self.home)
     }
 
     /// Digest of everything that a prediction depends on except the tokenizer.
-    pub fn digest(&self) -> Result<Digest, ModelError> {
-        let parts = (self.weights.digest()?, &self.config, &self.preprocessor, &self.classifier);
+    pub fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
+        let parts = (self.weights.digest(digests)?, &self.config, &self.preprocessor, &self.classifier);
         Ok(Digest::of_value(&parts))
     }
 
-    /// Writes a complete folder that is this one with other weights, in f32.
-    pub fn write_with(&self, path: &Path, tensors: &Tensors) -> Result<(), ModelError> {
-        let tokenizer = read(&self.texts.join("tokenizer.json"))?;
-        let classifier = self.classifier.as_ref().filter(|_| tensors.contains_key(Classifier::WEIGHT));
-        let (config, preprocessor) = (&self.config, &self.preprocessor);
-        Self::write(path, config, preprocessor, &tokenizer, tensors, classifier, DType::F32)
+    /// Writes a complete folder that is this one with other weights: configuration, preprocessing and tokenizer are
+    /// copied as they are, and tensors keep the names and shapes of this checkpoint's layout.
+    pub fn write_with(
+        &self,
+        path: &Path,
+        tensors: &Tensors,
+        classifier: Option<&Classifier>,
+        dtype: DType,
+    ) -> Result<(), ModelError> {
+        for name in DESCRIPTIONS {
+            let from = self.home.join(name);
+            if from.is_file() {
+                write_atomic(&path.join(name), &read(&from)?)?;
+            }
+        }
+        if let Some(classifier) = classifier {
+            write_json(&path.join("classifier.json"), classifier)?;
+        }
+        let file = match self.layout {
+            Layout::HuggingFace => "model.safetensors",
+            Layout::OpenClip => "open_clip_model.safetensors",
+        };
+        write_safetensors(&path.join(file), &self.weights.as_stored(tensors)?, dtype)?;
+        Ok(())
     }
 
-    /// Writes a complete folder. Weights are stored in `dtype`.
+    /// Writes a complete folder of a model made from scratch, in the Hugging Face layout. Weights are stored in
+    /// `dtype`.
     pub fn write(
         path: &Path,
         config: &ClipConfig,
         preprocessor: &Preprocessor,
         tokenizer_json: &[u8],
         tensors: &Tensors,
-        classifier: Option<&Classifier>,
         dtype: DType,
     ) -> Result<(), ModelError> {
-        write_json(&path.join("config.json"), config)?;
-        write_json(&path.join("preprocessor_config.json"), &hf_preprocessor(preprocessor))?;
+        let config_path = path.join("config.json");
+        let json = hugging_face::write(config);
+        let json = json.map_err(|reason| ModelError::Config { path: config_path.clone(), reason })?;
+        write_json(&config_path, &json)?;
+        let preprocessor_path = path.join("preprocessor_config.json");
+        let json = preprocessor.to_hf();
+        let json =
+            json.map_err(|source| ModelError::Preprocess { path: preprocessor_path.clone(), source })?;
+        write_json(&preprocessor_path, &json)?;
         write_atomic(&path.join("tokenizer.json"), tokenizer_json)?;
-        if let Some(classifier) = classifier {
-            write_json(&path.join("classifier.json"), classifier)?;
-        }
         write_safetensors(&path.join("model.safetensors"), tensors, dtype)?;
         Ok(())
     }
 }
 
-fn read_classifier(path: &Path) -> Result<Option<Classifier>, ModelError> {
-    let path = path.join("classifier.json");
-    path.is_file().then(|| json_file(&path)).transpose()
+/// Files beside the weights that say what the model is.
+const DESCRIPTIONS: [&str; 9] = [
+    "config.json",
+    "open_clip_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+];
+
+/// A path that is not there, with the hub in mind where it looks like one of its names.
+fn no_folder(path: &Path) -> ModelError {
+    let text = path.to_string_lossy();
+    let mut parts = text.split('/');
+    let named = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && !p.starts_with('.'));
+    if !path.exists() && named(parts.next()) && named(parts.next()) && parts.next().is_none() {
+        let what = format!("not there; for the model of that name on the hub write `hf:{text}`");
+        return ModelError::Partial { path: path.to_owned(), what };
+    }
+    if path.is_file() {
+        let what = "a file; give the folder with its configuration and tokenizer, or name the model it belongs to \
+                    with `base`";
+        return ModelError::Partial { path: path.to_owned(), what: what.to_owned() };
+    }
+    FileError::new("open checkpoint folder", path, std::io::ErrorKind::NotFound.into()).into()
 }
 
-fn is_complete(weights: &StateDict) -> bool {
-    let has = |prefix: &str| weights.entries().keys().any(|n| n.starts_with(prefix));
-    has("vision_model.") && has("text_model.encoder.")
-}
-
-/// What a checkpoint holds, in words.
-fn describe(weights: &StateDict) -> String {
-    let own = weights.own();
-    let has = |prefix: &str| own.iter().any(|n| n.starts_with(prefix));
-    let over = "; name the checkpoint it belongs to with `base = ID` in the suite (or `--base DIR`)";
-    if weights.is_adapter() {
-        let done = own.len();
-        return format!("a LoRA adapter of {done} tensors{over}");
-    }
-    let mut parts = Vec::new();
-    if has("vision_model.") {
-        parts.push("image tower");
-    }
-    if has("text_model.encoder.") {
-        parts.push("text tower");
-    }
-    if has("classifier.") {
-        parts.push("linear head");
-    }
-    if has(CONTEXT) {
-        parts.push("learned context");
-    }
-    match parts[..] {
-        [] => "no part of a model that is known here".to_owned(),
-        ["image tower", "text tower", ..] => parts.join(", "),
-        _ => format!("a part of a model ({}){over}", parts.join(", ")),
+/// The classifier among a checkpoint's own weights, with the names of its rows: from `classifier.json`, or given.
+fn own_classifier(
+    path: &Path,
+    weights: &StateDict,
+    classes: Option<&[String]>,
+) -> Result<Option<Classifier>, ModelError> {
+    let file = path.join("classifier.json");
+    let named: Option<Classifier> = file.is_file().then(|| json_file(&file)).transpose()?;
+    let partial = |what: &str| ModelError::Partial { path: path.to_owned(), what: what.to_owned() };
+    let own_head = weights.own().contains(&Classifier::WEIGHT);
+    match (named, classes, own_head) {
+        (Some(named), Some(given), true) if named.classes != given => {
+            Err(partial("a head whose classes both its classifier.json and `classes` name, differently"))
+        }
+        (Some(classifier), _, true) => Ok(Some(classifier)),
+        (None, Some(given), true) => Ok(Some(Classifier { classes: given.to_vec() })),
+        (None, None, true) => Err(partial(
+            "a head whose classes nobody names; give `classes = FILE` in the suite, or a classifier.json beside it",
+        )),
+        (None, None, false) => Ok(None),
+        (Some(_), _, false) => {
+            Err(partial("a folder with a classifier.json whose weights hold no classifier"))
+        }
+        (None, Some(_), false) => Err(partial("without a head, but `classes` names the rows of one")),
     }
 }
 
@@ -323,18 +429,4 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ModelError> {
     let mut text = serde_json::to_string_pretty(value).expect("plain data always has a JSON form");
     text.push('\n');
     Ok(write_atomic(path, text.as_bytes())?)
-}
-
-/// The Hugging Face spelling of a CLIP-style preprocessing (shortest side, centre crop).
-fn hf_preprocessor(p: &Preprocessor) -> Value {
-    let (height, width) = p.output_size().unwrap_or((0, 0));
-    json!({
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": true, "do_resize": true, "do_center_crop": true,
-        "do_rescale": true, "do_normalize": true,
-        "size": {"shortest_edge": height.min(width)},
-        "crop_size": {"height": height, "width": width},
-        "resample": 3, "rescale_factor": p.rescale,
-        "image_mean": p.mean, "image_std": p.std,
-    })
 }

@@ -4,9 +4,11 @@
 //! embeddings of all templates are normalised, averaged, and the mean is normalised. As in WiSE-FT
 //! the rows are multiplied by `exp(logit_scale)`, and image features are normalised before them.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::clip::TextTower;
+use super::clip::{Kernels, TextTower};
+use super::folder::{CheckpointFolder, ModelError};
+use crate::checkpoint::{CONTEXT, Tensors};
 
 /// Texts per forward of the text tower.
 const TEXT_BATCH: usize = 256;
@@ -78,4 +80,61 @@ pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tenso
         })
         .collect::<Result<_>>()?;
     normalise_rows(&Tensor::cat(&parts, 0)?)
+}
+
+/// A head's rows `[classes, projection_dim]` and bias `[classes]`.
+pub struct HeadRows {
+    /// One row per class.
+    pub rows: Tensor,
+    /// One value per class.
+    pub bias: Option<Tensor>,
+}
+
+impl HeadRows {
+    /// Combines two heads over the same classes; a bias that only one has is combined with zeros.
+    pub fn blend(&self, other: &Self, merge: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Self> {
+        let rows = merge(&self.rows, &other.rows)?;
+        let bias = match (&self.bias, &other.bias) {
+            (None, None) => None,
+            (a, b) => {
+                let zero = Tensor::zeros(rows.dim(0)?, DType::F32, &Device::Cpu)?;
+                Some(merge(a.as_ref().unwrap_or(&zero), b.as_ref().unwrap_or(&zero))?)
+            }
+        };
+        Ok(Self { rows, bias })
+    }
+}
+
+/// The head from names and templates, or from names and learned context where the checkpoint holds one. `tensors` are
+/// the text tower's weights (and the scale's), `folder` gives the rest.
+pub fn zero_shot(
+    folder: &CheckpointFolder,
+    tensors: &Tensors,
+    names: &[String],
+    templates: &[String],
+) -> std::result::Result<HeadRows, ModelError> {
+    let get = |name: &str| tensors.get(name).cloned().map_or_else(|| folder.weights.load(name), Ok);
+    let scale = get("logit_scale")?;
+    let shift = if folder.config.logit_bias { Some(get("logit_bias")?) } else { None };
+    let tokenizer = folder.tokenizer()?;
+    let context = if folder.has_context() { Some(folder.weights.load(CONTEXT)?) } else { None };
+    let tokens = match &context {
+        Some(context) => {
+            let length = folder.config.text_config.max_position_embeddings;
+            context_places(tokenizer.encode(&context_texts(names))?, context, length)
+        }
+        None => tokenizer.encode(&prompts(names, templates))?,
+    };
+    let compute = || {
+        let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
+        let embeddings = match &context {
+            Some(context) => context_embeddings(&tower, &tokens, context)?,
+            None => class_embeddings(&tower, &tokens, templates.len())?,
+        };
+        let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
+        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
+        Ok(HeadRows { rows, bias })
+    };
+    let what = format!("zero-shot head of `{}`", folder.path.display());
+    compute().map_err(ModelError::compute(what))
 }

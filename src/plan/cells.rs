@@ -1,6 +1,6 @@
 //! Variants, curves and cells, with the digest of everything that a cell depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,11 @@ use super::inputs::{CheckpointInfo, Probe};
 use super::{Numerics, PlanError, Until};
 use crate::base::digest::Digest;
 use crate::image::{DECODER, Preprocessor};
+use crate::model::{context_texts, prompts};
 use crate::suite::{CorruptionSpec, HeadRule, Suite, SweepSpec};
 
 /// Raised whenever the same inputs would give other predictions.
-const EVALUATION_VERSION: u32 = 2;
+const EVALUATION_VERSION: u32 = 3;
 
 /// What a variant is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,34 +88,31 @@ pub struct Cell {
 pub(super) fn expand(
     suite: &Suite,
     checkpoints: &BTreeMap<String, CheckpointInfo>,
+    probes: &[Probe],
 ) -> Result<(Vec<Variant>, Vec<Curve>), PlanError> {
     let mut variants: Vec<Variant> = suite
         .checkpoints
         .iter()
         .map(|c| Variant { id: c.id.clone(), inputs: VariantInputs::Checkpoint(c.id.clone()) })
         .collect();
+    // Every text that a head is made of: tokenizers that agree on these give the same model.
+    let texts: BTreeSet<String> = probes
+        .iter()
+        .flat_map(|p| [prompts(&p.classes.head, &p.templates), context_texts(&p.classes.head)].concat())
+        .collect();
+    let texts: Vec<String> = texts.into_iter().collect();
     let mut curves = Vec::new();
     for sweep in &suite.sweeps {
         for to in &sweep.to {
-            check_ends(&sweep.from, to, checkpoints)?;
+            let (a, b) = (&checkpoints[&sweep.from].folder, &checkpoints[to].folder);
+            let wrap = |source| PlanError::Model { checkpoint: to.clone(), source };
+            if let Some(what) = a.differs_from(b, Some(&texts)).map_err(wrap)? {
+                return Err(PlanError::Ends { from: sweep.from.clone(), to: to.clone(), what });
+            }
             curves.push(curve(suite, sweep, to, &mut variants));
         }
     }
     Ok((variants, curves))
-}
-
-fn check_ends(from: &str, to: &str, checkpoints: &BTreeMap<String, CheckpointInfo>) -> Result<(), PlanError> {
-    let (a, b) = (&checkpoints[from], &checkpoints[to]);
-    let what = if a.preprocessor() != b.preprocessor() {
-        "preprocessing"
-    } else if a.tokenizer != b.tokenizer {
-        "tokenizer"
-    } else if a.folder.config != b.folder.config {
-        "configuration"
-    } else {
-        return Ok(());
-    };
-    Err(PlanError::Ends { from: from.to_owned(), to: to.to_owned(), what })
 }
 
 /// The points of one curve; both ends are always on it. An end is the checkpoint itself, unless a

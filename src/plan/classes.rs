@@ -16,6 +16,10 @@ use crate::data::{ClassSubset, Dataset};
 pub struct ClassSpace {
     /// Names of the head's rows.
     pub head: Vec<String>,
+    /// The whole list of class names that the head's rows are taken from.
+    pub names: Vec<String>,
+    /// Place of each row in that list.
+    pub rows: Vec<usize>,
     /// Names of the classes that predictions and labels count.
     pub outputs: Vec<String>,
     /// Rows of the head that make up each output, if outputs are not the rows themselves.
@@ -57,7 +61,8 @@ impl ClassSpace {
         for (output, &label) in chosen.iter().enumerate() {
             labels[label] = Some(output as u32);
         }
-        Self { outputs: head.clone(), head, groups: None, labels }
+        let (names, rows) = (names.to_vec(), chosen.to_vec());
+        Self { outputs: head.clone(), head, names, rows, groups: None, labels }
     }
 
     fn grouped(names: &[String], groups: &[(String, Vec<usize>)], subset: ClassSubset) -> Self {
@@ -74,6 +79,8 @@ impl ClassSpace {
             head: rows.iter().map(|&i| names[i].clone()).collect(),
             outputs: groups[range.clone()].iter().map(|g| g.0.clone()).collect(),
             groups: Some(groups[range].iter().map(|g| g.1.iter().map(row_of).collect()).collect()),
+            names: names.to_vec(),
+            rows: rows.clone(),
             labels,
         }
     }

@@ -8,11 +8,11 @@ use super::classes::ClassSpace;
 use super::{MissingData, PlanError};
 use crate::base::digest::Digest;
 use crate::base::hub::HubRepository;
-use crate::catalog::{Catalog, DatasetEntry, Split};
-use crate::data::{DataError, Dataset, LAYOUTS};
+use crate::catalog::{Catalog, CatalogError, DatasetEntry, OpenSplit};
+use crate::data::{DataError, Dataset};
 use crate::image::Preprocessor;
 use crate::model::CheckpointFolder;
-use crate::suite::{ProbeSpec, Suite};
+use crate::suite::{CheckpointSpec, ProbeSpec, Suite};
 
 /// A probe whose data set is open.
 pub struct Probe {
@@ -22,6 +22,8 @@ pub struct Probe {
     pub data: Arc<dyn Dataset>,
     /// Digest of the split's files.
     pub data_digest: Digest,
+    /// How many of the registered examples are here, if not all.
+    pub incomplete: Option<String>,
     /// Licence of the data.
     pub licence: String,
     /// What the probe tells apart.
@@ -52,11 +54,6 @@ impl CheckpointInfo {
     }
 }
 
-struct OpenSplit {
-    data: Arc<dyn Dataset>,
-    digest: Digest,
-}
-
 pub(super) fn open_probes(
     suite: &Suite,
     catalog: &Catalog,
@@ -67,8 +64,7 @@ pub(super) fn open_probes(
     for spec in &suite.probes {
         let entry = catalog.dataset(&spec.dataset)?;
         let split = catalog.split(entry, &spec.split)?;
-        let files = catalog.files(split);
-        if let Some(path) = files.iter().find(|f| !f.exists()) {
+        if let Some(path) = catalog.missing(split) {
             missing.push(MissingData {
                 dataset: entry.name.clone(),
                 path: path.display().to_string(),
@@ -79,7 +75,7 @@ pub(super) fn open_probes(
                 },
             });
         }
-        wanted.push((spec, entry, split, files));
+        wanted.push((spec, entry, split));
     }
     missing.dedup_by(|a, b| a.path == b.path);
     if !missing.is_empty() {
@@ -87,39 +83,22 @@ pub(super) fn open_probes(
     }
     let mut open: BTreeMap<(String, String), OpenSplit> = BTreeMap::new();
     let mut probes = Vec::new();
-    for (spec, entry, split, files) in wanted {
+    for (spec, entry, split) in wanted {
         let key = (spec.dataset.clone(), spec.split.clone());
         if !open.contains_key(&key) {
-            open.insert(key.clone(), open_split(&spec.id, catalog, entry, split, &files)?);
+            open.insert(key.clone(), catalog.open_split(entry, split).map_err(|e| of_probe(&spec.id, e))?);
         }
         probes.push(probe(spec, entry, catalog, &open[&key], limit)?);
     }
     Ok(probes)
 }
 
-fn open_split(
-    probe: &str,
-    catalog: &Catalog,
-    entry: &DatasetEntry,
-    split: &Split,
-    files: &[PathBuf],
-) -> Result<OpenSplit, PlanError> {
-    for (path, expected) in files.iter().zip(&split.sha256) {
-        let found = Digest::of_file(path)?;
-        if found != *expected {
-            let path = path.display().to_string();
-            return Err(PlanError::WrongDigest { path, found, expected: expected.clone() });
-        }
+/// What is wrong with a probe's data, with its name.
+fn of_probe(probe: &str, error: CatalogError) -> PlanError {
+    match error {
+        CatalogError::Data(source) => PlanError::Data { probe: probe.to_owned(), source },
+        other => other.into(),
     }
-    let fail = |source| PlanError::Data { probe: probe.to_owned(), source };
-    let layout = LAYOUTS.get(&entry.layout);
-    let layout = layout.ok_or_else(|| {
-        let reason = LAYOUTS.unknown(&entry.layout).0;
-        fail(DataError::Format { path: files.first().cloned().unwrap_or_default(), reason })
-    })?;
-    let data = layout.open(files, &catalog.layout_options(entry, &split.name)?).map_err(fail)?;
-    let digest = layout.digest(files, &*data).map_err(fail)?;
-    Ok(OpenSplit { data: data.into(), digest })
 }
 
 fn probe(
@@ -131,7 +110,7 @@ fn probe(
 ) -> Result<Probe, PlanError> {
     let classes = ClassSpace::new(catalog, entry, &*open.data, spec.classes)?;
     let templates = match &spec.templates {
-        Some(path) => catalog.lines(Path::new(path))?,
+        Some(path) => Catalog::check_templates(&entry.name, catalog.lines(Path::new(path))?)?,
         None => catalog.templates(entry)?,
     };
     let limit = match (spec.limit, limit) {
@@ -155,6 +134,7 @@ fn probe(
         spec: spec.clone(),
         data: Arc::clone(&open.data),
         data_digest: open.digest.clone(),
+        incomplete: open.incomplete(),
         licence: entry.licence.clone(),
         classes,
         border: entry.border,
@@ -168,28 +148,52 @@ pub(super) fn open_checkpoints(
     catalog: &Catalog,
 ) -> Result<BTreeMap<String, CheckpointInfo>, PlanError> {
     let mut all: BTreeMap<String, CheckpointInfo> = BTreeMap::new();
+    let mut mistakes = Vec::new();
     for spec in &suite.checkpoints {
-        let wrap = |source| PlanError::Model { checkpoint: spec.id.clone(), source };
-        let path = match HubRepository::parse(&spec.source) {
-            Ok((repository, inside)) => {
-                let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
-                if inside.is_empty() {
-                    catalog.hub().model(&repository).map_err(wrap)?
-                } else {
-                    catalog.hub().file(&repository, &inside).map_err(wrap)?
-                }
+        // What lies on top of one that cannot be opened cannot be judged.
+        if spec.base.as_ref().is_some_and(|b| !all.contains_key(b)) {
+            continue;
+        }
+        match open_checkpoint(spec, catalog, &all) {
+            Ok(info) => {
+                all.insert(spec.id.clone(), info);
             }
-            Err(_) => PathBuf::from(&spec.source),
-        };
-        let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
-        let folder = match spec.base.as_ref().and_then(|b| all.get(b)) {
-            Some(base) => CheckpointFolder::open_over(&path, &base.folder, classes.as_deref()),
-            None => CheckpointFolder::open(&path),
-        };
-        let folder = folder.map_err(wrap)?;
-        let (digest, tokenizer) =
-            folder.digest().and_then(|d| Ok((d, folder.tokenizer_digest()?))).map_err(wrap)?;
-        all.insert(spec.id.clone(), CheckpointInfo { folder: Arc::new(folder), digest, tokenizer });
+            Err(mistake) => mistakes.push(mistake),
+        }
     }
-    Ok(all)
+    match mistakes.len() {
+        0 => Ok(all),
+        1 => Err(mistakes.remove(0)),
+        _ => Err(PlanError::Several(mistakes)),
+    }
+}
+
+fn open_checkpoint(
+    spec: &CheckpointSpec,
+    catalog: &Catalog,
+    all: &BTreeMap<String, CheckpointInfo>,
+) -> Result<CheckpointInfo, PlanError> {
+    let wrap = |source| PlanError::Model { checkpoint: spec.id.clone(), source };
+    let path = match HubRepository::parse(&spec.source) {
+        Ok((repository, inside)) => {
+            let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
+            if inside.is_empty() {
+                catalog.hub().model(&repository).map_err(wrap)?
+            } else {
+                catalog.hub().file(&repository, &inside).map_err(wrap)?
+            }
+        }
+        Err(_) => PathBuf::from(&spec.source),
+    };
+    let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
+    let folder = match spec.base.as_ref().and_then(|b| all.get(b)) {
+        Some(base) => CheckpointFolder::open_over(&path, &base.folder, classes.as_deref()),
+        None => CheckpointFolder::open_named(&path, classes.as_deref()),
+    };
+    let folder = folder.map_err(wrap)?;
+    // Tokenizers are opened now: a file that cannot be used is a mistake of the suite, not of a run.
+    folder.tokenizer().map_err(wrap)?;
+    let (digest, tokenizer) =
+        folder.digest(catalog.digests()).and_then(|d| Ok((d, folder.tokenizer_digest()?))).map_err(wrap)?;
+    Ok(CheckpointInfo { folder: Arc::new(folder), digest, tokenizer })
 }

@@ -5,6 +5,7 @@
 
 mod cells;
 mod classes;
+mod heads;
 mod inputs;
 mod passes;
 mod references;
@@ -12,6 +13,7 @@ mod until;
 
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
 pub use classes::ClassSpace;
+pub use heads::{Dropped, EndHead, HeadKind, HeadRecord};
 pub use inputs::{CheckpointInfo, Probe};
 pub use passes::Pass;
 pub use references::Reference;
@@ -19,7 +21,6 @@ pub use until::{EQUAL, Until};
 
 use std::collections::BTreeMap;
 
-use crate::base::digest::Digest;
 use crate::base::fs::FileError;
 use crate::base::hub::HubError;
 use crate::catalog::{Catalog, CatalogError};
@@ -63,16 +64,9 @@ pub enum PlanError {
     /// Files that the suite needs are not there.
     #[error("{}", missing_text(.0))]
     MissingData(Vec<MissingData>),
-    /// A file is not the one that was registered.
-    #[error("`{path}` has digest {found}, the registry says {expected}; fetch or build it again")]
-    WrongDigest {
-        /// The file.
-        path: String,
-        /// Its digest.
-        found: Digest,
-        /// The registered digest.
-        expected: Digest,
-    },
+    /// Several mistakes, each on its own line.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<PlanError>),
     /// A probe has nothing to measure.
     #[error("probe `{0}` selects no example")]
     NoExamples(String),
@@ -154,9 +148,15 @@ impl Plan {
         numerics: Numerics,
         until: Option<Until>,
     ) -> Result<Self, PlanError> {
-        let probes = inputs::open_probes(&suite, catalog, limit)?;
-        let checkpoints = inputs::open_checkpoints(&suite, catalog)?;
-        let (variants, curves) = cells::expand(&suite, &checkpoints)?;
+        // Mistakes of data and of checkpoints are said together.
+        let (probes, checkpoints) =
+            match (inputs::open_probes(&suite, catalog, limit), inputs::open_checkpoints(&suite, catalog)) {
+                (Ok(probes), Ok(checkpoints)) => (probes, checkpoints),
+                (Err(data), Ok(_)) => return Err(data),
+                (Ok(_), Err(models)) => return Err(models),
+                (Err(data), Err(models)) => return Err(PlanError::Several(vec![data, models])),
+            };
+        let (variants, curves) = cells::expand(&suite, &checkpoints, &probes)?;
         let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics, until);
         let references = match &suite.references {
             Some(path) => references::read(&catalog.resolve(path))?,
@@ -176,6 +176,33 @@ impl Plan {
     pub fn cell_name(&self, cell: &Cell) -> String {
         let (variant, probe) = self.ids(cell);
         format!("{variant}/{probe}")
+    }
+
+    /// Which head a cell's variant uses.
+    #[must_use]
+    pub fn head(&self, cell: &Cell) -> HeadRecord {
+        let classes = &self.probes[cell.probe].classes;
+        let of = |id: &String| EndHead::of(&self.checkpoints[id].folder, classes);
+        match &self.variants[cell.variant].inputs {
+            VariantInputs::Checkpoint(id) => HeadRecord::single(&of(id)),
+            VariantInputs::Merged { from, to, head, .. } => HeadRecord::pair(&of(from), &of(to), *head),
+        }
+    }
+
+    /// What is chosen for lack of something better, for `plan`, `run` and the report: data that are not all here,
+    /// classifiers that are left aside, each checkpoint and probe once.
+    #[must_use]
+    pub fn fallbacks(&self) -> Vec<String> {
+        let data = self
+            .probes
+            .iter()
+            .filter_map(|p| Some(format!("probe `{}`: {}", p.spec.id, p.incomplete.as_ref()?)));
+        let of_checkpoints = self.cells.iter().filter_map(|cell| {
+            let VariantInputs::Checkpoint(id) = &self.variants[cell.variant].inputs else { return None };
+            let dropped = self.head(cell).dropped?;
+            Some(format!("`{id}` on probe `{}`: {dropped}", self.probes[cell.probe].spec.id))
+        });
+        data.chain(of_checkpoints).collect()
     }
 
     /// Groups the cells for which `wanted` says so into passes.

@@ -7,9 +7,9 @@ use super::ReportError;
 use super::examples::{ExampleView, example_views, picture_path};
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
-use crate::stats::{Estimate, Estimator, Resampling, bca, percentile, standard_deviation};
+use crate::stats::{Drawing, Estimate, Estimator, Interval, Resampling, bca, percentile, standard_deviation};
 use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
-use crate::suite::IntervalMethod;
+use crate::suite::{IntervalMethod, StatsSpec};
 
 /// One metric of one cell.
 #[derive(Clone, Debug)]
@@ -61,8 +61,10 @@ impl ReportData {
             return Err(ReportError::Empty(out.display().to_string()));
         }
         let mut scores = BTreeMap::new();
-        for probe in &manifest.probes {
-            for score in score_probe(out, &manifest, probe)? {
+        let units = manifest.probes.iter().map(|p| Ok((p.frame(), units(out, &manifest, p)?)));
+        let drawings = Drawing::of(units.collect::<Result<_, ReportError>>()?);
+        for (probe, drawing) in manifest.probes.iter().zip(&drawings) {
+            for score in score_probe(out, &manifest, probe, drawing)? {
                 scores.insert((score.variant.clone(), score.probe.clone()), score);
             }
         }
@@ -120,16 +122,31 @@ pub(super) fn main_metric<'a>(
     scores.get(&(variant.to_owned(), probe.spec.id.clone()))?.metric(&probe.spec.metric)
 }
 
+/// The unit of each example of a probe's first finished cell: what is drawn as one. None where no cell is finished.
+fn units(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<Vec<String>, ReportError> {
+    let Some(record) = manifest.cells.iter().find(|c| c.probe == probe.spec.id) else {
+        return Ok(Vec::new());
+    };
+    let ids = Predictions::ids(out, record)?;
+    match &probe.spec.cluster {
+        Some(_) => Ok(Clusters::names(&Clusters::path(out, &probe.spec.id), &ids)?),
+        None => Ok(ids),
+    }
+}
+
 /// Scores every variant on one probe, all resampled together.
-fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<Vec<CellScore>, ReportError> {
+fn score_probe(
+    out: &Path,
+    manifest: &Manifest,
+    probe: &ProbeRecord,
+    drawing: &Drawing,
+) -> Result<Vec<CellScore>, ReportError> {
     let stats = &manifest.suite.stats;
     let mut columns: Vec<(String, Columns)> = Vec::new();
     let mut first_ids: Option<(String, Vec<String>)> = None;
     for variant in &manifest.variants {
-        if manifest.cell(&variant.id, &probe.spec.id).is_none() {
-            continue;
-        }
-        let predictions = Predictions::read(&Predictions::path(out, &variant.id, &probe.spec.id))?;
+        let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };
+        let predictions = Predictions::read_record(out, record)?;
         match &first_ids {
             None => first_ids = Some((variant.id.clone(), predictions.example_id.clone())),
             Some((other, ids)) if *ids != predictions.example_id => {
@@ -147,22 +164,13 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
     for (cell, (_, columns)) in columns.iter().enumerate() {
         for metric in METRICS.items {
             if let Some(form) = metric.form(columns) {
-                estimators.push((cell, metric.name(), Estimator::new(form)));
+                estimators.push((cell, metric.name(), Estimator::new(form).in_units(&drawing.places)));
             }
         }
     }
-    let n = columns.first().map_or(0, |c| c.1.len());
     let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
     let statistics: Vec<&Estimator> = estimators.iter().map(|e| &e.2).collect();
-    let ids = first_ids.map(|(_, ids)| ids).unwrap_or_default();
-    let replicates = match &probe.spec.cluster {
-        Some(_) => {
-            let clusters = Clusters::read(&Clusters::path(out, &probe.spec.id), &ids)?;
-            resampling.clustered(&probe.spec.id, &clusters, &statistics)
-        }
-        None => resampling.replicates(&probe.spec.id, n, &statistics),
-    };
-
+    let replicates = resampling.drawn(drawing, &statistics);
     let mut scores: Vec<CellScore> = columns
         .iter()
         .map(|(variant, _)| CellScore {
@@ -176,20 +184,7 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
         let raced = manifest.cell(&columns[*cell].0, &probe.spec.id).and_then(|r| r.sequence);
         let interval = raced
             .filter(|_| *metric == probe.spec.metric)
-            .or_else(|| {
-                // Clustered examples are no independent trials.
-                let independent = probe.spec.cluster.is_none();
-                independent.then(|| estimator.proportion_interval(stats.confidence)).flatten()
-            })
-            .or_else(|| match stats.interval {
-                IntervalMethod::Percentile => None,
-                // The jackknife leaves single examples out, not clusters.
-                IntervalMethod::Bca if probe.spec.cluster.is_some() => None,
-                IntervalMethod::Bca => {
-                    bca(estimator.value(), &replicates, &estimator.jackknife(), stats.confidence)
-                }
-            })
-            .or_else(|| percentile(&replicates, stats.confidence));
+            .or_else(|| interval(estimator, &replicates, probe, drawing, stats));
         let estimate = Estimate {
             value: estimator.value(),
             interval,
@@ -199,4 +194,30 @@ fn score_probe(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<V
         scores[*cell].metrics.push(MetricValue { metric, estimate, replicates });
     }
     Ok(scores)
+}
+
+/// The interval of one score; the same wherever it is shown. Proportions have Wilson's, of as many examples as the
+/// clusters leave; what resamples do not cover has none.
+fn interval(
+    estimator: &Estimator,
+    replicates: &[f64],
+    probe: &ProbeRecord,
+    drawing: &Drawing,
+    stats: &StatsSpec,
+) -> Option<Interval> {
+    let clusters = probe.spec.cluster.as_ref().map(|_| &drawing.places[..]);
+    let level = stats.confidence;
+    if !estimator.resamples_well() {
+        return None;
+    }
+    estimator.proportion_interval(clusters, level).or_else(|| {
+        // The jackknife leaves single examples out, not clusters.
+        let bca = match stats.interval {
+            IntervalMethod::Bca if clusters.is_none() => {
+                bca(estimator.value(), replicates, &estimator.jackknife(), level)
+            }
+            _ => None,
+        };
+        bca.or_else(|| percentile(replicates, level))
+    })
 }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::ReportError;
 use crate::base::digest::Digest;
-use crate::stats::{Flips, Interval, wilson};
-use crate::store::{Manifest, Predictions, ProbeRecord};
+use crate::stats::{Drawing, Flips, Interval, clustered_wilson, wilson};
+use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
 use crate::suite::ProbeRole;
 
 /// Regressions listed for each curve and probe.
@@ -102,19 +102,36 @@ pub fn example_views(out: &Path, manifest: &Manifest) -> Result<Vec<ExampleView>
             if !done {
                 continue;
             }
-            let read = |variant: &str| Predictions::read(&Predictions::path(out, variant, &probe.spec.id));
+            let read = |variant: &str| match manifest.cell(variant, &probe.spec.id) {
+                Some(record) => Predictions::read_record(out, record),
+                None => Predictions::read(&Predictions::path(out, variant, &probe.spec.id)),
+            };
             let points: Vec<(f64, Predictions)> = curve
                 .points
                 .iter()
                 .map(|p| Ok((p.alpha, read(&p.variant)?)))
                 .collect::<Result<_, ReportError>>()?;
-            all.extend(view(&curve.id, probe, &points));
+            let clusters = match (&probe.spec.cluster, points.first()) {
+                (Some(_), Some((_, first))) => {
+                    let path = Clusters::path(out, &probe.spec.id);
+                    Some(Clusters::names(&path, &first.example_id)?)
+                }
+                _ => None,
+            };
+            let level = manifest.suite.stats.confidence;
+            all.extend(view(&curve.id, probe, &points, clusters, level));
         }
     }
     Ok(all)
 }
 
-fn view(curve: &str, probe: &ProbeRecord, points: &[(f64, Predictions)]) -> Option<ExampleView> {
+fn view(
+    curve: &str,
+    probe: &ProbeRecord,
+    points: &[(f64, Predictions)],
+    clusters: Option<Vec<String>>,
+    level: f64,
+) -> Option<ExampleView> {
     let ((_, first), (_, last)) = (points.first()?, points.last()?);
     let right =
         |p: &Predictions| -> Vec<bool> { p.label.iter().zip(&p.prediction).map(|(l, p)| l == p).collect() };
@@ -145,13 +162,30 @@ fn view(curve: &str, probe: &ProbeRecord, points: &[(f64, Predictions)]) -> Opti
         right_before: before.iter().filter(|r| **r).count(),
         gained: flips.gained,
         lost: flips.lost,
-        negative_flips: wilson(flips.lost as f64, n, 0.95),
+        negative_flips: negative_flips(before, after, clusters, level),
         only_between: (0..n).filter(|&i| !before[i] && !after[i] && inside(i, true)).count(),
         dip_between: (0..n).filter(|&i| before[i] && after[i] && inside(i, false)).count(),
         steps: steps.collect(),
         regressions: regressions.collect(),
         confusions: confusions(first, last, name),
     })
+}
+
+/// Interval of the share of examples that were right and are wrong.
+fn negative_flips(
+    before: &[bool],
+    after: &[bool],
+    clusters: Option<Vec<String>>,
+    level: f64,
+) -> Option<Interval> {
+    let lost: Vec<bool> = before.iter().zip(after).map(|(b, a)| *b && !a).collect();
+    match clusters {
+        Some(names) => {
+            let drawing = Drawing::of(vec![(String::new(), names)]).pop()?;
+            clustered_wilson(&lost, &drawing.places, level)
+        }
+        None => wilson(lost.iter().filter(|l| **l).count() as f64, lost.len() as f64, level),
+    }
 }
 
 fn confusions(before: &Predictions, after: &Predictions, name: impl Fn(u32) -> String) -> Vec<Confusion> {
@@ -202,7 +236,7 @@ mod tests {
             (0.5, predictions(&[0, 1, 0, 0, 1])),
             (1.0, predictions(&[0, 1, 1, 1, 0])),
         ];
-        let v = view("ft", &probe(), &points).unwrap();
+        let v = view("ft", &probe(), &points, None, 0.95).unwrap();
         assert_eq!((v.right_before, v.lost, v.gained, v.only_between, v.dip_between), (4, 2, 0, 1, 1));
         assert_eq!(v.steps[0], Step { from: 0.0, to: 0.5, lost: 2, gained: 1 });
         assert_eq!(v.steps[1], Step { from: 0.5, to: 1.0, lost: 2, gained: 1 });

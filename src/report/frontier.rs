@@ -91,8 +91,6 @@ pub struct CurveReport {
     pub best_alpha: Option<Selection>,
     /// How it was chosen.
     pub chosen_by: Option<String>,
-    /// Interval of the optimism (oracle minus chosen, the oracle searched anew in each resample).
-    pub optimism_ci: Option<Interval>,
     /// Area that the curve's points dominate above the common reference.
     pub area: f64,
     /// Its interval.
@@ -284,7 +282,7 @@ fn curve_report(
         AxisBarriers { metric: of(false), loss: of(true) }
     };
     let mean = |l: &Located| l.speciality.combine(&l.generality, f64::midpoint);
-    let (selection, chosen_by, optimism_ci) = selection(manifest, scores, &on, level);
+    let (selection, chosen_by) = selection(manifest, scores, &on);
     let area = |value: &dyn Fn(&Located) -> (f64, f64)| {
         let points: Vec<(f64, f64)> = on.iter().map(|(_, l)| value(l)).collect();
         hypervolume(&points, reference)
@@ -313,7 +311,6 @@ fn curve_report(
         generality_barrier: barriers(ProbeRole::Generality, manifest.suite.generality),
         best_alpha: selection,
         chosen_by,
-        optimism_ci,
         area: area(&|l| (l.speciality.value, l.generality.value)),
         area_ci: percentile(&areas, level),
         better_than_both_ends: better,
@@ -347,8 +344,7 @@ fn selection(
     manifest: &Manifest,
     scores: &Scores,
     on: &[(f64, &Located)],
-    level: f64,
-) -> (Option<Selection>, Option<String>, Option<Interval>) {
+) -> (Option<Selection>, Option<String>) {
     let points: Vec<(f64, Axis, Axis)> = on
         .iter()
         .filter_map(|(alpha, l)| {
@@ -357,21 +353,13 @@ fn selection(
         })
         .collect();
     let values: Vec<(f64, f64, f64)> = points.iter().map(|(a, s, t)| (*a, s.value, t.value)).collect();
-    let Some(selection) = select_alpha(&values) else { return (None, None, None) };
+    let Some(selection) = select_alpha(&values) else { return (None, None) };
     let names: Vec<&str> = manifest
         .probes
         .iter()
         .filter(|p| p.spec.role == ProbeRole::Selection)
         .map(|p| p.spec.id.as_str())
         .collect();
-    let resamples = points.iter().map(|(_, _, t)| t.replicates.len()).min().unwrap_or(0);
-    let optimism: Vec<f64> = (0..resamples)
-        .filter_map(|r| {
-            let drawn: Vec<(f64, f64, f64)> =
-                points.iter().map(|(a, s, t)| (*a, s.replicates[r], t.replicates[r])).collect();
-            select_alpha(&drawn).map(|s| s.optimism)
-        })
-        .collect();
     let how = format!("largest mean over the selection probes {}", names.join(", "));
-    (Some(selection), Some(how), percentile(&optimism, level))
+    (Some(selection), Some(how))
 }

@@ -7,7 +7,7 @@
 use super::ReportData;
 use super::points::Axis;
 use crate::data::ClassSubset;
-use crate::stats::{Resampling, harmonic_mean, standard_deviation};
+use crate::stats::{Resampling, harmonic_mean, over_seeds, standard_deviation};
 use crate::store::ProbeRecord;
 
 /// A method on one data set.
@@ -107,18 +107,26 @@ fn pair(data: &ReportData, variants: &[&str], base: &ProbeRecord, novel: &ProbeR
     }
     let stats = data.manifest.suite.stats;
     let resampling = Resampling { seed: stats.seed, resamples: stats.resamples };
-    // Seeds are drawn again as well as examples; the same seeds for both halves of a data set.
-    let over_seeds = |all: &[Axis]| {
+    // Seeds are drawn again as well as examples, for what is computed from both halves; the same seeds for both. A mean
+    // over seeds itself has Student's interval: draws from three seeds vary less than three seeds.
+    let joined = |all: &[Axis]| {
         let by_seed: Vec<Vec<f64>> = all.iter().map(|a| a.replicates.clone()).collect();
         let key = format!("seeds/{}", base.spec.dataset);
-        Axis { value: Axis::mean(all).value, replicates: resampling.over_seeds(&key, &by_seed) }
+        let mean = Axis::mean(all);
+        let values: Vec<f64> = all.iter().map(|a| a.value).collect();
+        let examples = standard_deviation(&mean.replicates).unwrap_or(0.0).powi(2);
+        let own_interval = match all {
+            [one] => one.own_interval,
+            _ => over_seeds(&values, examples, stats.confidence),
+        };
+        Axis { value: mean.value, replicates: resampling.over_seeds(&key, &by_seed), own_interval }
     };
     let deviation = |all: &[Axis]| standard_deviation(&all.iter().map(|a| a.value).collect::<Vec<_>>());
     Some(Pair {
         dataset: base.spec.dataset.clone(),
         spread: deviation(&b).zip(deviation(&n)),
-        base: over_seeds(&b),
-        novel: over_seeds(&n),
+        base: joined(&b),
+        novel: joined(&n),
     })
 }
 
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_two_averages_of_h_differ() {
-        let axis = |value: f64| Axis { value, replicates: vec![value; 2] };
+        let axis = |value: f64| Axis { value, replicates: vec![value; 2], own_interval: None };
         let pair = |base: f64, novel: f64| Pair {
             dataset: String::new(),
             base: axis(base),

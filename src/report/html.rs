@@ -104,7 +104,7 @@ pub fn findings(data: &ReportData) -> Vec<String> {
                 percent(best.test_value, None),
                 best.oracle_alpha,
                 percent(best.oracle_value, None),
-                percent(best.optimism, report.optimism_ci)
+                percent(best.optimism, None)
             ));
         }
     }

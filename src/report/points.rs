@@ -14,12 +14,18 @@ pub struct Axis {
     pub value: f64,
     /// Its replicates.
     pub replicates: Vec<f64>,
+    /// Its interval where it is no matter of replicates: that of the one score it is, or one over seeds.
+    pub own_interval: Option<Interval>,
 }
 
 impl Axis {
     /// A score as an axis.
     pub fn of(score: &MetricValue) -> Self {
-        Self { value: score.estimate.value, replicates: score.replicates.clone() }
+        Self {
+            value: score.estimate.value,
+            replicates: score.replicates.clone(),
+            own_interval: score.estimate.interval,
+        }
     }
 
     /// Mean of some axes, replicate by replicate.
@@ -30,12 +36,13 @@ impl Axis {
         Self {
             value: all.iter().map(|a| a.borrow().value).sum::<f64>() / n,
             replicates: (0..resamples).map(replicate).collect(),
+            own_interval: None,
         }
     }
 
-    /// Percentile interval of the replicates.
+    /// Its own interval, or the percentiles of its replicates.
     pub fn interval(&self, level: f64) -> Option<Interval> {
-        percentile(&self.replicates, level)
+        self.own_interval.or_else(|| percentile(&self.replicates, level))
     }
 
     /// A function of two axes, replicate by replicate.
@@ -43,6 +50,7 @@ impl Axis {
         Self {
             value: f(self.value, other.value),
             replicates: self.replicates.iter().zip(&other.replicates).map(|(a, b)| f(*a, *b)).collect(),
+            own_interval: None,
         }
     }
 }
@@ -74,5 +82,7 @@ pub fn axis(
     let replicates = (0..resamples)
         .map(|r| aggregate.of(cells.iter().map(|c| c.replicates[r])).unwrap_or(f64::NAN))
         .collect();
-    Some(Axis { value, replicates })
+    // One score is one number with one interval, in whichever table it stands.
+    let own_interval = cells.first().filter(|_| cells.len() == 1).and_then(|c| c.estimate.interval);
+    Some(Axis { value, replicates, own_interval })
 }

@@ -183,6 +183,7 @@ impl<'a> PassRun<'a> {
             border: probe.border,
             preprocessor: self.preprocessor,
             corruption: probe.spec.corruption.as_ref(),
+            most_pixels: self.plan.suite.most_pixels,
             kept: kept.as_ref(),
         };
         let mut decoded = 0;
@@ -275,7 +276,7 @@ impl<'a> PassRun<'a> {
                 let mut values = Vec::with_capacity(crops.len() * 3 * height * width);
                 crops.iter().for_each(|crop| self.preprocessor.normalise_into(crop, &mut values));
                 let pixels = Tensor::from_vec(values, (crops.len(), 3, height, width), &Device::Cpu);
-                let pixels = pixels.and_then(|p| self.placement.place(&p));
+                let pixels = pixels.and_then(|p| self.placement.input(&p));
                 let pixels = pixels.map_err(ModelError::compute("input batch"))?;
                 Ok(Batch { positions, pixels })
             })

@@ -47,6 +47,8 @@ pub struct Reader<'a> {
     pub preprocessor: &'a Preprocessor,
     /// What is done to every crop; crops are kept without it.
     pub corruption: Option<&'a CorruptionSpec>,
+    /// Pixels that an image may have at most.
+    pub most_pixels: u64,
     /// Crops of earlier runs.
     pub kept: Option<&'a CropCache>,
 }
@@ -127,7 +129,7 @@ impl Reader<'_> {
     }
 
     fn crop(&self, position: usize, image: RawImage) -> Result<Rgb, String> {
-        let image = image.decode().map_err(|e| e.to_string())?;
+        let image = image.decode(self.most_pixels).map_err(|e| e.to_string())?;
         let image = without_border(image, self.border);
         let crop = self.preprocessor.crop_u8(&image);
         recycle(image);

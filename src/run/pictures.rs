@@ -14,12 +14,12 @@ use crate::store::StoreError;
 const SIDE: usize = 96;
 
 /// Writes pictures of examples as the models see them (without corruption), at most 96 pixels a side. `wanted` holds
-/// probe, example and file; files that are there stay.
+/// probe, example and file; files that are there are written again, since data may have changed.
 pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(), RunError> {
     let Some(reader) = plan.checkpoints.values().next() else { return Ok(()) };
     for probe in &plan.probes {
         let missing: Vec<&(String, String, PathBuf)> =
-            wanted.iter().filter(|(p, _, path)| *p == probe.spec.id && !path.is_file()).collect();
+            wanted.iter().filter(|(p, _, _)| *p == probe.spec.id).collect();
         if missing.is_empty() {
             continue;
         }
@@ -30,7 +30,7 @@ pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(),
             let wrap = |source| RunError::Data { name: probe.spec.dataset.clone(), source };
             let raw = probe.data.read(place..place + 1).map_err(wrap)?.pop();
             // An image that cannot be decoded is no example of any prediction.
-            let Some(image) = raw.and_then(|r| r.decode().ok()) else { continue };
+            let Some(image) = raw.and_then(|r| r.decode(plan.suite.most_pixels).ok()) else { continue };
             let crop = reader.preprocessor().crop_u8(&without_border(image, probe.border));
             write_atomic(path, &small(crop).to_png()).map_err(StoreError::from)?;
         }

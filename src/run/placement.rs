@@ -12,7 +12,7 @@ use crate::plan::Numerics;
 pub struct Placement {
     /// The device of the towers and heads.
     pub device: Device,
-    /// The type of the towers' weights and activations.
+    /// The type of the towers' weights, and on a GPU of their activations. On the CPU activations and sums are f32.
     pub dtype: DType,
 }
 
@@ -57,14 +57,20 @@ impl Placement {
         Ok(Self { device, dtype })
     }
 
-    /// A tensor of a tower, placed. On the CPU in f32 this is the tensor itself.
-    pub fn place(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+    /// A weight of a tower, placed. On the CPU in f32 this is the tensor itself.
+    fn weight(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
         tensor.to_device(&self.device)?.to_dtype(self.dtype)
+    }
+
+    /// A tower's input, placed.
+    pub fn input(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        let dtype = if self.device.is_cpu() { DType::F32 } else { self.dtype };
+        tensor.to_device(&self.device)?.to_dtype(dtype)
     }
 
     /// The tensors of an image tower, placed.
     pub fn tower(&self, tensors: &Tensors) -> Result<Tensors, RunError> {
-        let one = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), self.place(tensor)?));
+        let one = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), self.weight(tensor)?));
         let vision = tensors.iter().filter(|(name, _)| name.starts_with("vis"));
         let placed: candle_core::Result<Tensors> = vision.map(one).collect();
         placed.map_err(|e| ModelError::compute("weights to the device")(e).into())

@@ -33,6 +33,7 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         data: p.data_digest.clone(),
         licence: p.licence.clone(),
         examples: p.positions.len(),
+        incomplete: p.incomplete.clone(),
         class_names: p.classes.outputs.clone(),
         templates_used: p.templates.clone(),
     });
@@ -136,6 +137,7 @@ pub fn finish_pass(
             fingerprint: cell.fingerprint.clone(),
             file: Digest::of_file(&path).map_err(StoreError::from)?,
             examples: all.label.len(),
+            head: Some(plan.head(cell)),
             sequence: outcome.race.as_ref().map(|(_, intervals)| intervals[number]),
         });
     }

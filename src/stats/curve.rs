@@ -42,7 +42,9 @@ pub struct Selection {
     pub oracle_alpha: f64,
     /// Objective on the test probes at the oracle's alpha.
     pub oracle_value: f64,
-    /// What choosing on the test probes would have added: oracle minus chosen, never negative.
+    /// What choosing on the test probes would have added: oracle minus chosen, never negative. It has no interval: the
+    /// largest of noisy values exceeds the largest true value, in the sample and again in every resample, so percentiles
+    /// of resamples lie beside the true regret and 0 is never inside them.
     pub optimism: f64,
 }
 

@@ -1,6 +1,6 @@
 //! A metric made ready for many resamples.
 
-use super::interval::{Interval, wilson};
+use super::interval::{Interval, clustered_wilson, wilson};
 
 /// How a statistic is computed from per-example parts.
 pub enum Form {
@@ -32,6 +32,11 @@ fn bin(confidence: f64) -> usize {
     ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1
 }
 
+/// A group of fewer units than this is itself a matter of the draw: it counts as often as its units are drawn. Larger
+/// ones are in (nearly) every draw and count once. Counting a small group once makes intervals too narrow: groups of one
+/// unit would vary not at all but by being absent.
+const FEW_UNITS: usize = 10;
+
 /// A statistic of per-example parts that can be evaluated at any weights.
 pub struct Estimator {
     form: Prepared,
@@ -45,7 +50,8 @@ enum Prepared {
     MacroMean {
         values: Vec<f64>,
         groups: Vec<u32>,
-        count: usize,
+        /// For each group its size if it is drawn as a whole, else 0.
+        sizes: Vec<f64>,
     },
     Calibration {
         /// Accuracy minus confidence of each example.
@@ -70,8 +76,8 @@ impl Estimator {
                 Self { form, n }
             }
             Form::MacroMean { values, groups } => {
-                let count = groups.iter().max().map_or(0, |&g| g as usize + 1);
-                Self { n: values.len(), form: Prepared::MacroMean { values, groups, count } }
+                let sizes = group_sizes(&groups, None);
+                Self { n: values.len(), form: Prepared::MacroMean { values, groups, sizes } }
             }
             Form::Calibration { confidence, correct } => {
                 let excess = correct.iter().zip(&confidence).map(|(a, c)| a - c).collect();
@@ -79,6 +85,15 @@ impl Estimator {
                 Self { n: confidence.len(), form: Prepared::Calibration { excess, bins } }
             }
         }
+    }
+
+    /// The same statistic of examples that are drawn in units: `units[i]` is the unit of example `i`.
+    #[must_use]
+    pub fn in_units(mut self, units: &[u32]) -> Self {
+        if let Prepared::MacroMean { groups, sizes, .. } = &mut self.form {
+            *sizes = group_sizes(groups, Some(units));
+        }
+        self
     }
 
     /// Examples.
@@ -103,16 +118,20 @@ impl Estimator {
                 let sum: f64 = values.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum();
                 sum / total(counts)
             }
-            Prepared::MacroMean { values, groups, count } => {
-                let mut sums = vec![(0.0f64, 0u32); *count];
+            Prepared::MacroMean { values, groups, sizes } => {
+                let mut sums = vec![(0.0f64, 0u32); sizes.len()];
                 for ((value, &group), &c) in values.iter().zip(groups).zip(counts) {
                     let slot = &mut sums[group as usize];
                     slot.0 += value * f64::from(c);
                     slot.1 += u32::from(c);
                 }
-                let means = sums.iter().filter(|s| s.1 > 0).map(|s| s.0 / f64::from(s.1));
-                let used = means.clone().count();
-                means.sum::<f64>() / used as f64
+                let (mut total, mut weight) = (0.0, 0.0);
+                for ((sum, n), &size) in sums.into_iter().zip(sizes).filter(|(s, _)| s.1 > 0) {
+                    let times = if size > 0.0 { f64::from(n) / size } else { 1.0 };
+                    total += times * sum / f64::from(n);
+                    weight += times;
+                }
+                total / weight
             }
             Prepared::Calibration { excess, bins } => {
                 let mut sums = [0.0f64; BINS];
@@ -137,8 +156,8 @@ impl Estimator {
                 let sum: f64 = values.iter().sum();
                 values.iter().map(|&v| mean_without(sum, v)).collect()
             }
-            Prepared::MacroMean { values, groups, count } => {
-                let mut sums = vec![(0.0f64, 0.0f64); *count];
+            Prepared::MacroMean { values, groups, sizes } => {
+                let mut sums = vec![(0.0f64, 0.0f64); sizes.len()];
                 for (v, &g) in values.iter().zip(groups) {
                     let slot = &mut sums[g as usize];
                     *slot = (slot.0 + v, slot.1 + 1.0);
@@ -146,9 +165,10 @@ impl Estimator {
                 let used = sums.iter().filter(|s| s.1 > 0.0).count() as f64;
                 let total: f64 = sums.iter().filter(|s| s.1 > 0.0).map(|s| s.0 / s.1).sum();
                 let without = |(v, &g): (&f64, &u32)| {
-                    let (sum, n) = sums[g as usize];
-                    let others = total - sum / n;
-                    if n > 1.0 { (others + (sum - v) / (n - 1.0)) / used } else { others / (used - 1.0) }
+                    let ((sum, n), size) = (sums[g as usize], sizes[g as usize]);
+                    let (times, mean) = if n > 1.0 { (1.0, (sum - v) / (n - 1.0)) } else { (0.0, 0.0) };
+                    let times = if size > 0.0 { (n - 1.0) / size } else { times };
+                    (total - sum / n + times * mean) / (used - 1.0 + times)
                 };
                 values.iter().zip(groups).map(without).collect()
             }
@@ -165,14 +185,40 @@ impl Estimator {
         }
     }
 
-    /// Wilson's interval if the statistic is a proportion.
+    /// Wilson's interval if the statistic is a proportion; of examples in clusters if those are given.
     #[must_use]
-    pub fn proportion_interval(&self, level: f64) -> Option<Interval> {
-        match &self.form {
-            Prepared::Binary(mask) => wilson(mask.iter().filter(|&&m| m != 0).count() as f64, self.n, level),
-            _ => None,
+    pub fn proportion_interval(&self, clusters: Option<&[u32]>, level: f64) -> Option<Interval> {
+        let Prepared::Binary(mask) = &self.form else { return None };
+        match clusters {
+            None => wilson(mask.iter().filter(|&&m| m != 0).count() as f64, self.n as f64, level),
+            Some(clusters) => {
+                let hits: Vec<bool> = mask.iter().map(|&m| m != 0).collect();
+                clustered_wilson(&hits, clusters, level)
+            }
         }
     }
+
+    /// Whether an interval from resamples holds. Not for the calibration error: it is a sum of absolute values, which
+    /// noise only raises, so its replicates lie above its value and their percentiles beside the truth.
+    #[must_use]
+    pub const fn resamples_well(&self) -> bool {
+        !matches!(self.form, Prepared::Calibration { .. })
+    }
+}
+
+/// Examples of each group that has few units, 0 for the others.
+fn group_sizes(groups: &[u32], units: Option<&[u32]>) -> Vec<f64> {
+    let count = groups.iter().max().map_or(0, |&g| g as usize + 1);
+    let mut sizes = vec![0.0; count];
+    let mut members: Vec<std::collections::BTreeSet<u32>> = vec![std::collections::BTreeSet::new(); count];
+    for (i, &g) in groups.iter().enumerate() {
+        sizes[g as usize] += 1.0;
+        let seen = &mut members[g as usize];
+        if seen.len() < FEW_UNITS {
+            seen.insert(units.map_or(i as u32, |u| u[i]));
+        }
+    }
+    sizes.into_iter().zip(members).map(|(size, m)| if m.len() < FEW_UNITS { size } else { 0.0 }).collect()
 }
 
 /// Sum of the counts under the mask.
@@ -279,5 +325,22 @@ mod tests {
         let e = Estimator::new(Form::MacroMean { values: vec![1.0, 0.0, 1.0], groups: vec![0, 0, 5] });
         assert_eq!(e.value(), 0.75);
         assert_eq!(e.weighted(&[1, 1, 0]), 0.5);
+    }
+
+    #[test]
+    fn a_small_group_counts_as_often_as_it_is_drawn() {
+        // Two classes that are one cluster each: a class drawn twice is two classes.
+        let form = || Form::MacroMean {
+            values: [[1.0; 20], [0.0; 20]].concat(),
+            groups: [[0; 20], [1; 20]].concat(),
+        };
+        let units: Vec<u32> = [[0; 20], [1; 20]].concat();
+        let drawn: Vec<u8> = [[2; 20], [1; 20]].concat();
+        assert!((Estimator::new(form()).in_units(&units).weighted(&drawn) - 2.0 / 3.0).abs() < 1e-12);
+        // Of twenty units each, they are fixed.
+        assert_eq!(Estimator::new(form()).weighted(&drawn), 0.5);
+        // One example a class: the mean over classes is the mean over examples, and so is its spread.
+        let single = Estimator::new(Form::MacroMean { values: vec![1.0, 0.0, 1.0], groups: vec![0, 1, 2] });
+        assert_eq!(single.weighted(&[2, 1, 0]), 2.0 / 3.0);
     }
 }

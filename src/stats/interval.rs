@@ -1,7 +1,7 @@
 //! Intervals.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Beta, ContinuousCDF, Normal};
+use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
 
 /// A closed interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +23,11 @@ impl Interval {
 /// Wilson's score interval for a proportion of `hits` in `n` (Wilson 1927; recommended by Brown,
 /// Cai and DasGupta 2001). Sensible at 0 and `n` hits as well. `None` if `n` is 0.
 #[must_use]
-pub fn wilson(hits: f64, n: usize, level: f64) -> Option<Interval> {
-    if n == 0 {
+pub fn wilson(hits: f64, n: f64, level: f64) -> Option<Interval> {
+    if n.is_nan() || n <= 0.0 {
         return None;
     }
-    let (n, z) = (n as f64, normal_quantile(0.5 + level / 2.0));
+    let z = normal_quantile(0.5 + level / 2.0);
     let (p, z2) = (hits / n, z * z);
     let center = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
@@ -35,6 +35,64 @@ pub fn wilson(hits: f64, n: usize, level: f64) -> Option<Interval> {
     let low = if hits <= 0.0 { 0.0 } else { (center - half).max(0.0) };
     let high = if hits >= n { 1.0 } else { (center + half).min(1.0) };
     Some(Interval { low, high })
+}
+
+/// Wilson's interval for a proportion of examples that come in clusters: with the number of independent examples that
+/// would vary as much (Kish 1965, the design effect), never more than there are. Where all or none are hits nothing
+/// varies; then clusters count as single examples.
+#[must_use]
+pub fn clustered_wilson(hits: &[bool], clusters: &[u32], level: f64) -> Option<Interval> {
+    let n = hits.len() as f64;
+    let mut sums: std::collections::BTreeMap<u32, (f64, f64)> = std::collections::BTreeMap::new();
+    for (&hit, &cluster) in hits.iter().zip(clusters) {
+        let slot = sums.entry(cluster).or_default();
+        slot.0 += f64::from(u8::from(hit));
+        slot.1 += 1.0;
+    }
+    let m = sums.len() as f64;
+    let p = hits.iter().filter(|h| **h).count() as f64 / n;
+    let squares: f64 = sums.values().map(|(hits, size)| (hits - p * size).powi(2)).sum();
+    let variance = squares * m / (m - 1.0).max(1.0) / (n * n);
+    let effective =
+        if p * (1.0 - p) > 0.0 && variance > 0.0 { (p * (1.0 - p) / variance).clamp(1.0, n) } else { m };
+    // Few clusters: the spread itself is uncertain (Student's quantile for the normal one).
+    let level = if m > 1.0 { normal_level(student_quantile(0.5 + level / 2.0, m - 1.0)?) } else { level };
+    wilson(p * effective, effective, level)
+}
+
+/// The level at which the normal distribution has this two-sided quantile.
+fn normal_level(quantile: f64) -> f64 {
+    2.0 * Normal::standard().cdf(quantile) - 1.0
+}
+
+/// Quantile of Student's distribution with `freedom` degrees of freedom (which need not be whole).
+#[must_use]
+pub fn student_quantile(p: f64, freedom: f64) -> Option<f64> {
+    // The incomplete beta function's inverse does not end for large parameters; there the expansion around the normal
+    // quantile (Abramowitz and Stegun 26.7.5) is right to 1e-9.
+    if freedom > 1e3 {
+        let z = normal_quantile(p);
+        let (z3, z5) = (z.powi(3), z.powi(5));
+        return Some(
+            z + (z3 + z) / (4.0 * freedom) + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * freedom * freedom),
+        );
+    }
+    StudentsT::new(0.0, 1.0, freedom).map(|d| d.inverse_cdf(p)).ok()
+}
+
+/// The interval of a mean over `seeds` values (training runs) that share their test examples: Student's, with the seeds'
+/// own variance and that of the examples, whose common variance is `examples` (Satterthwaite's degrees of freedom,
+/// 1946). Resampling three seeds covers too little: three values vary less than what they are drawn from.
+#[must_use]
+pub fn over_seeds(seeds: &[f64], examples: f64, level: f64) -> Option<Interval> {
+    let n = seeds.len() as f64;
+    let mean = seeds.iter().sum::<f64>() / n;
+    let between = standard_deviation(seeds)?.powi(2) / n;
+    let total = between + examples;
+    let freedom =
+        if between > 0.0 { (total * total / (between * between / (n - 1.0))).min(1e9) } else { 1e9 };
+    let half = student_quantile(0.5 + level / 2.0, freedom)? * total.sqrt();
+    Some(Interval { low: mean - half, high: mean + half })
 }
 
 /// Clopper and Pearson's exact interval for a proportion (Biometrika 1934). `None` if `n` is 0.
@@ -130,7 +188,7 @@ mod tests {
     // Reference values: scipy.stats.binomtest(k, n).proportion_ci(0.95, method).
     #[test]
     fn agrees_with_scipy() {
-        let w = wilson(7.0, 20, 0.95).unwrap();
+        let w = wilson(7.0, 20.0, 0.95).unwrap();
         assert!(close(w.low, 0.181_191_8) || (w.low - 0.181_191_8).abs() < 1e-6, "{w:?}");
         assert!((w.high - 0.567_145_9).abs() < 1e-6, "{w:?}");
         let c = clopper_pearson(7, 20, 0.95).unwrap();
@@ -138,12 +196,49 @@ mod tests {
     }
 
     #[test]
+    fn clusters_widen_and_never_vanish() {
+        let clusters: Vec<u32> = (0..400).map(|i| i / 25).collect();
+        let all = clustered_wilson(&[true; 400], &clusters, 0.95).unwrap();
+        assert!(all.high == 1.0 && all.low < wilson(16.0, 16.0, 0.95).unwrap().low + 1e-12, "{all:?}");
+        let whole: Vec<bool> = clusters.iter().map(|c| c % 2 == 0).collect();
+        let wide = clustered_wilson(&whole, &clusters, 0.95).unwrap();
+        let plain = wilson(200.0, 400.0, 0.95).unwrap();
+        assert!(wide.half_width() > 4.0 * plain.half_width(), "{wide:?} {plain:?}");
+        let alone: Vec<u32> = (0..400).collect();
+        let same = clustered_wilson(&whole, &alone, 0.95).unwrap();
+        assert!((same.half_width() / plain.half_width() - 1.0).abs() < 0.01);
+    }
+
+    // scipy.stats.t.ppf(0.975, df).
+    #[test]
+    fn student_quantiles_agree_with_scipy() {
+        for (df, expected) in [
+            (2.0, 4.302_652_73),
+            (2.5, 3.574_654_84),
+            (999.0, 1.962_341_46),
+            (1001.0, 1.962_336_74),
+            (1e9, 1.959_963_99),
+        ] {
+            let found = student_quantile(0.975, df).unwrap();
+            assert!((found - expected).abs() < 2e-6, "{df}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn three_seeds_have_a_wide_interval() {
+        // scipy.stats.t.interval(0.95, 2, 0.7, 0.1 / 3**0.5) = (0.451586, 0.948414).
+        let i = over_seeds(&[0.6, 0.7, 0.8], 0.0, 0.95).unwrap();
+        assert!((i.low - 0.451_586).abs() < 1e-5 && (i.high - 0.948_414).abs() < 1e-5, "{i:?}");
+        assert!(over_seeds(&[0.5], 0.1, 0.95).is_none());
+    }
+
+    #[test]
     fn boundaries_are_exact() {
-        assert_eq!(wilson(0.0, 10, 0.95).unwrap().low, 0.0);
-        assert_eq!(wilson(10.0, 10, 0.95).unwrap().high, 1.0);
+        assert_eq!(wilson(0.0, 10.0, 0.95).unwrap().low, 0.0);
+        assert_eq!(wilson(10.0, 10.0, 0.95).unwrap().high, 1.0);
         assert_eq!(clopper_pearson(0, 10, 0.95).unwrap().low, 0.0);
         assert_eq!(clopper_pearson(10, 10, 0.95).unwrap().high, 1.0);
-        assert!(wilson(0.0, 0, 0.95).is_none() && clopper_pearson(0, 0, 0.95).is_none());
+        assert!(wilson(0.0, 0.0, 0.95).is_none() && clopper_pearson(0, 0, 0.95).is_none());
     }
 
     #[test]

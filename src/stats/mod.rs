@@ -1,11 +1,12 @@
 //! Statistics: what was computed, how, and how sure it is. Knows numbers only.
 //!
 //! All resampling is counter-based ([`crate::base::rng`]): replicate `r` of a probe is a function
-//! of (seed, probe, r), so results are the same on any number of threads, and every variant sees
+//! of (seed, data, r), so results are the same on any number of threads, and every variant sees
 //! the same draws, which makes all comparisons paired.
 
 mod bootstrap;
 mod curve;
+mod drawing;
 mod estimator;
 mod frontier;
 mod interval;
@@ -14,17 +15,23 @@ mod paired;
 mod power;
 mod robustness;
 mod sequence;
+mod swaps;
 
 pub use bootstrap::Resampling;
 pub use curve::{Barrier, Selection, barrier, select_alpha};
+pub use drawing::Drawing;
 pub use estimator::{BINS, Estimator, Form};
 pub use frontier::{harmonic_mean, height_at, hypervolume, lies_above, pareto};
-pub use interval::{Interval, bca, clopper_pearson, percentile, standard_deviation, wilson};
+pub use interval::{
+    Interval, bca, clopper_pearson, clustered_wilson, over_seeds, percentile, standard_deviation,
+    student_quantile, wilson,
+};
 pub use multiple::{benjamini_hochberg, holm, simultaneous_band};
 pub use paired::{Flips, permutation};
 pub use power::Design;
 pub use robustness::{LogitFit, logit};
 pub use sequence::{DifferenceSequence, Sequence};
+pub use swaps::{Change, Swaps};
 
 use serde::{Deserialize, Serialize};
 

@@ -28,22 +28,18 @@ impl Clusters {
         fill().map_err(|e| StoreError::table(path, e))
     }
 
-    /// The cluster of each of some examples, numbered from 0 in the order of first appearance. Examples that the
-    /// file does not know are clusters of their own.
-    pub fn read(path: &Path, ids: &[String]) -> Result<Vec<u32>, StoreError> {
+    /// The name of the cluster of each of some examples. Examples that the file does not know are clusters of their own.
+    pub fn names(path: &Path, ids: &[String]) -> Result<Vec<String>, StoreError> {
         let load = || -> Result<BTreeMap<String, String>, TableError> {
             let table = Table::read(path, None, None)?;
             Ok(table.strings("example_id")?.into_iter().zip(table.strings("cluster")?).collect())
         };
         let known = load().map_err(|e| StoreError::table(path, e))?;
-        let mut numbers: BTreeMap<(bool, &str), u32> = BTreeMap::new();
-        let mut all = Vec::with_capacity(ids.len());
-        for id in ids {
-            let key = known.get(id).map_or((false, id.as_str()), |name| (true, name.as_str()));
-            let next = numbers.len() as u32;
-            all.push(*numbers.entry(key).or_insert(next));
-        }
-        Ok(all)
+        let name = |id: &String| match known.get(id) {
+            Some(cluster) => format!("cluster {cluster}"),
+            None => format!("example {id}"),
+        };
+        Ok(ids.iter().map(name).collect())
     }
 }
 
@@ -52,12 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clusters_are_numbered_as_they_appear() {
+    fn unknown_examples_are_clusters_of_their_own() {
         let dir = tempfile::tempdir().unwrap();
         let path = Clusters::path(dir.path(), "p");
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         Clusters::write(&path, vec![pair("1", "x"), pair("2", "y"), pair("3", "x")]).unwrap();
         let ids = ["3", "2", "1", "new"].map(str::to_owned);
-        assert_eq!(Clusters::read(&path, &ids).unwrap(), [0, 1, 0, 2]);
+        let names = Clusters::names(&path, &ids).unwrap();
+        assert_eq!(names, ["cluster x", "cluster y", "cluster x", "example new"]);
     }
 }

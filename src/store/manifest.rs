@@ -9,7 +9,7 @@ use super::StoreError;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::image::Preprocessor;
-use crate::plan::{Curve, Numerics, Reference, Variant};
+use crate::plan::{Curve, HeadRecord, Numerics, Reference, Variant};
 use crate::stats::{Aggregate, Interval};
 use crate::suite::{CheckpointRole, GateSpec, ProbeSpec, StatsSpec};
 
@@ -69,10 +69,21 @@ pub struct ProbeRecord {
     pub licence: String,
     /// Examples.
     pub examples: usize,
+    /// How many of the registered examples were there, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
     /// Class names in label order.
     pub class_names: Vec<String>,
     /// Templates of the zero-shot head.
     pub templates_used: Vec<String>,
+}
+
+impl ProbeRecord {
+    /// The key of its data, under which its units are drawn: clusters of one rule apart from single examples.
+    #[must_use]
+    pub fn frame(&self) -> String {
+        format!("{}/{}", self.data, if self.spec.cluster.is_some() { "cluster" } else { "example" })
+    }
 }
 
 /// An example that could not be used.
@@ -99,6 +110,9 @@ pub struct CellRecord {
     pub file: Digest,
     /// Rows.
     pub examples: usize,
+    /// Which head gave the predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadRecord>,
     /// Of a race: the interval of the metric that holds at all times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Interval>,

@@ -39,6 +39,9 @@ pub enum StoreError {
         /// What is wrong.
         source: TableError,
     },
+    /// Predictions are not those that the manifest speaks of.
+    #[error("`{}` is not the file that the run wrote (its digest differs); run the suite again", .0.display())]
+    Edited(PathBuf),
     /// The manifest is damaged.
     #[error("`{}` is not a manifest: {reason}", path.display())]
     Manifest {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::manifest::CellRecord;
+use crate::base::digest::Digest;
 use crate::base::table::{Table, TableError};
 use crate::metric::Columns;
 
@@ -72,6 +74,22 @@ impl Predictions {
             })
         };
         load().map_err(|e| StoreError::table(path, e))
+    }
+
+    /// Reads the ids of a finished cell's examples.
+    pub fn ids(out: &Path, record: &CellRecord) -> Result<Vec<String>, StoreError> {
+        let path = Self::path(out, &record.variant, &record.probe);
+        let load = || Table::read(&path, Some(&["example_id"]), None)?.strings("example_id");
+        load().map_err(|e| StoreError::table(&path, e))
+    }
+
+    /// Reads the predictions of a finished cell, if they are those that were written.
+    pub fn read_record(out: &Path, record: &CellRecord) -> Result<Self, StoreError> {
+        let path = Self::path(out, &record.variant, &record.probe);
+        if Digest::of_file(&path)? != record.file {
+            return Err(StoreError::Edited(path));
+        }
+        Self::read(&path)
     }
 
     /// What metrics read. `classes` is the number of classes of the head.

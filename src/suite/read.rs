@@ -14,6 +14,7 @@ use crate::base::hub::HubRepository;
 use crate::base::registry::{Named, Registry, advice};
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
+use crate::image::MOST_PIXELS;
 use crate::image::corruptions::CORRUPTIONS;
 use crate::merge::MERGES;
 use crate::metric::METRICS;
@@ -55,7 +56,7 @@ impl Suite {
         check_whole(&root, &checkpoints, &probes);
         root.finish();
         document.finish()?;
-        let (name, track, description, corrupt) = head.flatten().unwrap_or_default();
+        let (name, track, description, corrupt, most_pixels) = head.flatten().unwrap_or_default();
         Ok(Self {
             path: path.to_owned(),
             text: document.text().to_owned(),
@@ -63,6 +64,7 @@ impl Suite {
             track,
             description,
             corrupt,
+            most_pixels,
             checkpoints,
             sweeps,
             probes,
@@ -75,7 +77,7 @@ impl Suite {
     }
 }
 
-type Head = (String, Track, String, CorruptPolicy);
+type Head = (String, Track, String, CorruptPolicy, u64);
 
 fn read_head(section: &Section<'_>) -> Option<Head> {
     let name = section.required_text("name");
@@ -97,8 +99,9 @@ fn read_head(section: &Section<'_>) -> Option<Head> {
     let corrupt = section
         .choice("corrupt", &[("fail", CorruptPolicy::Fail), ("skip", CorruptPolicy::Skip)])
         .map_or(CorruptPolicy::Fail, |c| c.value);
+    let most_pixels = section.count("max_pixels").map_or(MOST_PIXELS, |c| c.value);
     section.finish();
-    Some((name?.value, Track::Clip, description, corrupt))
+    Some((name?.value, Track::Clip, description, corrupt, most_pixels))
 }
 
 /// Whether a name can be part of a path on any system.
@@ -354,10 +357,10 @@ fn read_stats(root: &Section<'_>) -> StatsSpec {
 fn read_gate(root: &Section<'_>) -> GateSpec {
     let mut gate = GateSpec::default();
     let Some(section) = root.section("gate") else { return gate };
-    if let Some(tolerance) = section.number_in("tolerance", 0.0..=1.0) {
+    if let Some(tolerance) = section.number_in("tolerance", GateSpec::TOLERANCE) {
         gate.tolerance = tolerance.value;
     }
-    if let Some(significance) = section.number_in("significance", 0.000_001..=0.5) {
+    if let Some(significance) = section.number_in("significance", GateSpec::SIGNIFICANCE) {
         gate.significance = significance.value;
     }
     gate.probes = read_globs(&section, "probes");

@@ -1,5 +1,6 @@
 //! A validated suite.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,11 @@ impl Default for GateSpec {
 }
 
 impl GateSpec {
+    /// Bounds of the tolerance.
+    pub const TOLERANCE: RangeInclusive<f64> = 0.0..=1.0;
+    /// Bounds of the significance.
+    pub const SIGNIFICANCE: RangeInclusive<f64> = 0.000_001..=0.5;
+
     /// Whether a probe is gated.
     #[must_use]
     pub fn covers(&self, probe: &str) -> bool {
@@ -240,6 +246,8 @@ pub struct Suite {
     pub description: String,
     /// What happens with corrupt images.
     pub corrupt: CorruptPolicy,
+    /// Pixels that an image may have at most; more counts as corrupt.
+    pub most_pixels: u64,
     /// Checkpoints.
     pub checkpoints: Vec<CheckpointSpec>,
     /// Sweeps.

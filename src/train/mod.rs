@@ -11,6 +11,7 @@ mod recipe;
 mod trainer;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Var;
 use candle_core::backprop::GradStore;
@@ -26,7 +27,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::checkpoint::Tensors;
 use crate::data::DataError;
 use crate::model::clip::ClipConfig;
-use crate::model::{Classifier, ModelError};
+use crate::model::{CheckpointFolder, Classifier, ModelError};
 
 /// Why a model could not be tuned.
 #[derive(Debug, thiserror::Error)]
@@ -103,15 +104,25 @@ pub trait Objective {
 }
 
 /// A tuned model, ready to be written.
-pub struct TunedModel {
-    /// Shapes and hyper-parameters.
-    pub config: ClipConfig,
-    /// All weights, trained and untouched.
-    pub tensors: Tensors,
-    /// Content of `tokenizer.json`.
-    pub tokenizer: Vec<u8>,
-    /// Classes of the classifier among the weights, if there is one.
-    pub classifier: Option<Classifier>,
+pub enum TunedModel {
+    /// A checkpoint with other weights: written in its layout, with its configuration, preprocessing and tokenizer.
+    Changed {
+        /// The checkpoint it was tuned from.
+        from: Arc<CheckpointFolder>,
+        /// All weights, trained and untouched.
+        tensors: Tensors,
+        /// Classes of the classifier among the weights, if there is one.
+        classifier: Option<Classifier>,
+    },
+    /// A model made from scratch.
+    New {
+        /// Shapes and hyper-parameters.
+        config: ClipConfig,
+        /// All weights.
+        tensors: Tensors,
+        /// Content of `tokenizer.json`.
+        tokenizer: Vec<u8>,
+    },
 }
 
 /// A way to tune a model.

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use super::{Recipe, TrainError};
 use crate::base::python_random::PythonRandom;
-use crate::catalog::{Catalog, DatasetEntry, Split};
-use crate::data::{ClassSubset, Dataset, LAYOUTS, few_shot};
-use crate::image::{Preprocessor, Rgb};
+use crate::catalog::Catalog;
+use crate::data::ClassSubset;
+use crate::image::{MOST_PIXELS, Preprocessor, Rgb};
 
 /// Examples decoded at a time.
 const BLOCK: usize = 1024;
@@ -35,7 +35,11 @@ impl Pool {
         for part in &recipe.data {
             let entry = catalog.dataset(&part.dataset)?;
             let split = catalog.split(entry, &part.split)?;
-            let data = open(recipe, catalog, entry, split)?;
+            if let Some(missing) = catalog.missing(split) {
+                let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
+                return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
+            }
+            let data = catalog.open_split(entry, split)?.data;
             let names = catalog.class_names(entry, &*data)?;
             let range = recipe.classes.range(names.len());
             let pool = pool.get_or_insert_with(|| Self {
@@ -56,7 +60,10 @@ impl Pool {
             let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
             // Drawn over all classes first, as the reference does; then the classes of the recipe.
             let mut drawn = match part.shots {
-                Some(shots) => few_shot(&labels, shots, &mut PythonRandom::new(part.shots_seed)),
+                Some(shots) => {
+                    let mut random = PythonRandom::new(part.shots_seed);
+                    catalog.draw_shots(entry, &part.split, &labels, shots, &mut random)?
+                }
                 None => (0..labels.len()).collect(),
             };
             drawn.sort_unstable();
@@ -68,11 +75,12 @@ impl Pool {
                 let crops: Vec<Rgb> = block
                     .par_iter()
                     .map(|&i| {
-                        let image = raw[i - first].clone().decode().map_err(|e| TrainError::Image {
-                            dataset: entry.name.clone(),
-                            id: data.examples()[i].id.clone(),
-                            reason: e.to_string(),
-                        })?;
+                        let image =
+                            raw[i - first].clone().decode(MOST_PIXELS).map_err(|e| TrainError::Image {
+                                dataset: entry.name.clone(),
+                                id: data.examples()[i].id.clone(),
+                                reason: e.to_string(),
+                            })?;
                         Ok(preprocessor.crop_u8(&image))
                     })
                     .collect::<std::result::Result<_, TrainError>>()?;
@@ -111,25 +119,4 @@ impl Pool {
         }
         all
     }
-}
-
-/// Opens the files of a split.
-fn open(
-    recipe: &Recipe,
-    catalog: &Catalog,
-    entry: &DatasetEntry,
-    split: &Split,
-) -> std::result::Result<Box<dyn Dataset>, TrainError> {
-    let layout =
-        LAYOUTS.get(&entry.layout).ok_or_else(|| recipe.mistake(LAYOUTS.unknown(&entry.layout).0))?;
-    let files = catalog.files(split);
-    if let Some(missing) = files.iter().find(|f| !f.exists()) {
-        return Err(recipe.mistake(format!(
-            "`{}` of data set `{}` is missing; {}",
-            missing.display(),
-            entry.name,
-            entry.obtain
-        )));
-    }
-    Ok(layout.open(&files, &catalog.layout_options(entry, &split.name)?)?)
 }

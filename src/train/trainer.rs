@@ -7,7 +7,7 @@ use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
 
 use super::methods::METHODS;
-use super::{Objective, Recipe, TrainError};
+use super::{Objective, Recipe, TrainError, TunedModel};
 use crate::catalog::Catalog;
 use crate::image::Preprocessor;
 use crate::model::CheckpointFolder;
@@ -67,17 +67,16 @@ pub fn tune(
         }
     }
 
-    let tuned = objective.finish()?;
-    let preprocessor = Preprocessor::clip(tuned.config.vision_config.image_size);
-    CheckpointFolder::write(
-        &recipe.out,
-        &tuned.config,
-        &preprocessor,
-        &tuned.tokenizer,
-        &tuned.tensors,
-        tuned.classifier.as_ref(),
-        recipe.store.dtype(),
-    )?;
+    let dtype = recipe.store.dtype();
+    match objective.finish()? {
+        TunedModel::Changed { from, tensors, classifier } => {
+            from.write_with(&recipe.out, &tensors, classifier.as_ref(), dtype)?;
+        }
+        TunedModel::New { config, tensors, tokenizer } => {
+            let preprocessor = Preprocessor::clip(config.vision_config.image_size);
+            CheckpointFolder::write(&recipe.out, &config, &preprocessor, &tokenizer, &tensors, dtype)?;
+        }
+    }
     listen(TuneEvent::Written(recipe.out.clone()));
     Ok(())
 }

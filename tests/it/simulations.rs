@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use specbench::base::digest::Digest;
 use specbench::base::rng::CounterRng;
 use specbench::compare::{
-    BASELINE_FORMAT, CellSide, Comparison, Options, Outcome, ProbeSide, Side, VariantSide, Verdict, check,
+    BASELINE_FORMAT, CellSide, Comparison, Options, Outcome, Outcomes, ProbeSide, Side, VariantSide, Verdict,
+    check,
 };
 use specbench::stats::{
     Aggregate, DifferenceSequence, Estimator, Form, Interval, Resampling, Sequence, bca, clopper_pearson,
@@ -29,6 +30,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
         probes: Vec::new(),
         variants: Vec::new(),
         cells: Vec::new(),
+        unpaired: Vec::new(),
     };
     for p in 0..probes {
         side.probes.push(ProbeSide {
@@ -36,13 +38,13 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
             role: if p == 0 { ProbeRole::Speciality } else { ProbeRole::Generality },
             metric: "top1".to_owned(),
             macro_mean: false,
-            data: digest.clone(),
+            data: Digest::of_bytes(&[p as u8]),
             examples: digest.clone(),
             classes: digest.clone(),
             class_names: vec!["c".to_owned()],
             labels: vec![0; n],
-            clusters: Vec::new(),
             ids: (0..n).map(|i| i.to_string()).collect(),
+            units: (0..n).map(|i| i.to_string()).collect(),
         });
     }
     for a in 0..alphas {
@@ -53,7 +55,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
             let hits: Vec<bool> = (0..n).map(|i| bit(a, p, i)).collect();
             let value = hits.iter().filter(|h| **h).count() as f64 / n as f64;
             let (variant, probe) = (id.clone(), format!("p{p}"));
-            side.cells.push(CellSide { variant, probe, value, hits });
+            side.cells.push(CellSide { variant, probe, value, outcomes: Outcomes::Hits(hits) });
         }
     }
     side
@@ -71,7 +73,7 @@ fn a_large_loss_is_a_regression_and_an_unchanged_model_is_none() {
     let before = side(3, 2, 400, base);
     let same = verdicts(&before, &before, 200);
     assert_eq!(same.len(), 2 * 2 + 2);
-    assert!(same.iter().all(|v| v.outcome == Outcome::Pass && v.p_holm == 1.0));
+    assert!(same.iter().all(|v| v.outcome == Outcome::Pass && v.p_adjusted == 1.0));
     // The fine-tuned end loses 60 of 400 on the second probe.
     let worse = side(3, 2, 400, |a, p, i| base(a, p, i) && !(a == 2 && p == 1 && i < 90));
     let found = verdicts(&before, &worse, 200);
@@ -87,7 +89,7 @@ fn small_or_doubtful_losses_pass() {
     // Significant, but less than a point.
     let slight = side(2, 2, 5000, |a, p, i| base(a, p, i) && !(a == 1 && i < 60));
     let found = verdicts(&before, &slight, 200);
-    assert!(found.iter().any(|v| v.p_holm < 0.05 && v.difference < 0.0), "{found:?}");
+    assert!(found.iter().any(|v| v.p_adjusted < 0.05 && v.difference < 0.0), "{found:?}");
     assert!(found.iter().all(|v| v.outcome == Outcome::Pass));
     // Three points on few examples.
     let (few, lost) = (side(2, 2, 66, base), side(2, 2, 66, |a, p, i| base(a, p, i) && !(a == 1 && i < 3)));
@@ -150,7 +152,7 @@ fn coverage(n: usize, p: f64, interval: impl Fn(usize) -> Option<Interval>) -> f
 fn wilson_covers_what_can_be_covered() {
     for n in [50, 500, 5000] {
         for p in [0.02, 0.5, 0.98] {
-            let found = coverage(n, p, |hits| wilson(hits as f64, n, 0.95));
+            let found = coverage(n, p, |hits| wilson(hits as f64, n as f64, 0.95));
             let exact = coverage(n, p, |hits| clopper_pearson(hits, n, 0.95));
             println!("n {n}, accuracy {p}: Wilson {found:.4}, Clopper-Pearson {exact:.4}");
             assert!(exact >= 0.95);
@@ -226,7 +228,7 @@ fn sequences_keep_their_level_under_continuous_looking() {
                 let (i, j) = (sequence.interval(), difference.interval());
                 both[0] &= i.low <= p && p <= i.high;
                 both[1] &= j.low <= 0.0 && 0.0 <= j.high;
-                naive &= wilson(hits, n, 0.95).is_some_and(|i| i.low <= p && p <= i.high);
+                naive &= wilson(hits, f64::from(n), 0.95).is_some_and(|i| i.low <= p && p <= i.high);
             }
             [both[0], both[1], naive]
         };

@@ -37,7 +37,7 @@ fn intervals_of_proportions() {
     for case in golden()["proportions"].as_array().unwrap() {
         let (hits, n) = (case["hits"].as_u64().unwrap() as usize, case["n"].as_u64().unwrap() as usize);
         let level = number(&case["level"]);
-        same_interval("wilson", wilson(hits as f64, n, level), &case["wilson"]);
+        same_interval("wilson", wilson(hits as f64, n as f64, level), &case["wilson"]);
         same_interval("clopper-pearson", clopper_pearson(hits, n, level), &case["clopper_pearson"]);
     }
 }

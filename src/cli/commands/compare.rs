@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::compare::{
     CompareError, Comparison, Options, Outcome, Side, annotations, cells_grid, check as judge, curves_grid,
-    junit, summary, verdict_line, verdicts_grid,
+    junit, not_measured, summary, verdict_line, verdicts_grid,
 };
 use crate::report::Grid;
 use crate::stats::Resampling;
@@ -52,6 +52,7 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
     if !comparison.curves.is_empty() {
         output.result(&curves_grid(&comparison).terminal());
     }
+    notes(&comparison, output);
     if let Some(worst) = comparison.cells.iter().min_by(|x, y| x.difference.total_cmp(&y.difference)) {
         output.result(&worst_classes(worst).terminal());
     }
@@ -59,6 +60,14 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
         output.note(&format!("flips, classes and the tables: {}", out.display()));
     }
     Ok(Exit::Ok)
+}
+
+/// What only one side has, and what else the reader should know.
+fn notes(comparison: &Comparison, output: &Output) {
+    let unpaired = comparison.unpaired.iter().map(ToString::to_string);
+    for remark in unpaired.chain(comparison.remarks.iter().cloned()) {
+        output.note(&format!("note: {remark}"));
+    }
 }
 
 /// The classes of the cell that fell most.
@@ -97,6 +106,16 @@ pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
 }
 
 pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
+    for (flag, value, bounds) in [
+        ("--tolerance", args.tolerance, GateSpec::TOLERANCE),
+        ("--significance", args.significance, GateSpec::SIGNIFICANCE),
+    ] {
+        if let Some(value) = value.filter(|v| !bounds.contains(v)) {
+            output.result("verdict: not measured");
+            let (low, high) = (bounds.start(), bounds.end());
+            return Err(CliError::new(Exit::Usage, format!("`{flag} {value}` must be from {low} to {high}")));
+        }
+    }
     let before = match Side::of_baseline(&args.baseline) {
         Err(CompareError::File(e)) if e.is_missing() => {
             let text = format!("{e}; write a baseline with `specbench bless DIR --to FILE`");
@@ -111,11 +130,13 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
     gate.significance = args.significance.unwrap_or(gate.significance);
     let comparison = Comparison::new(&before, &after, &options(&manifest))?;
     let verdicts = judge(&comparison, &after, &gate);
-    let lost: Vec<&String> = comparison.unpaired.iter().filter(|u| u.contains("only in the first")).collect();
-    if verdicts.is_empty() || !lost.is_empty() {
-        let what: Vec<String> = lost.into_iter().cloned().collect();
-        let what = if what.is_empty() { "no gated metric".to_owned() } else { what.join("; ") };
-        let text = format!("what the baseline holds was not measured: {what}\nverdict: not measured");
+    let mut lost = not_measured(&comparison, &before, &after, &gate);
+    if verdicts.is_empty() && lost.is_empty() {
+        lost.push("no gated metric".to_owned());
+    }
+    if !lost.is_empty() {
+        output.result("verdict: not measured");
+        let text = format!("what the baseline holds was not measured: {}", lost.join("; "));
         return Err(CliError::new(Exit::Unmeasured, text));
     }
     let failed = verdicts.iter().any(|v| v.outcome == Outcome::Regression);
@@ -140,9 +161,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         output.result(&json!({"verdict": verdict, "gate": gate, "metrics": verdicts}).to_string());
     } else {
         output.result(&verdicts_grid(&verdicts, 8).terminal());
-        for remark in comparison.unpaired.iter().chain(&comparison.remarks) {
-            output.note(&format!("note: {remark}"));
-        }
+        notes(&comparison, output);
         output.result(&verdict_line(&verdicts));
     }
     Ok(if failed { Exit::Regression } else { Exit::Ok })

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use crate::base::digest::Digest;
 use crate::base::python_random::PythonRandom;
-use crate::catalog::{Catalog, DatasetEntry, Split};
+use crate::catalog::{Catalog, CatalogError, DatasetEntry, Split};
 use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::data::{Dataset, LAYOUTS, few_shot, write_split};
+use crate::data::write_split;
 use crate::emoji::{self, BuildOptions};
 use crate::report::Grid;
 
@@ -86,9 +85,11 @@ fn split(args: &SplitArgs, output: &Output) -> Result<Exit, CliError> {
 fn shots(catalog: &Catalog, args: &ShotsArgs, output: &Output) -> Result<Exit, CliError> {
     let entry = catalog.dataset(&args.dataset)?;
     let split = catalog.split(entry, &args.split)?;
-    let data = open(catalog, entry, split).map_err(|e| CliError::new(Exit::Unmeasured, e))?;
+    let fail = |e: CatalogError| CliError::new(Exit::Unmeasured, e.to_string());
+    let data = catalog.open_split(entry, split).map_err(fail)?.data;
     let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
-    let chosen = few_shot(&labels, args.shots, &mut PythonRandom::new(args.seed));
+    let mut random = PythonRandom::new(args.seed);
+    let chosen = catalog.draw_shots(entry, &split.name, &labels, args.shots, &mut random).map_err(fail)?;
     let ids: Vec<&str> = chosen.iter().map(|&i| data.examples()[i].id.as_str()).collect();
     if output.json {
         output.result(&json!(ids).to_string());
@@ -139,45 +140,20 @@ fn verify(catalog: &Catalog, names: &[String], output: &Output) -> Result<Exit, 
 }
 
 fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'static str, String) {
-    let files = catalog.files(split);
-    if let Some(path) = files.iter().find(|f| !f.exists()) {
+    if let Some(path) = catalog.missing(split) {
         return ("missing", format!("no `{}`; {}", path.display(), entry.obtain));
     }
-    for (path, expected) in files.iter().zip(&split.sha256) {
-        match Digest::of_file(path) {
-            Ok(found) if found == *expected => {}
-            Ok(found) => {
-                let text = format!(
-                    "`{}` has digest {}, registered is {}",
-                    path.display(),
-                    found.short(),
-                    expected.short()
-                );
-                return ("bad", text);
-            }
-            Err(error) => return ("bad", error.to_string()),
-        }
-    }
-    match open(catalog, entry, split) {
-        Ok(data) => {
-            let found = data.examples().len() as u64;
-            match split.examples {
-                Some(expected) if expected != found => {
-                    ("bad", format!("{found} examples, registered are {expected}"))
-                }
-                _ if split.sha256.is_empty() => {
+    match catalog.open_split(entry, split) {
+        Ok(open) => {
+            let found = open.data.examples().len();
+            match open.incomplete() {
+                Some(text) => ("bad", text),
+                None if split.sha256.is_empty() => {
                     ("counted", format!("{found} examples, no digest registered"))
                 }
-                _ => ("ok", format!("{found} examples, digests match")),
+                None => ("ok", format!("{found} examples, digests match")),
             }
         }
-        Err(error) => ("bad", error),
+        Err(error) => ("bad", error.to_string()),
     }
-}
-
-/// Opens a split; the error is for a person.
-fn open(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> Result<Box<dyn Dataset>, String> {
-    let layout = LAYOUTS.get(&entry.layout).ok_or_else(|| LAYOUTS.unknown(&entry.layout).0)?;
-    let options = catalog.layout_options(entry, &split.name).map_err(|e| e.to_string())?;
-    layout.open(&catalog.files(split), &options).map_err(|e| e.to_string())
 }

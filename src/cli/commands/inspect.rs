@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::base::file_digests::FileDigests;
 use crate::base::fs::read_lines;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -17,14 +18,14 @@ pub fn inspect(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let fail = |e: ModelError| CliError::new(Exit::Unmeasured, e.to_string());
+    let names = classes.map(read_lines).transpose();
+    let names = names.map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
     let folder = match base {
         Some(base) => {
             let base = CheckpointFolder::open(base).map_err(fail)?;
-            let names = classes.map(read_lines).transpose();
-            let names = names.map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
             CheckpointFolder::open_over(path, &base, names.as_deref())
         }
-        None => CheckpointFolder::open(path),
+        None => CheckpointFolder::open_named(path, names.as_deref()),
     };
     let folder = folder.map_err(fail)?;
     let tensors = folder.weights.load_all().map_err(|e| fail(e.into()))?;
@@ -39,7 +40,7 @@ pub fn inspect(
     let facts = [
         ("holds", folder.kind()),
         ("layout", folder.layout.name().to_owned()),
-        ("model", c.model_type.clone()),
+        ("model", c.family.name().to_owned()),
         (
             "weights",
             folder.weights.files().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -78,7 +79,7 @@ pub fn inspect(
             if classes > 0 { format!("{classes} classes") } else { "none (zero-shot head)".to_owned() },
         ),
         ("preprocessing", format!("{:?}", folder.preprocessor)),
-        ("digest", folder.digest().map_err(fail)?.to_string()),
+        ("digest", folder.digest(&FileDigests::default()).map_err(fail)?.to_string()),
         ("tokenizer digest", tokenizer.map_or_else(|| "no tokenizer.json".to_owned(), |d| d.to_string())),
     ];
     if output.json {

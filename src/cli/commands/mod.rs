@@ -11,17 +11,38 @@ mod report;
 mod run;
 mod tune;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
+use crate::base::file_digests::FileDigests;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
 use crate::plan::{Numerics, Plan, Until};
 use crate::suite::Suite;
+
+/// Where digests of files that have not changed are kept.
+const DIGESTS: &str = ".cache/digests.json";
+
+/// The command line as it may be stored: without secrets. Arguments that are no text are shown as well as they can be.
+fn command_line() -> Vec<String> {
+    let mut hide_next = false;
+    let shown = std::env::args_os().map(|argument| {
+        let text = argument.to_string_lossy().into_owned();
+        if std::mem::take(&mut hide_next) {
+            return "***".to_owned();
+        }
+        hide_next = text == "--hub-token";
+        match text.split_once('=') {
+            Some(("--hub-token", _)) => "--hub-token=***".to_owned(),
+            _ => text,
+        }
+    });
+    shown.collect()
+}
 
 /// Runs the chosen command.
 pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Exit, CliError> {
@@ -76,14 +97,25 @@ fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
 fn make_plan(
     global: &Global,
     output: &Output,
-    suite: &std::path::Path,
+    suite: &Path,
     select: &SelectArgs,
     until: Option<Until>,
 ) -> Result<(Plan, PathBuf), CliError> {
-    let catalog = open_catalog(global, output)?;
+    let catalog = open_catalog(global, output)?.with_digests(FileDigests::kept_in(Path::new(DIGESTS)));
     let suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
-    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?, until)?;
+    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?, until);
+    catalog.digests().keep();
+    let plan = plan?;
+    if let Some(pattern) = only(select)?
+        && !plan.cells.iter().any(|c| pattern.matches(&plan.cell_name(c)))
+    {
+        let text = format!("`--only {pattern}` matches no cell; cells are called `variant/probe`");
+        return Err(CliError::new(Exit::Usage, text));
+    }
+    for fallback in plan.fallbacks() {
+        output.warning(&fallback);
+    }
     Ok((plan, out))
 }
 

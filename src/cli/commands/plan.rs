@@ -1,5 +1,6 @@
 //! `specbench plan`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
@@ -36,6 +37,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
                 "id": p.spec.id, "examples": p.positions.len(), "classes": p.classes.outputs.len(),
                 "data": p.data_digest, "licence": p.licence,
             })).collect::<Vec<_>>(),
+            "heads": heads(&plan), "notes": plan.fallbacks(),
             "cells": plan.cells.len(), "cells_to_do": cells_to_do,
             "images_to_decode": decoded, "predictions_to_make": predictions,
         });
@@ -53,6 +55,9 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
             alphas.join(", ")
         ));
     }
+    for (head, count) in heads_by_kind(&plan) {
+        output.result(&format!("{head} head: {count} cells"));
+    }
     output.result(&format!(
         "{} variants, {} probes, {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
          to decode, {predictions} predictions\nresults: {}",
@@ -63,6 +68,19 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         out.display()
     ));
     Ok(Exit::Ok)
+}
+
+/// The head of every cell by `variant/probe`.
+fn heads(plan: &Plan) -> BTreeMap<String, String> {
+    plan.cells.iter().map(|c| (plan.cell_name(c), plan.head(c).to_string())).collect()
+}
+
+fn heads_by_kind(plan: &Plan) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    for cell in &plan.cells {
+        *all.entry(plan.head(cell).to_string()).or_insert(0) += 1;
+    }
+    all
 }
 
 fn probes(plan: &Plan) -> Grid {

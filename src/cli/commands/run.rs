@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{make_plan, only};
+use super::{command_line, make_plan, only};
 use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -31,7 +31,7 @@ pub fn run(
         crops: (!args.no_cache)
             .then(|| CropCacheOptions { folder: args.cache.clone(), limit: args.cache_limit << 30 }),
         only: only(&args.select)?,
-        command: std::env::args().collect(),
+        command: command_line(),
         stop: Arc::clone(stop),
         ..RunOptions::new(out.clone())
     };

@@ -1,14 +1,16 @@
 //! IDX files as MNIST and Fashion-MNIST ship them: an image file and a label file, perhaps gzipped.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use crate::base::fs::{FileError, open};
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::base::fs::{FileError, LARGEST_WHOLE, open};
 use crate::base::registry::Named;
-use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage, format_error};
+use crate::data::{DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, format_error};
 use crate::image::Rgb;
 
 /// The layout.
@@ -37,6 +39,9 @@ impl Layout for Idx {
         let [count, height, width] = sizes[..] else {
             return Err(format_error(images, format!("{} axes instead of 3", sizes.len())));
         };
+        if height == 0 || width == 0 {
+            return Err(format_error(images, format!("images of {height} x {width} pixels")));
+        }
         if values.len() != count {
             return Err(format_error(labels, format!("{} labels for {count} images", values.len())));
         }
@@ -45,7 +50,8 @@ impl Layout for Idx {
             .enumerate()
             .map(|(i, &label)| Example { id: format!("{i:05}"), label: u32::from(label) })
             .collect();
-        Ok(Box::new(IdxData { width, height, pixels, examples }))
+        let held = vec![Held::new(images)?, Held::new(labels)?];
+        Ok(Box::new(IdxData { width, height, pixels, examples, held }))
     }
 }
 
@@ -54,9 +60,14 @@ struct IdxData {
     height: usize,
     pixels: Vec<u8>,
     examples: Vec<Example>,
+    held: Vec<Held>,
 }
 
 impl Dataset for IdxData {
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError> {
+        Held::digest(&self.held, digests)
+    }
+
     fn examples(&self) -> &[Example] {
         &self.examples
     }
@@ -76,11 +87,13 @@ impl Dataset for IdxData {
 fn read_idx(path: &Path) -> Result<(Vec<usize>, Vec<u8>), DataError> {
     let mut bytes = Vec::new();
     let fail = |e| FileError::new("read", path, e);
-    let mut file = open(path)?;
-    if path.extension().is_some_and(|e| e == "gz") {
-        GzDecoder::new(file).read_to_end(&mut bytes).map_err(fail)?;
-    } else {
-        file.read_to_end(&mut bytes).map_err(fail)?;
+    let file = open(path)?;
+    // A few compressed bytes can stand for gigabytes: no more than a gigabyte is unpacked.
+    let zipped = path.extension().is_some_and(|e| e == "gz");
+    let mut content: Box<dyn Read> = if zipped { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+    content.by_ref().take(LARGEST_WHOLE + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() as u64 > LARGEST_WHOLE {
+        return Err(format_error(path, "holds more than 1 GiB"));
     }
     let &[0, 0, 8, axes, ..] = &bytes[..] else {
         return Err(format_error(path, "not an IDX file of unsigned bytes"));
@@ -122,7 +135,7 @@ mod tests {
         std::fs::write(&labels, idx(&[2], &[7, 9])).unwrap();
         let data = Idx.open(&[images.clone(), labels.clone()], &LayoutOptions::default()).unwrap();
         assert_eq!(data.examples()[1], Example { id: "00001".to_owned(), label: 9 });
-        let image = data.read(1..2).unwrap().remove(0).decode().unwrap();
+        let image = data.read(1..2).unwrap().remove(0).decode(100).unwrap();
         assert_eq!(image.data, [3, 3, 3, 4, 4, 4]);
 
         std::fs::write(&images, idx(&[2, 1, 2], &[1, 2, 3])).unwrap();

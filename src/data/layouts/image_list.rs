@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::digest::Digest;
 use crate::base::fs::read_lines;
 use crate::base::registry::Named;
 use crate::data::files::FileData;
@@ -43,11 +42,7 @@ impl Layout for ImageList {
             Ok(Example { id, label })
         };
         let examples = read_lines(list)?.into_iter().enumerate().map(parse).collect::<Result<_, _>>()?;
-        Ok(Box::new(FileData::new(root, examples, None)))
-    }
-
-    fn digest(&self, files: &[PathBuf], data: &dyn Dataset) -> Result<Digest, DataError> {
-        FileData::digest(files.last().map_or(Path::new(""), PathBuf::as_path), data)
+        Ok(Box::new(FileData::new(root, examples, None)?))
     }
 }
 

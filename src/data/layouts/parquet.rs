@@ -1,15 +1,20 @@
-//! Parquet files with columns `label` (integer), `image`, and perhaps `id` (text).
+//! Parquet files with columns `label`, `image`, and perhaps `id`, or as the registry calls them.
 //!
+//! Labels are whole numbers of any type, or class names (also pandas' categories). Ids are texts, numbers or dates.
 //! Images are encoded bytes, or structures of `bytes` and `path` as the hub stores them; where a structure has
 //! no bytes its path counts from the Parquet file. Without `id` an example is called by file and row.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::base::fs::read;
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::base::fs::read_regular;
 use crate::base::registry::Named;
 use crate::base::table::{StoredFile, Table, TableError};
-use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, RawImage, format_error};
+use crate::data::{
+    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, check_ids, format_error,
+};
 
 /// The layout.
 pub(super) struct Parquet;
@@ -27,33 +32,51 @@ impl Named for Parquet {
 }
 
 impl Layout for Parquet {
-    fn open(&self, files: &[PathBuf], _: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError> {
-        let mut shards = Vec::new();
-        let mut examples = Vec::new();
+    fn open(&self, files: &[PathBuf], options: &LayoutOptions) -> Result<Box<dyn Dataset>, DataError> {
+        let mut data = ParquetData { shards: Vec::new(), examples: Vec::new(), image: String::new() };
+        let name =
+            |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
+        let (image, label) = (name(&options.columns.image, "image"), name(&options.columns.label, "label"));
+        let id = name(&options.columns.id, "id");
         for path in files {
             let wrap = |source| at(path, source);
+            let held = Held::new(path)?;
             let names = Table::names(path).map_err(wrap)?;
-            let has_id = names.iter().any(|n| n == "id");
-            let columns: &[&str] = if has_id { &["id", "label"] } else { &["label"] };
+            for wanted in [&image, &label].into_iter().chain(options.columns.id.as_ref()) {
+                if !names.contains(wanted) {
+                    let known = names.join(", ");
+                    let advice = "say in the registry what they are called: `columns = { image = \"...\", label = \"...\" }`";
+                    return Err(format_error(
+                        path,
+                        format!("has no column `{wanted}`, but {known}; {advice}"),
+                    ));
+                }
+            }
+            let has_id = names.contains(&id);
+            let columns: &[&str] = if has_id { &[&id, &label] } else { &[&label] };
             let table = Table::read(path, Some(columns), None).map_err(wrap)?;
             let ids = if has_id {
-                table.strings("id").map_err(wrap)?
+                table.texts(&id).map_err(wrap)?
             } else {
                 let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 (0..table.rows()).map(|row| format!("{name}/{row}")).collect()
             };
-            let labels = table.u32s("label").map_err(wrap)?;
-            let start = examples.len();
-            examples.extend(ids.into_iter().zip(labels).map(|(id, label)| Example { id, label }));
-            shards.push((path.clone(), start..examples.len()));
+            let labels = table.labels(&label, &options.classes).map_err(wrap)?;
+            let start = data.examples.len();
+            data.examples.extend(ids.into_iter().zip(labels).map(|(id, label)| Example { id, label }));
+            data.shards.push((held, start..data.examples.len()));
         }
-        Ok(Box::new(ParquetData { shards, examples }))
+        check_ids(files.first().map_or(Path::new(""), PathBuf::as_path), &data.examples)?;
+        data.image = image;
+        Ok(Box::new(data))
     }
 }
 
 struct ParquetData {
-    shards: Vec<(PathBuf, Range<usize>)>,
+    shards: Vec<(Held, Range<usize>)>,
     examples: Vec<Example>,
+    /// Name of the column with images.
+    image: String,
 }
 
 impl Dataset for ParquetData {
@@ -61,22 +84,29 @@ impl Dataset for ParquetData {
         &self.examples
     }
 
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError> {
+        let held: Vec<Held> = self.shards.iter().map(|s| s.0.clone()).collect();
+        Held::digest(&held, digests)
+    }
+
     fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
         let mut images = Vec::with_capacity(range.len());
-        for (path, rows) in &self.shards {
+        let missing = || RawImage::Unreadable("the table holds no image for it".to_owned());
+        for (held, rows) in &self.shards {
+            let path = &held.path;
             let (from, to) = (range.start.max(rows.start), range.end.min(rows.end));
             if from >= to {
                 continue;
             }
+            held.check()?;
             let slice = Some((from - rows.start, to - from));
             let wrap = |source| at(path, source);
-            let table = Table::read(path, Some(&["image"]), slice).map_err(wrap)?;
-            if table.is_struct("image").map_err(wrap)? {
-                for file in table.files("image").map_err(wrap)? {
-                    images.push(RawImage::Encoded(whole(path, file)?));
-                }
+            let table = Table::read(path, Some(&[&self.image]), slice).map_err(wrap)?;
+            if table.is_struct(&self.image).map_err(wrap)? {
+                images.extend(table.files(&self.image).map_err(wrap)?.into_iter().map(|f| whole(path, f)));
             } else {
-                images.extend(table.bytes("image").map_err(wrap)?.into_iter().map(RawImage::Encoded));
+                let bytes = table.maybe_bytes(&self.image).map_err(wrap)?;
+                images.extend(bytes.into_iter().map(|b| b.map_or_else(missing, RawImage::Encoded)));
             }
         }
         Ok(images)
@@ -84,23 +114,27 @@ impl Dataset for ParquetData {
 
     fn column(&self, name: &str) -> Result<Option<Vec<String>>, DataError> {
         let mut all = Vec::new();
-        for (path, _) in &self.shards {
+        for (held, _) in &self.shards {
+            let path = &held.path;
             let wrap = |source| at(path, source);
             if !Table::names(path).map_err(wrap)?.iter().any(|n| n == name) {
                 return Ok(None);
             }
-            all.extend(Table::read(path, Some(&[name]), None).map_err(wrap)?.strings(name).map_err(wrap)?);
+            all.extend(Table::read(path, Some(&[name]), None).map_err(wrap)?.texts(name).map_err(wrap)?);
         }
         Ok(Some(all))
     }
 }
 
-/// The bytes of a stored structure: in it, or in the file that it names.
-fn whole(table: &Path, file: StoredFile) -> Result<Vec<u8>, DataError> {
+/// The image of a stored structure: its bytes, or those of the file that it names.
+fn whole(table: &Path, file: StoredFile) -> RawImage {
     match file {
-        (Some(bytes), _) => Ok(bytes),
-        (None, Some(path)) => Ok(read(&table.parent().unwrap_or(Path::new("")).join(path))?),
-        (None, None) => Err(format_error(table, "has an image with neither bytes nor path")),
+        (Some(bytes), _) => RawImage::Encoded(bytes),
+        (None, Some(path)) => match read_regular(&table.parent().unwrap_or(Path::new("")).join(path)) {
+            Ok(bytes) => RawImage::Encoded(bytes),
+            Err(error) => RawImage::Unreadable(error.to_string()),
+        },
+        (None, None) => RawImage::Unreadable("the table holds neither bytes nor path for it".to_owned()),
     }
 }
 
@@ -139,7 +173,7 @@ mod tests {
             .into_iter()
             .map(|r| match r {
                 RawImage::Encoded(b) => b,
-                RawImage::Pixels(_) => unreachable!("Parquet holds encoded images"),
+                _ => unreachable!("Parquet holds encoded images"),
             })
             .collect();
         assert_eq!(bytes, [[0, 2], [1, 0], [1, 1]]);
@@ -155,7 +189,7 @@ mod tests {
         assert_eq!(data.examples()[2].label, 7);
         let images = data.read(0..3).unwrap();
         let sizes: Vec<_> =
-            images.into_iter().map(|i| i.decode().unwrap()).map(|i| (i.width, i.height)).collect();
+            images.into_iter().map(|i| i.decode(1 << 20).unwrap()).map(|i| (i.width, i.height)).collect();
         // The third has no bytes; its path names a file beside the table.
         assert_eq!(sizes, [(4, 3), (5, 2), (173, 120)]);
     }

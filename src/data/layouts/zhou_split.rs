@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::digest::Digest;
-use crate::base::fs::read;
+use crate::base::fs::read_text;
 use crate::base::registry::Named;
 use crate::data::files::FileData;
 use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, format_error};
@@ -33,18 +32,14 @@ impl Layout for ZhouSplit {
         };
         let bad = |reason: String| format_error(list, reason);
         let mut splits: BTreeMap<String, Vec<(String, u32, String)>> =
-            serde_json::from_slice(&read(list)?).map_err(|e| bad(e.to_string()))?;
+            serde_json::from_str(&read_text(list)?).map_err(|e| bad(e.to_string()))?;
         let names = class_names(list, &splits)?;
         let Some(items) = splits.remove(&options.split) else {
             let known = splits.keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(bad(format!("has no split `{}`; it has {known}", options.split)));
         };
         let examples = items.into_iter().map(|(id, label, _)| Example { id, label }).collect();
-        Ok(Box::new(FileData::new(root, examples, Some(names))))
-    }
-
-    fn digest(&self, files: &[PathBuf], data: &dyn Dataset) -> Result<Digest, DataError> {
-        FileData::digest(files.last().map_or(Path::new(""), PathBuf::as_path), data)
+        Ok(Box::new(FileData::new(root, examples, Some(names))?))
     }
 }
 

@@ -1,9 +1,11 @@
-//! `config.json` of a CLIP checkpoint.
+//! What a CLIP or SigLIP is made of, whatever file said it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 /// The non-linearity of the MLPs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Activation {
     /// `x * sigmoid(1.702 x)`: OpenAI's checkpoints.
     #[serde(rename = "quick_gelu")]
@@ -16,8 +18,14 @@ pub enum Activation {
     GeluTanh,
 }
 
+impl Activation {
+    /// Names in `config.json`.
+    pub const CHOICES: [(&str, Self); 3] =
+        [("quick_gelu", Self::QuickGelu), ("gelu", Self::Gelu), ("gelu_pytorch_tanh", Self::GeluTanh)];
+}
+
 /// The transformer that both towers share in form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TowerConfig {
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -28,31 +36,42 @@ pub struct TowerConfig {
     /// Blocks.
     pub num_hidden_layers: usize,
     /// Non-linearity.
-    #[serde(default = "quick_gelu")]
     pub hidden_act: Activation,
     /// Added to the variance in layer norms.
-    #[serde(default = "epsilon")]
     pub layer_norm_eps: f64,
+    /// Whether the two branches of a block are scaled, dimension by dimension (open_clip's `ls_init_value`).
+    pub layer_scale: bool,
 }
 
-const fn quick_gelu() -> Activation {
-    Activation::QuickGelu
-}
-
-const fn epsilon() -> f64 {
-    1e-5
+/// How an image's tokens become one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImagePool {
+    /// The class token.
+    ClassToken,
+    /// The mean of the patches, the class token left out (open_clip's `avg`).
+    Mean,
+    /// A learned query attends to all tokens (SigLIP).
+    Attention,
 }
 
 /// The image tower.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VisionConfig {
     /// The transformer.
     #[serde(flatten)]
     pub tower: TowerConfig,
     /// Input side in pixels.
     pub image_size: usize,
-    /// Patch side in pixels; must divide `image_size`.
+    /// Patch side in pixels. What does not fill a patch at the right and at the bottom is not read, as in a
+    /// convolution without padding.
     pub patch_size: usize,
+    /// Pooling.
+    pub pool: ImagePool,
+    /// Whether a norm follows the embedding.
+    pub norm_before: bool,
+    /// Whether the last norm follows the pooling instead of going before it.
+    pub norm_after_pool: bool,
 }
 
 impl VisionConfig {
@@ -64,49 +83,83 @@ impl VisionConfig {
     }
 }
 
+/// Which token of a text is its feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextPool {
+    /// The first of the largest id (OpenAI, open_clip, `eos_token_id = 2` in `transformers`).
+    LargestId,
+    /// The first with this id; the first of all where there is none.
+    Token(u32),
+    /// The first.
+    First,
+    /// The last of the text filled up to its longest length.
+    Last,
+}
+
 /// The text tower.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TextConfig {
     /// The transformer.
     #[serde(flatten)]
     pub tower: TowerConfig,
     /// Rows of the token embedding.
-    #[serde(default = "clip_vocabulary")]
     pub vocab_size: usize,
     /// Longest text in tokens.
-    #[serde(default = "clip_context")]
     pub max_position_embeddings: usize,
-    /// The token whose position is pooled. 2 stands for the old OpenAI configuration, where the
-    /// largest token id marks the end.
-    #[serde(default = "clip_eos")]
-    pub eos_token_id: u32,
-    /// The token that fills a text up to the longest length (SigLIP, whose attention is not causal).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Pooling.
+    pub pool: TextPool,
+    /// Whether a token sees only those before it.
+    pub causal: bool,
+    /// Whether the projection has a bias.
+    pub projection_bias: bool,
+    /// The token that fills a text up to the longest length, where the file says it.
     pub pad_token_id: Option<u32>,
+    /// Whether the end token is replaced by the one that fills up (open_clip's `strip_sep_token`).
+    pub strip_end: bool,
 }
 
-const fn clip_vocabulary() -> usize {
-    49_408
+impl TextConfig {
+    /// Whether what follows a text changes its feature, so that texts are filled up to one length.
+    #[must_use]
+    pub fn fills_up(&self) -> bool {
+        !self.causal || self.pool == TextPool::Last
+    }
 }
 
-const fn clip_context() -> usize {
-    77
+/// Kind of model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// CLIP (Radford et al. 2021, arXiv:2103.00020).
+    Clip,
+    /// SigLIP (Zhai et al. 2023, arXiv:2303.15343): no class token, pooling by attention, text attention in both
+    /// directions, a bias on the logits.
+    Siglip,
 }
 
-const fn clip_eos() -> u32 {
-    49_407
+impl Family {
+    /// `model_type` in `config.json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::Siglip => "siglip",
+        }
+    }
 }
 
 /// The whole model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClipConfig {
-    /// `clip` or `siglip`.
-    #[serde(default = "model_type")]
-    pub model_type: String,
+    /// Kind of model.
+    pub family: Family,
     /// Width of the joint embedding.
     pub projection_dim: usize,
-    /// Initial value of the logit scale (a logarithm), for models made from scratch.
-    #[serde(default = "logit_scale")]
+    /// Whether a bias is added to the logits.
+    pub logit_bias: bool,
+    /// Initial value of the logit scale (a logarithm), for models made from scratch; changes no prediction.
+    #[serde(skip)]
     pub logit_scale_init_value: f64,
     /// The text tower.
     pub text_config: TextConfig,
@@ -114,56 +167,122 @@ pub struct ClipConfig {
     pub vision_config: VisionConfig,
 }
 
-/// `model_type` of SigLIP.
-pub const SIGLIP: &str = "siglip";
-
-fn model_type() -> String {
-    "clip".to_owned()
-}
-
-const fn logit_scale() -> f64 {
-    2.6592
-}
+/// Largest width and number of blocks: a configuration beyond them is damaged.
+const LARGEST_WIDTH: usize = 1 << 16;
+const MOST_BLOCKS: usize = 1 << 10;
 
 impl ClipConfig {
-    /// Whether this is SigLIP (Zhai et al. 2023, arXiv:2303.15343): no class token, pooling by attention, text
-    /// attention in both directions, a bias on the logits.
+    /// Whether this is SigLIP.
     #[must_use]
     pub fn is_siglip(&self) -> bool {
-        self.model_type == SIGLIP
+        self.family == Family::Siglip
     }
 
     /// Checks what the arithmetic relies on.
     pub fn validate(&self) -> Result<(), String> {
-        if self.model_type != "clip" && !self.is_siglip() {
-            return Err(format!("`model_type` is `{}`; clip and siglip are supported", self.model_type));
-        }
         for (name, tower) in [("text", &self.text_config.tower), ("vision", &self.vision_config.tower)] {
-            if tower.num_attention_heads == 0 || !tower.hidden_size.is_multiple_of(tower.num_attention_heads)
-            {
+            let heads = tower.num_attention_heads;
+            if heads == 0 || !tower.hidden_size.is_multiple_of(heads) {
                 return Err(format!(
-                    "{name} tower: {} heads do not divide the width {}",
-                    tower.num_attention_heads, tower.hidden_size
+                    "{name} tower: {heads} heads do not divide the width {}",
+                    tower.hidden_size
                 ));
+            }
+            if tower.hidden_size.max(tower.intermediate_size) > LARGEST_WIDTH
+                || tower.num_hidden_layers > MOST_BLOCKS
+            {
+                return Err(format!("{name} tower: {tower:?} is larger than any model"));
+            }
+            if !(tower.layer_norm_eps > 0.0 && tower.layer_norm_eps < 1.0) {
+                return Err(format!("{name} tower: layer norms with eps {}", tower.layer_norm_eps));
             }
         }
         let v = &self.vision_config;
-        if v.patch_size == 0 || !v.image_size.is_multiple_of(v.patch_size) {
-            return Err(format!("patches of {} do not divide images of {}", v.patch_size, v.image_size));
+        if v.patch_size == 0 || v.patch_size > v.image_size || v.image_size > 1 << 13 {
+            return Err(format!("images of {} pixels hold no patches of {}", v.image_size, v.patch_size));
+        }
+        if self.is_siglip() && self.projection_dim != v.tower.hidden_size {
+            let width = v.tower.hidden_size;
+            return Err(format!("texts become vectors of {}, images of {width}", self.projection_dim));
+        }
+        if self.projection_dim > LARGEST_WIDTH || self.text_config.max_position_embeddings > 1 << 16 {
+            return Err("is larger than any model".to_owned());
         }
         Ok(())
     }
+
+    /// Every tensor of the model by its Hugging Face name, with its shape.
+    #[must_use]
+    pub fn tensors(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut all = BTreeMap::new();
+        let mut add = |name: String, shape: &[usize]| {
+            all.insert(name, shape.to_vec());
+        };
+        let (v, t) = (&self.vision_config, &self.text_config);
+        let (vd, td, out) = (v.tower.hidden_size, t.tower.hidden_size, self.projection_dim);
+        let siglip = self.is_siglip();
+        let embedding = |part: &str| format!("vision_model.embeddings.{part}");
+        add(embedding("patch_embedding.weight"), &[vd, 3, v.patch_size, v.patch_size]);
+        add(embedding("position_embedding.weight"), &[v.patches() + usize::from(!siglip), vd]);
+        if siglip {
+            add(embedding("patch_embedding.bias"), &[vd]);
+            add("vision_model.head.probe".to_owned(), &[1, 1, vd]);
+            add("vision_model.head.attention.in_proj_weight".to_owned(), &[3 * vd, vd]);
+            add("vision_model.head.attention.in_proj_bias".to_owned(), &[3 * vd]);
+            linear(&mut add, "vision_model.head.attention.out_proj", vd, vd);
+            norm(&mut add, "vision_model.head.layernorm", vd);
+            linear(&mut add, "vision_model.head.mlp.fc1", vd, v.tower.intermediate_size);
+            linear(&mut add, "vision_model.head.mlp.fc2", v.tower.intermediate_size, vd);
+            linear(&mut add, "text_model.head", td, out);
+        } else {
+            add(embedding("class_embedding"), &[vd]);
+            add("visual_projection.weight".to_owned(), &[out, vd]);
+            add("text_projection.weight".to_owned(), &[out, td]);
+            if t.projection_bias {
+                add("text_projection.bias".to_owned(), &[out]);
+            }
+        }
+        if v.norm_before {
+            norm(&mut add, "vision_model.pre_layrnorm", vd);
+        }
+        norm(&mut add, "vision_model.post_layernorm", vd);
+        add("text_model.embeddings.token_embedding.weight".to_owned(), &[t.vocab_size, td]);
+        add("text_model.embeddings.position_embedding.weight".to_owned(), &[t.max_position_embeddings, td]);
+        norm(&mut add, "text_model.final_layer_norm", td);
+        for (tower, c) in [("vision_model", &v.tower), ("text_model", &t.tower)] {
+            for layer in 0..c.num_hidden_layers {
+                block(&mut add, &format!("{tower}.encoder.layers.{layer}"), c);
+            }
+        }
+        add("logit_scale".to_owned(), &[]);
+        if self.logit_bias {
+            add("logit_bias".to_owned(), &[]);
+        }
+        all
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn linear(add: &mut impl FnMut(String, &[usize]), name: &str, from: usize, to: usize) {
+    add(format!("{name}.weight"), &[to, from]);
+    add(format!("{name}.bias"), &[to]);
+}
 
-    #[test]
-    fn unknown_activations_are_refused() {
-        let json = r#"{"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2,
-            "num_hidden_layers": 1, "hidden_act": "gelu_new"}"#;
-        let error = serde_json::from_str::<TowerConfig>(json).unwrap_err().to_string();
-        assert!(error.contains("gelu_new"), "{error}");
+fn norm(add: &mut impl FnMut(String, &[usize]), name: &str, width: usize) {
+    add(format!("{name}.weight"), &[width]);
+    add(format!("{name}.bias"), &[width]);
+}
+
+fn block(add: &mut impl FnMut(String, &[usize]), at: &str, c: &TowerConfig) {
+    let (d, h) = (c.hidden_size, c.intermediate_size);
+    for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+        linear(add, &format!("{at}.self_attn.{part}"), d, d);
+    }
+    linear(add, &format!("{at}.mlp.fc1"), d, h);
+    linear(add, &format!("{at}.mlp.fc2"), h, d);
+    norm(add, &format!("{at}.layer_norm1"), d);
+    norm(add, &format!("{at}.layer_norm2"), d);
+    if c.layer_scale {
+        add(format!("{at}.layer_scale1"), &[d]);
+        add(format!("{at}.layer_scale2"), &[d]);
     }
 }

@@ -1,9 +1,13 @@
 //! The parts that both towers are made of.
+//!
+//! Weights may be stored in bf16 or f16; on the CPU all arithmetic is f32 (each weight is widened when it is
+//! used), so that neither sums nor softmax nor norms accumulate in the low type.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{sigmoid, softmax, softmax_last_dim};
 
 use super::config::{Activation, TowerConfig};
+use super::norm::TwoPassNorm;
 use crate::checkpoint::Tensors;
 
 /// Which implementations of the operators are used.
@@ -75,15 +79,20 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (as_type_of(&self.weight, x)?, as_type_of(&self.bias, x)?);
         match self.kernels {
-            Kernels::Differentiable => {
-                candle_nn::ops::layer_norm_slow(x, &self.weight, &self.bias, self.eps as f32)
+            Kernels::Differentiable => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
+            Kernels::Inference if x.device().is_cpu() => {
+                x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &TwoPassNorm { eps: self.eps as f32 })
             }
-            Kernels::Inference => {
-                candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.eps as f32)
-            }
+            Kernels::Inference => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
         }
     }
+}
+
+/// A weight in the type of what it is applied to.
+pub fn as_type_of(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
+    if weight.dtype() == x.dtype() { Ok(weight.clone()) } else { weight.to_dtype(x.dtype()) }
 }
 
 /// `x W^T + b`; the weight is `[out, in]`.
@@ -96,9 +105,9 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         // One matrix product over all leading axes together.
         let (rows, width) = (x.elem_count() / x.dim(D::Minus1)?, x.dim(D::Minus1)?);
-        let y = x.reshape((rows, width))?.matmul(&self.weight.t()?)?;
+        let y = x.reshape((rows, width))?.matmul(&as_type_of(&self.weight, x)?.t()?)?;
         let y = match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
+            Some(bias) => y.broadcast_add(&as_type_of(bias, x)?)?,
             None => y,
         };
         let mut shape = x.dims().to_vec();
@@ -165,10 +174,13 @@ impl Attention {
             Some(mask) => scores.broadcast_add(mask)?,
             None => scores,
         };
+        // Softmax in f32, whatever the type of the products.
+        let wide = scores.to_dtype(DType::F32)?;
         let weights = match self.kernels {
-            Kernels::Differentiable => softmax(&scores, D::Minus1)?,
-            Kernels::Inference => softmax_last_dim(&scores)?,
+            Kernels::Differentiable => softmax(&wide, D::Minus1)?,
+            Kernels::Inference => softmax_last_dim(&wide)?,
         };
+        let weights = weights.to_dtype(value.dtype())?;
         let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))?;
         self.out.forward(&mixed)
     }
@@ -210,6 +222,8 @@ pub struct Block {
     attention: Attention,
     norm2: LayerNorm,
     mlp: Mlp,
+    /// Factors of the two branches.
+    scales: Option<(Tensor, Tensor)>,
 }
 
 impl Block {
@@ -220,14 +234,25 @@ impl Block {
             attention: Attention::load(weights, &format!("{prefix}.self_attn"), config)?,
             norm2: weights.norm(&format!("{prefix}.layer_norm2"), d, eps)?,
             mlp: Mlp::load(weights, &format!("{prefix}.mlp"), config)?,
+            scales: if config.layer_scale {
+                let scale = |i| weights.get(&format!("{prefix}.layer_scale{i}"), &[d]);
+                Some((scale(1)?, scale(2)?))
+            } else {
+                None
+            },
         })
     }
 
     /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
     pub fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        let scaled = |branch: Tensor, scale: Option<&Tensor>| match scale {
+            Some(scale) => branch.broadcast_mul(&as_type_of(scale, &branch)?),
+            None => Ok(branch),
+        };
         let normed = self.norm1.forward(x)?;
-        let x = (x + self.attention.forward(&normed, &normed, mask)?)?;
+        let branch = self.attention.forward(&normed, &normed, mask)?;
+        let x = (x + scaled(branch, self.scales.as_ref().map(|s| &s.0))?)?;
         let normed = self.norm2.forward(&x)?;
-        x + self.mlp.forward(&normed)?
+        x + scaled(self.mlp.forward(&normed)?, self.scales.as_ref().map(|s| &s.1))?
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::config::{ClipConfig, TextConfig};
+use super::config::{ClipConfig, TextConfig, TextPool};
 use super::layers::{Block, Kernels, LayerNorm, Linear, Weights};
 use crate::checkpoint::Tensors;
 
@@ -15,7 +15,6 @@ pub struct TextTower {
     blocks: Vec<Block>,
     norm_out: LayerNorm,
     projection: Linear,
-    causal: bool,
 }
 
 impl TextTower {
@@ -30,12 +29,11 @@ impl TextTower {
             position: weights.get(&embedding("position_embedding"), &[c.max_position_embeddings, d])?,
             blocks: weights.blocks("text_model", &c.tower)?,
             norm_out: weights.norm("text_model.final_layer_norm", d, c.tower.layer_norm_eps)?,
-            projection: if config.is_siglip() {
-                weights.linear("text_model.head", d, config.projection_dim)?
-            } else {
-                weights.projection("text_projection", d, config.projection_dim)?
+            projection: match (config.is_siglip(), c.projection_bias) {
+                (true, _) => weights.linear("text_model.head", d, config.projection_dim)?,
+                (false, true) => weights.linear("text_projection", d, config.projection_dim)?,
+                (false, false) => weights.projection("text_projection", d, config.projection_dim)?,
             },
-            causal: !config.is_siglip(),
             config: c.clone(),
         })
     }
@@ -49,7 +47,8 @@ impl TextTower {
     /// Token sequences to features `[texts, projection_dim]`, not normalised.
     ///
     /// Sequences may differ in length. What follows the end token has no influence on a causal tower, so
-    /// the batch is only as long as its longest text.
+    /// the batch is only as long as its longest text; other towers' texts must be filled up already (the
+    /// tokenizer knows with what).
     pub fn forward(&self, texts: &[Vec<u32>]) -> Result<Tensor> {
         self.forward_with(texts, None)
     }
@@ -60,8 +59,11 @@ impl TextTower {
     pub fn forward_with(&self, texts: &[Vec<u32>], context: Option<&Tensor>) -> Result<Tensor> {
         let device = self.tokens.device();
         let longest = texts.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let length = if self.causal { longest } else { self.config.max_position_embeddings };
-        let pad = self.config.pad_token_id.filter(|_| !self.causal).unwrap_or(0);
+        let length = if self.config.fills_up() { self.config.max_position_embeddings } else { longest };
+        if texts.iter().any(|t| t.len() > length || (self.config.fills_up() && t.len() != length)) {
+            candle_core::bail!("texts of this tower are {length} tokens long");
+        }
+        let pad = 0;
         let flat: Vec<u32> = texts
             .iter()
             .flat_map(|t| t.iter().copied().chain(std::iter::repeat_n(pad, length - t.len())))
@@ -79,28 +81,29 @@ impl TextTower {
             state = Tensor::cat(&[&state.narrow(1, 0, 1)?, &context, &rest], 1)?;
         }
         state = state.broadcast_add(&self.position.narrow(0, 0, length)?)?;
-        let mask = self.causal.then(|| causal_mask(length, state.dtype(), device)).transpose()?;
+        let mask = self.config.causal.then(|| causal_mask(length, state.dtype(), device)).transpose()?;
         for block in &self.blocks {
             state = block.forward(&state, mask.as_ref())?;
         }
         let ends: Vec<u32> = texts
             .iter()
             .enumerate()
-            .map(|(row, text)| {
-                let end = if self.causal { self.end_position(text) } else { length - 1 };
-                (row * length + end) as u32
-            })
+            .map(|(row, text)| (row * length + self.end_position(text, length)) as u32)
             .collect();
         let ends = Tensor::from_vec(ends, texts.len(), device)?;
         let pooled = state.reshape((texts.len() * length, d))?.index_select(&ends, 0)?;
         self.projection.forward(&self.norm_out.forward(&pooled)?)
     }
 
-    /// Where a text ends: the first end token; for `eos_token_id = 2` the largest id, as
-    /// `transformers` keeps it for the first CLIP checkpoints.
-    fn end_position(&self, text: &[u32]) -> usize {
-        let eos = self.config.eos_token_id;
-        let end = if eos == 2 { text.iter().max().copied() } else { Some(eos) };
+    /// The token whose state is the text's feature; the first of all where none is found, as `argmax` of
+    /// comparisons gives it in the references.
+    fn end_position(&self, text: &[u32], length: usize) -> usize {
+        let end = match self.config.pool {
+            TextPool::First => return 0,
+            TextPool::Last => return length - 1,
+            TextPool::LargestId => text.iter().max().copied(),
+            TextPool::Token(id) => Some(id),
+        };
         text.iter().position(|id| Some(*id) == end).unwrap_or(0)
     }
 }

@@ -2,8 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::config::{ClipConfig, VisionConfig};
-use super::layers::{Attention, Block, Kernels, LayerNorm, Linear, Mlp, Weights};
+use super::config::{ClipConfig, ImagePool, VisionConfig};
+use super::layers::{Attention, Block, Kernels, LayerNorm, Linear, Mlp, Weights, as_type_of};
 use crate::checkpoint::Tensors;
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
@@ -15,8 +15,10 @@ pub struct VisionTower {
     patch: Tensor,
     patch_bias: Option<Tensor>,
     position: Tensor,
-    /// CLIP: the class token and the norm that follows the embedding.
-    class: Option<(Tensor, LayerNorm)>,
+    /// CLIP: the class token.
+    class: Option<Tensor>,
+    /// The norm that follows the embedding.
+    norm_in: Option<LayerNorm>,
     blocks: Vec<Block>,
     norm_out: LayerNorm,
     pooling: Pooling,
@@ -24,8 +26,8 @@ pub struct VisionTower {
 
 /// From the last tokens to one feature vector.
 enum Pooling {
-    /// CLIP: the class token, projected.
-    ClassToken(Linear),
+    /// CLIP: the class token or the mean of the others, projected.
+    Projected(Linear),
     /// SigLIP: a learned query attends to all tokens.
     Attention { probe: Tensor, attention: Attention, norm: LayerNorm, mlp: Mlp },
 }
@@ -38,7 +40,7 @@ impl VisionTower {
         let (d, p, eps) = (c.tower.hidden_size, c.patch_size, c.tower.layer_norm_eps);
         let embedding = |part: &str| format!("vision_model.embeddings.{part}");
         let patch = weights.get(&embedding("patch_embedding.weight"), &[d, 3, p, p])?;
-        let (class, pooling) = if config.is_siglip() {
+        let (class, pooling) = if c.pool == ImagePool::Attention {
             let head = |part: &str| format!("vision_model.head.{part}");
             let pooling = Pooling::Attention {
                 probe: weights.get(&head("probe"), &[1, 1, d])?,
@@ -49,10 +51,14 @@ impl VisionTower {
             (None, pooling)
         } else {
             let token = weights.get(&embedding("class_embedding"), &[d])?;
-            // The name has lacked its "e" since the first release.
-            let norm = weights.norm("vision_model.pre_layrnorm", d, eps)?;
             let projection = weights.projection("visual_projection", d, config.projection_dim)?;
-            (Some((token, norm)), Pooling::ClassToken(projection))
+            (Some(token), Pooling::Projected(projection))
+        };
+        let norm_in = if c.norm_before {
+            // The name has lacked its "e" since the first release.
+            Some(weights.norm("vision_model.pre_layrnorm", d, eps)?)
+        } else {
+            None
         };
         let tokens = c.patches() + usize::from(class.is_some());
         Ok(Self {
@@ -63,6 +69,7 @@ impl VisionTower {
             },
             position: weights.get(&embedding("position_embedding.weight"), &[tokens, d])?,
             class,
+            norm_in,
             blocks: weights.blocks("vision_model", &c.tower)?,
             norm_out: weights.norm("vision_model.post_layernorm", d, eps)?,
             pooling,
@@ -116,35 +123,55 @@ impl VisionTower {
         let batch = pixels.dim(0)?;
         let (p, d) = (self.config.patch_size, self.config.tower.hidden_size);
         let side = self.config.image_size / p;
-        // The stride equals the kernel: the convolution is one product over unfolded patches.
+        // The stride equals the kernel: the convolution is one product over unfolded patches. What does not fill
+        // a patch is not read.
+        let (rows, columns) = (pixels.dim(2)?, pixels.dim(3)?);
+        let pixels = if (rows, columns) == (side * p, side * p) {
+            pixels.clone()
+        } else {
+            pixels.narrow(2, 0, side * p)?.narrow(3, 0, side * p)?.contiguous()?
+        };
         let patches = pixels
             .reshape(&[batch, 3, side, p, side, p])?
             .permute([0, 2, 4, 1, 3, 5])?
             .reshape((batch * side * side, 3 * p * p))?
-            .matmul(&self.patch.t()?)?
+            .matmul(&as_type_of(&self.patch, &pixels)?.t()?)?
             .reshape((batch, side * side, d))?;
         let patches = match &self.patch_bias {
-            Some(bias) => patches.broadcast_add(bias)?,
+            Some(bias) => patches.broadcast_add(&as_type_of(bias, &pixels)?)?,
             None => patches,
         };
-        let Some((class, norm)) = &self.class else {
-            return patches.broadcast_add(&self.position);
+        let tokens = match &self.class {
+            Some(class) => {
+                let class = as_type_of(class, &pixels)?.reshape((1, 1, d))?.broadcast_as((batch, 1, d))?;
+                Tensor::cat(&[&class.contiguous()?, &patches], 1)?
+            }
+            None => patches,
         };
-        let class = class.reshape((1, 1, d))?.broadcast_as((batch, 1, d))?;
-        let tokens = Tensor::cat(&[&class.contiguous()?, &patches], 1)?;
-        norm.forward(&tokens.broadcast_add(&self.position)?)
+        let tokens = tokens.broadcast_add(&as_type_of(&self.position, &pixels)?)?;
+        match &self.norm_in {
+            Some(norm) => norm.forward(&tokens),
+            None => Ok(tokens),
+        }
     }
 
     fn pool(&self, tokens: &Tensor) -> Result<Tensor> {
         match &self.pooling {
-            Pooling::ClassToken(projection) => {
-                let class = tokens.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?;
-                projection.forward(&self.norm_out.forward(&class)?)
+            Pooling::Projected(projection) => {
+                let pool = |x: &Tensor| match self.config.pool {
+                    ImagePool::Mean => x.narrow(1, 1, x.dim(1)? - 1)?.mean(1),
+                    _ => x.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
+                };
+                // The norm of the class token alone is the same before and after.
+                if self.config.pool == ImagePool::Mean && !self.config.norm_after_pool {
+                    return projection.forward(&pool(&self.norm_out.forward(tokens)?)?);
+                }
+                projection.forward(&self.norm_out.forward(&pool(tokens)?)?)
             }
             Pooling::Attention { probe, attention, norm, mlp } => {
                 let tokens = self.norm_out.forward(tokens)?;
                 let (batch, _, d) = tokens.dims3()?;
-                let query = probe.broadcast_as((batch, 1, d))?.contiguous()?;
+                let query = as_type_of(probe, &tokens)?.broadcast_as((batch, 1, d))?.contiguous()?;
                 let mixed = attention.forward(&query, &tokens, None)?;
                 let pooled = (&mixed + mlp.forward(&norm.forward(&mixed)?)?)?;
                 pooled.squeeze(1)

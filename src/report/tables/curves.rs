@@ -56,7 +56,7 @@ impl TableSpec for Curves {
                     best.map_or_else(dash, |b| percent(b.test_value, None)),
                     best.map_or_else(dash, |b| b.oracle_alpha.to_string()),
                     best.map_or_else(dash, |b| percent(b.oracle_value, None)),
-                    best.map_or_else(dash, |b| percent(b.optimism, c.optimism_ci)),
+                    best.map_or_else(dash, |b| percent(b.optimism, None)),
                     list(&c.better_than_both_ends),
                     list(&c.surely_better_than_both_ends),
                     barrier(&c.speciality_barrier),
@@ -73,7 +73,10 @@ impl TableSpec for Curves {
         ];
         match how {
             Some(how) => {
-                notes.push(format!("Alpha was chosen by the {how}; the oracle looks at the test probes."));
+                notes.push(format!(
+                    "Alpha was chosen by the {how}; the oracle looks at the test probes. The difference has no interval: \
+                     the largest of noisy values is too large in every resample, so resamples do not cover it."
+                ));
             }
             None => notes.push("No selection probe, so no alpha was chosen.".to_owned()),
         }

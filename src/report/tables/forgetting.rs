@@ -63,11 +63,12 @@ impl TableSpec for Forgetting {
             title: "Single examples from the pretrained to the fine-tuned end".to_owned(),
             headers: headers.map(str::to_owned).to_vec(),
             rows,
-            notes: vec![
-                "Lost: right at alpha 0, wrong at alpha 1; the rate is among all examples, with Wilson's 95% \
-                 interval. Events: the same from each alpha of the grid to the next, added up."
-                    .to_owned(),
-            ],
+            notes: vec![format!(
+                "Lost: right at alpha 0, wrong at alpha 1; the rate is among all examples, with Wilson's {}% \
+                     interval (of as many examples as clusters leave). Events: the same from each alpha of the grid to \
+                     the next, added up.",
+                data.manifest.suite.stats.confidence * 100.0
+            )],
         })
     }
 }

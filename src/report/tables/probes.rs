@@ -1,5 +1,7 @@
 //! Every variant on every probe.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Grid, TableSpec, percent};
 use crate::base::registry::Named;
 use crate::report::ReportData;
@@ -47,10 +49,39 @@ impl TableSpec for Probes {
             notes: vec![
                 format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", ")),
                 clusters(probes),
+                heads(data),
                 "Selection probes serve to choose alpha and are not results.".to_owned(),
             ],
         })
     }
+}
+
+/// Which heads gave the predictions, and what was chosen for lack of something better.
+fn heads(data: &ReportData) -> String {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut dropped: BTreeSet<String> = BTreeSet::new();
+    for cell in &data.manifest.cells {
+        let Some(head) = &cell.head else { continue };
+        *kinds.entry(head.to_string()).or_insert(0) += 1;
+        // Said of the checkpoint; the variants of its curve follow.
+        let is_checkpoint = data.manifest.checkpoints.iter().any(|c| c.id == cell.variant);
+        if let (Some(why), true) = (&head.dropped, is_checkpoint) {
+            dropped.insert(format!("{} on {}: {why}", cell.variant, cell.probe));
+        }
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {n} cells")).collect();
+    let incomplete = data
+        .manifest
+        .probes
+        .iter()
+        .filter_map(|p| Some(format!("{}: {}", p.spec.id, p.incomplete.as_ref()?)));
+    let mut all = vec![format!(
+        "Heads: {}",
+        if kinds.is_empty() { "not recorded".to_owned() } else { kinds.join(", ") }
+    )];
+    all.extend(dropped);
+    all.extend(incomplete);
+    format!("{}.", all.join("; "))
 }
 
 /// What is said of probes whose examples are drawn in clusters.

@@ -14,7 +14,7 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::image::Preprocessor;
-use crate::model::clip::{ClipConfig, Kernels, TextTower, TowerConfig, VisionTower};
+use crate::model::clip::{ClipConfig, Kernels, TextTower, TowerConfig, VisionTower, hugging_face};
 use crate::model::{ModelError, TextTokenizer, normalise_rows, prompts};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
@@ -39,16 +39,24 @@ impl Method for Contrastive {
     fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError> {
         let path = recipe.model.as_ref().ok_or_else(|| recipe.mistake("this method needs `model`"))?;
         let bad = |reason: String| ModelError::Config { path: path.clone(), reason };
-        let config: ClipConfig = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+        let json = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+        let config = hugging_face::read(&json).map_err(bad)?;
         config.validate().map_err(bad)?;
+        if config.is_siglip() {
+            return Err(recipe.mistake("this method makes CLIP models, not SigLIP"));
+        }
+        for (key, given) in [("from", recipe.from.is_some()), ("penalty", recipe.penalty.is_some())] {
+            if given {
+                return Err(recipe.mistake(format!("`contrastive` starts from nothing and has no `{key}`")));
+            }
+        }
         let preprocessor = Preprocessor::clip(config.vision_config.image_size);
         let pool = Pool::load(recipe, catalog, &preprocessor)?;
         let captions: Vec<Vec<String>> =
             pool.classes.iter().map(|c| prompts(std::slice::from_ref(c), &pool.templates)).collect();
         let tokenizer_path =
             recipe.tokenizer.as_ref().ok_or_else(|| recipe.mistake("this method needs `tokenizer`"))?;
-        let length = config.text_config.max_position_embeddings;
-        let tokenizer = TextTokenizer::open(tokenizer_path, length)?;
+        let tokenizer = TextTokenizer::open_file(tokenizer_path, &config.text_config)?;
         let tokens: Vec<Vec<Vec<u32>>> =
             captions.iter().map(|c| tokenizer.encode(c)).collect::<Result<_, _>>()?;
         let largest = tokens.iter().flatten().flatten().copied().max().unwrap_or(0) as usize;
@@ -155,12 +163,7 @@ impl Objective for Pretraining {
     fn finish(&self) -> Result<TunedModel, TrainError> {
         let tensors =
             self.parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-        Ok(TunedModel {
-            config: self.config.clone(),
-            tensors,
-            tokenizer: self.tokenizer.clone(),
-            classifier: None,
-        })
+        Ok(TunedModel::New { config: self.config.clone(), tensors, tokenizer: self.tokenizer.clone() })
     }
 }
 

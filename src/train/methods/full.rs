@@ -6,12 +6,11 @@
 //! not trained can still be named. Differs from the original in using no random crops.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::loss::cross_entropy;
 
-use crate::base::fs::read;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
@@ -53,6 +52,11 @@ impl Full {
         recipe: &Recipe,
         catalog: &Catalog,
     ) -> Result<Box<dyn Objective>, TrainError> {
+        for (key, given) in [("model", recipe.model.is_some()), ("tokenizer", recipe.tokenizer.is_some())] {
+            if given {
+                return Err(recipe.mistake(format!("this method takes its `{key}` from `from`")));
+            }
+        }
         let from = recipe.from.as_deref().ok_or_else(|| recipe.mistake("this method needs `from`"))?;
         let folder = CheckpointFolder::open(from)?;
         let pool = Pool::load(recipe, catalog, &folder.preprocessor)?;
@@ -75,7 +79,7 @@ impl Full {
             vision: VisionTower::new(&folder.config, &tensors, Kernels::Differentiable)?,
             batch: recipe.batch.min(pool.len()),
             rng: CounterRng::new(recipe.seed, "full"),
-            folder,
+            folder: Arc::new(folder),
             tensors,
             parameters,
             pool,
@@ -93,7 +97,7 @@ fn initial_head(folder: &CheckpointFolder, tensors: &Tensors, pool: &Pool) -> Re
 }
 
 struct FineTuning {
-    folder: CheckpointFolder,
+    folder: Arc<CheckpointFolder>,
     /// All tensors; those of the image tower are the trained variables.
     tensors: Tensors,
     parameters: BTreeMap<String, Var>,
@@ -148,10 +152,9 @@ impl Objective for FineTuning {
         for (name, var) in &self.parameters {
             tensors.insert(name.clone(), var.as_tensor().clone());
         }
-        Ok(TunedModel {
-            config: self.folder.config.clone(),
+        Ok(TunedModel::Changed {
+            from: Arc::clone(&self.folder),
             tensors,
-            tokenizer: read(&self.folder.path.join(Path::new("tokenizer.json")))?,
             classifier: Some(Classifier { classes: self.pool.classes.clone() }),
         })
     }

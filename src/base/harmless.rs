@@ -1,0 +1,242 @@
+//! What may be left over in foreign files, with the reason: the one place for exceptions from
+//! [`super::account`].
+
+use super::account::Harmless;
+
+/// `config.json` of `transformers`, at any level.
+pub const TRANSFORMERS: &[Harmless] = &[
+    Harmless {
+        names: &[
+            "_attn_implementation_autoset",
+            "_commit_hash",
+            "_name_or_path",
+            "architectures",
+            "auto_map",
+            "dtype",
+            "torch_dtype",
+            "transformers_version",
+            "name_or_path",
+            "license",
+            "model_type",
+        ],
+        reason: "says where the file comes from, or how weights were stored; the weights say it themselves",
+    },
+    Harmless {
+        names: &[
+            "attention_dropout",
+            "dropout",
+            "initializer_factor",
+            "initializer_range",
+            "gradient_checkpointing",
+        ],
+        reason: "of training and initialisation alone",
+    },
+    Harmless {
+        names: &[
+            "output_attentions",
+            "output_hidden_states",
+            "return_dict",
+            "torchscript",
+            "use_bfloat16",
+            "tf_legacy_loss",
+            "use_cache",
+        ],
+        reason: "changes what a call returns or how it is executed, not its numbers",
+    },
+    Harmless {
+        names: &[
+            "bad_words_ids",
+            "begin_suppress_tokens",
+            "decoder_start_token_id",
+            "diversity_penalty",
+            "do_sample",
+            "early_stopping",
+            "encoder_no_repeat_ngram_size",
+            "exponential_decay_length_penalty",
+            "forced_bos_token_id",
+            "forced_eos_token_id",
+            "length_penalty",
+            "max_length",
+            "min_length",
+            "no_repeat_ngram_size",
+            "num_beam_groups",
+            "num_beams",
+            "num_return_sequences",
+            "output_scores",
+            "prefix",
+            "remove_invalid_values",
+            "repetition_penalty",
+            "return_dict_in_generate",
+            "suppress_tokens",
+            "temperature",
+            "top_k",
+            "top_p",
+            "typical_p",
+        ],
+        reason: "of text generation, which an encoder does not do",
+    },
+    Harmless {
+        names: &[
+            "chunk_size_feed_forward",
+            "cross_attention_hidden_size",
+            "finetuning_task",
+            "id2label",
+            "label2id",
+            "is_decoder",
+            "is_encoder_decoder",
+            "problem_type",
+            "task_specific_params",
+            "tie_encoder_decoder",
+            "tie_word_embeddings",
+            "tokenizer_class",
+            "sep_token_id",
+            "bos_token_id",
+        ],
+        reason: "defaults that every configuration carries and these models do not read",
+    },
+];
+
+/// `preprocessor_config.json` of `transformers`.
+pub const PREPROCESSOR: &[Harmless] = &[
+    Harmless {
+        names: &[
+            "feature_extractor_type",
+            "processor_class",
+            "_processor_class",
+            "_valid_processor_keys",
+            "data_format",
+            "input_data_format",
+            "return_tensors",
+            "device",
+            "disable_grouping",
+            "auto_map",
+            "default_to_square",
+            "image_seq_length",
+            "do_convert_rgb",
+        ],
+        reason: "names, memory layout and execution; `do_convert_rgb`: every image becomes RGB here",
+    },
+    Harmless { names: &["tokenizer"], reason: "the tokenizer's own files say it" },
+];
+
+/// `open_clip_config.json`.
+pub const OPEN_CLIP: &[Harmless] = &[
+    Harmless {
+        names: &["patch_dropout", "dropout", "init_logit_scale", "cast_dtype", "logit_scale_max"],
+        reason: "of training and initialisation alone; the learned scale is among the weights",
+    },
+    Harmless { names: &["output_tokens", "nonscalar_logit_scale"], reason: "changes what a call returns" },
+    Harmless {
+        names: &["fill_color", "mode"],
+        reason: "`mode` is RGB or refused; filling needs `resize_mode` longest",
+    },
+];
+
+/// `adapter_config.json` of PEFT.
+pub const PEFT: &[Harmless] = &[
+    Harmless {
+        names: &[
+            "auto_mapping",
+            "base_model_name_or_path",
+            "base_model_class",
+            "parent_library",
+            "peft_version",
+            "revision",
+            "task_type",
+            "inference_mode",
+            "runtime_config",
+            "peft_type",
+        ],
+        reason: "says where the adapter comes from",
+    },
+    Harmless {
+        names: &[
+            "lora_dropout",
+            "loftq_config",
+            "eva_config",
+            "corda_config",
+            "lora_ga_config",
+            "ephemeral_gpu_offload",
+            "init_lora_weights",
+        ],
+        reason: "of training and initialisation alone; initialisations that change the base are checked apart",
+    },
+    Harmless {
+        names: &[
+            "target_modules",
+            "exclude_modules",
+            "layers_to_transform",
+            "layers_pattern",
+            "modules_to_save",
+            "target_parameters",
+            "trainable_token_indices",
+            "ensure_weight_tying",
+        ],
+        reason: "says which modules are adapted; the stored tensors say it themselves",
+    },
+    Harmless {
+        names: &["megatron_config", "megatron_core"],
+        reason: "how a training was split over devices",
+    },
+];
+
+/// Tensors of image-text models.
+pub const TENSORS: &[Harmless] = &[
+    Harmless { names: &["*position_ids"], reason: "0, 1, 2, …: a buffer of `transformers`" },
+    Harmless {
+        names: &["*attn_mask", "*input_resolution", "*context_length", "*vocab_size"],
+        reason: "buffers of OpenAI's model that follow from its shapes",
+    },
+    Harmless {
+        names: &["*token_prefix", "*token_suffix"],
+        reason: "CoOp's copies of token embeddings, which follow from the class names",
+    },
+];
+
+/// Beside the weights in a training script's file.
+pub const TRAINING_STATE: &[Harmless] = &[Harmless {
+    names: &[
+        "epoch",
+        "epochs",
+        "step",
+        "*global_step",
+        "iteration",
+        "iter",
+        "optimizer*",
+        "*optim",
+        "lr_scheduler*",
+        "lr_schedulers",
+        "scheduler*",
+        "scaler",
+        "grad_scaler",
+        "amp",
+        "loops",
+        "callbacks",
+        "rng_state",
+        "*_rng_state",
+        "*random_state",
+        "pytorch-lightning_version",
+        "hparams_name",
+        "hyper_parameters",
+        "hparams",
+        "datamodule_hyper_parameters",
+        "args",
+        "config",
+        "cfg",
+        "opt",
+        "name",
+        "arch",
+        "best*",
+        "val_result",
+        "loss*",
+        "*_loss",
+        "acc*",
+        "*_acc*",
+        "metric*",
+        "early_stopping*",
+        "time",
+        "date",
+        "version",
+    ],
+    reason: "state of a training, not of a model",
+}];

@@ -1,0 +1,90 @@
+//! Accounts for a checkpoint's tensors: every one is the model's, a head's, or on the list of what changes nothing.
+
+use super::clip::ClipConfig;
+use super::folder::CheckpointFolder;
+use crate::base::account::{left_over, some_of};
+use crate::base::harmless::TENSORS;
+use crate::checkpoint::{CONTEXT, CheckpointError, StateDict};
+
+/// Whether both towers are there.
+pub(super) fn is_complete(weights: &StateDict) -> bool {
+    let has = |prefix: &str| weights.entries().keys().any(|n| n.starts_with(prefix));
+    has("vision_model.") && has("text_model.encoder.")
+}
+
+/// Checks names and shapes against the configuration. A whole checkpoint must have every tensor; in a part none may
+/// be left over either, or the checkpoint below would be measured in its place.
+pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> Result<(), CheckpointError> {
+    let expected = config.tensors();
+    let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
+    let names = weights.entries().keys().map(String::as_str);
+    let unknown = names.filter(|n| !expected.contains_key(*n) && !CheckpointFolder::is_head(n));
+    if let Some(names) = left_over(unknown, &[TENSORS]) {
+        return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
+    }
+    if whole {
+        let missing: Vec<&str> =
+            expected.keys().filter(|n| !weights.contains(n)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(fail(format!("lacks {}, which its configuration asks for", some_of(&missing))));
+        }
+    }
+    for (name, info) in weights.entries() {
+        let Some(shape) = expected.get(name) else { continue };
+        // Scales are stored as numbers or as lists of one.
+        let scalar = shape.is_empty() && info.shape == [1];
+        if info.shape != *shape && !scalar {
+            return Err(fail(format!(
+                "holds `{name}` of shape {:?}, its configuration says {shape:?}",
+                info.shape
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What tensors that are left over may mean.
+fn meaning(weights: &StateDict, whole: bool) -> &'static str {
+    let has = |part: &str| weights.entries().keys().any(|n| n.contains(part));
+    if has("meta_net.") {
+        "so this is a CoCoOp learner, whose context depends on the image; it is not supported"
+    } else if has("compound_prompts_text") {
+        "so this is a MaPLe learner, whose prompts reach into both towers; it is not supported"
+    } else if has(".lora_") {
+        "so this is a LoRA adapter; it needs its `adapter_config.json` beside it"
+    } else if whole {
+        "which its configuration does not know (does it say too few layers?); results could change, so nothing is \
+         left out"
+    } else {
+        "which the model it belongs to does not have; results could change, so nothing is left out"
+    }
+}
+
+/// What a checkpoint holds, in words.
+pub(super) fn describe(weights: &StateDict) -> String {
+    let own = weights.own();
+    let has = |prefix: &str| own.iter().any(|n| n.starts_with(prefix));
+    let over = "; name the checkpoint it belongs to with `base = ID` in the suite (or `--base DIR`)";
+    if weights.is_adapter() {
+        let done = own.len();
+        return format!("a LoRA adapter of {done} tensors{over}");
+    }
+    let mut parts = Vec::new();
+    if has("vision_model.") {
+        parts.push("image tower");
+    }
+    if has("text_model.encoder.") {
+        parts.push("text tower");
+    }
+    if has("classifier.") {
+        parts.push("linear head");
+    }
+    if has(CONTEXT) {
+        parts.push("learned context");
+    }
+    match parts[..] {
+        [] => format!("no part of a model that is known here; its tensors are {}", some_of(&own)),
+        ["image tower", "text tower", ..] => parts.join(", "),
+        _ => format!("a part of a model ({}){over}", parts.join(", ")),
+    }
+}
