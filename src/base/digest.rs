@@ -11,8 +11,23 @@ use super::fs::{FileError, open};
 
 /// A SHA-256 digest, shown and stored as 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if fits { Ok(Self(text)) } else { Err(format!("`{text}` is no SHA-256 digest")) }
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
 
 impl Digest {
     /// The digest of a byte string.

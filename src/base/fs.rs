@@ -88,6 +88,11 @@ pub fn write_atomic_with(
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(parent)?;
     let fail = |e| FileError::new("write", path, e);
+    // A device or a pipe (`/dev/null`) is written to, not replaced by a file.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        let mut target = std::fs::OpenOptions::new().write(true).open(path).map_err(fail)?;
+        return fill(&mut target).map_err(fail);
+    }
     let mut temporary = tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(default_permissions())
@@ -132,6 +137,14 @@ mod tests {
         let path = dir.path().join("names.txt");
         write_atomic(&path, "\u{feff}cat\r\n# a comment\r\n\r\n#hashtag\r\ndog".as_bytes()).unwrap();
         assert_eq!(read_lines(&path).unwrap(), ["cat", "#hashtag", "dog"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_are_written_to_and_stay() {
+        use std::os::unix::fs::FileTypeExt as _;
+        write_atomic(Path::new("/dev/null"), b"x").unwrap();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
     #[cfg(unix)]

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
+use super::digest::Digest;
+
 /// Why a file of the hub is not here.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -168,7 +170,17 @@ impl Hub {
             return Err(self.missing(repository, "files"));
         }
         let info = self.api(repository)?.1.info().map_err(|e| failed(repository, "files", &e))?;
-        Ok(info.siblings.into_iter().map(|s| s.rfilename).collect())
+        let names: Vec<String> = info.siblings.into_iter().map(|s| s.rfilename).collect();
+        let leaves = |n: &&String| n.starts_with('/') || n.split(['/', '\\']).any(|p| p == "..");
+        if let Some(name) = names.iter().find(leaves) {
+            let reason = format!("the server names a file `{}` outside the repository", name.escape_debug());
+            return Err(HubError::Transfer {
+                file: "files".to_owned(),
+                repository: repository.clone(),
+                reason,
+            });
+        }
+        Ok(names)
     }
 
     /// Size of a file in bytes, from the network.
@@ -193,7 +205,31 @@ impl Hub {
         if let Some(listen) = &self.options.listen {
             listen(&format!("fetching {file} of {repository}"));
         }
-        self.api(repository)?.1.download(file).map_err(|e| failed(repository, file, &e))
+        let (api, repo) = self.api(repository)?;
+        let refuse = |reason: String| HubError::Transfer {
+            file: file.to_owned(),
+            repository: repository.clone(),
+            reason,
+        };
+        // The server names the places in the cache; a name that leaves it is refused before anything is written.
+        let found = api.metadata(&repo.url(file)).map_err(|e| failed(repository, file, &e))?;
+        for (what, name) in [("ETag", found.etag()), ("commit", found.commit_hash())] {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(plain) {
+                return Err(refuse(format!("the server's {what} `{}` is none", name.escape_debug())));
+            }
+        }
+        let path = repo.download(file).map_err(|e| failed(repository, file, &e))?;
+        let is_sha256 = found.etag().len() == 64 && found.etag().bytes().all(|b| b.is_ascii_hexdigit());
+        if is_sha256 && Digest::of_file(&path).map_err(|e| refuse(e.to_string()))?.as_str() != found.etag() {
+            // The link and what it points to, so that the next try fetches it again.
+            if let Ok(blob) = std::fs::canonicalize(&path) {
+                let _ = std::fs::remove_file(blob);
+            }
+            let _ = std::fs::remove_file(&path);
+            return Err(refuse("the bytes are not those that the server announced (SHA-256)".to_owned()));
+        }
+        Ok(path)
     }
 
     /// A model's folder with everything that evaluation reads: configuration, tokenizer, one form of weights.
@@ -234,10 +270,10 @@ fn missing_part(folder: &Path) -> Option<&'static str> {
     if !open_clip && !has("config.json") {
         return Some("config.json");
     }
-    if !open_clip && !has("preprocessor_config.json") {
+    if !open_clip && !has("preprocessor_config.json") && !has("processor_config.json") {
         return Some("preprocessor_config.json");
     }
-    if !has("tokenizer.json") {
+    if !has("tokenizer.json") && !(has("vocab.json") && has("merges.txt")) {
         return Some("tokenizer.json");
     }
     let weights = [
@@ -255,7 +291,11 @@ fn model_files(names: &[String]) -> Vec<&str> {
     let small = [
         "config.json",
         "preprocessor_config.json",
+        "processor_config.json",
         "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.json",
+        "merges.txt",
         "open_clip_config.json",
         "adapter_config.json",
         "classifier.json",

@@ -63,6 +63,14 @@ pub enum CatalogError {
     /// Nobody names the classes.
     #[error("data set `{0}` has no `classes` in the registry, and its files do not name them")]
     NoNames(String),
+    /// A name or template holds what cannot be shown.
+    #[error("`{}`: the line `{line}` holds a control character", path.display())]
+    Control {
+        /// The file.
+        path: PathBuf,
+        /// The line, escaped.
+        line: String,
+    },
     /// A file that should hold names or templates is empty.
     #[error("`{}` is empty", .0.display())]
     Empty(PathBuf),
@@ -223,6 +231,9 @@ impl Catalog {
     pub fn lines(&self, path: &Path) -> Result<Vec<String>, CatalogError> {
         let path = self.resolve(path);
         let lines = read_lines(&path)?;
+        if let Some(line) = lines.iter().find(|l| l.chars().any(char::is_control)) {
+            return Err(CatalogError::Control { path, line: line.escape_debug().to_string() });
+        }
         if lines.is_empty() { Err(CatalogError::Empty(path)) } else { Ok(lines) }
     }
 }

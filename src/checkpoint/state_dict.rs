@@ -14,10 +14,12 @@ use super::lora::LoraConfig;
 use super::names::{Part, is_open_clip, translate};
 use super::overlay::Below;
 use super::pickle::PickleFile;
+use crate::base::account::is_harmless;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{open, write_atomic};
 use crate::base::guard::guarded;
+use crate::base::harmless::TENSORS;
 
 /// Shape and type of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,10 @@ impl StateDict {
         let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
         let mut sources: BTreeMap<String, Entry> = BTreeMap::new();
         for (name, info) in stored {
+            // Buffers that change no result, with reasons in one list.
+            if is_harmless(&name, &[TENSORS]) {
+                continue;
+            }
             let parts = match adapter {
                 Some(_) => vec![(name.clone(), Part::Whole)],
                 None => translate(&name, open_clip),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::plan::Until;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Evaluates what fine-tuned foundation models gain and forget.
@@ -31,7 +32,7 @@ pub struct Global {
     #[arg(long, global = true, env = "HF_ENDPOINT", value_name = "URL", hide = true)]
     pub hub_endpoint: Option<String>,
     /// Cache of files from the hub
-    #[arg(long, global = true, env = "HF_HUB_CACHE", value_name = "DIR", hide = true)]
+    #[arg(long, global = true, env = "HF_HUB_CACHE", value_name = "DIR", hide = true, value_parser = any_path())]
     pub hub_cache: Option<PathBuf>,
     /// Token for gated repositories of the hub
     #[arg(long, global = true, env = "HF_TOKEN", value_name = "TOKEN", hide = true, hide_env_values = true)]
@@ -167,10 +168,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
     /// Print annotations for GitHub Actions
-    #[arg(long, env = "GITHUB_ACTIONS", hide_env = true)]
+    #[arg(long, env = "GITHUB_ACTIONS", hide_env = true, value_parser = FalseyValueParser::new())]
     pub github: bool,
     /// Append the summary here, as GitHub Actions shows it
-    #[arg(long, env = "GITHUB_STEP_SUMMARY", value_name = "FILE", hide = true)]
+    #[arg(long, env = "GITHUB_STEP_SUMMARY", value_name = "FILE", hide = true, value_parser = any_path())]
     pub step_summary: Option<PathBuf>,
 }
 
@@ -358,6 +359,11 @@ pub enum ListKind {
     Corruptions,
     Tables,
     Figures,
+}
+
+/// A path that may be empty: a variable that is set to nothing counts as not set.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 fn positive(text: &str) -> Result<usize, String> {

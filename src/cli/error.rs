@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::catalog::CatalogError;
 use crate::compare::CompareError;
 use crate::emoji::EmojiError;
+use crate::merge::MergeError;
 use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::run::RunError;
@@ -50,9 +51,28 @@ impl CliError {
     }
 }
 
+fn of_catalog(error: &CatalogError) -> Exit {
+    match error {
+        CatalogError::Data(_) | CatalogError::WrongDigest { .. } => Exit::Unmeasured,
+        _ => Exit::Usage,
+    }
+}
+
+fn of_plan(error: &PlanError) -> Exit {
+    match error {
+        PlanError::Catalog(inner) => of_catalog(inner),
+        PlanError::Ends { .. } | PlanError::Until { .. } => Exit::Usage,
+        PlanError::Several(all) => {
+            let usage = all.iter().all(|e| of_plan(e) == Exit::Usage);
+            if usage { Exit::Usage } else { Exit::Unmeasured }
+        }
+        _ => Exit::Unmeasured,
+    }
+}
+
 impl From<CatalogError> for CliError {
     fn from(error: CatalogError) -> Self {
-        Self::new(Exit::Usage, error.to_string())
+        Self::new(of_catalog(&error), error.to_string())
     }
 }
 
@@ -64,11 +84,7 @@ impl From<SuiteError> for CliError {
 
 impl From<PlanError> for CliError {
     fn from(error: PlanError) -> Self {
-        let exit = match &error {
-            PlanError::Catalog(_) | PlanError::Ends { .. } => Exit::Usage,
-            _ => Exit::Unmeasured,
-        };
-        Self::new(exit, error.to_string())
+        Self::new(of_plan(&error), error.to_string())
     }
 }
 
@@ -76,7 +92,7 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let exit = match &error {
             RunError::Interrupted => Exit::Interrupted,
-            RunError::Merge(_) | RunError::Race(_) | RunError::Cluster { .. } | RunError::Device(_) => {
+            RunError::Merge(MergeError::Mismatch { .. }) | RunError::Cluster { .. } | RunError::Device(_) => {
                 Exit::Usage
             }
             RunError::Store(_) => Exit::Internal,
@@ -91,7 +107,8 @@ impl From<ReportError> for CliError {
         let exit = match &error {
             ReportError::Empty(_) => Exit::Unmeasured,
             ReportError::Store(StoreError::File(e)) if e.is_missing() => Exit::Usage,
-            ReportError::Store(StoreError::Format { .. }) | ReportError::Mixed { .. } => Exit::Incomparable,
+            ReportError::Store(StoreError::Format { .. } | StoreError::Edited(_))
+            | ReportError::Mixed { .. } => Exit::Incomparable,
             _ => Exit::Internal,
         };
         Self::new(exit, error.to_string())
@@ -101,7 +118,8 @@ impl From<ReportError> for CliError {
 impl From<CompareError> for CliError {
     fn from(error: CompareError) -> Self {
         let exit = match &error {
-            CompareError::Store(StoreError::File(e)) if e.is_missing() => Exit::Usage,
+            CompareError::Store(StoreError::File(e)) if e.is_missing() => Exit::Unmeasured,
+            CompareError::Store(StoreError::Edited(_)) => Exit::Incomparable,
             CompareError::Store(StoreError::Format { .. })
             | CompareError::Baseline { .. }
             | CompareError::Mixed(_) => Exit::Incomparable,

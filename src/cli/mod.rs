@@ -6,16 +6,18 @@ mod commands;
 mod error;
 mod output;
 mod progress;
+mod stop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 
+use crate::base::guard::is_guarded;
 use args::Cli;
 use error::{CliError, Exit};
 use output::Output;
+use stop::Stop;
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -27,32 +29,53 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(&cli.global);
-    let stop = Arc::new(AtomicBool::new(false));
-    watch_interrupt(&stop);
-    let threads = cli
-        .global
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let result = match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+    let stop = Stop::watch();
+    quiet_panics();
+    let threads = threads(cli.global.threads, &output);
+    let work = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(|| commands::dispatch(&cli, &output, &stop)),
         Err(error) => Err(CliError::new(Exit::Internal, format!("cannot start {threads} threads: {error}"))),
     };
-    match result {
-        Ok(exit) => exit.into(),
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let text = "this program has a fault; what is finished is kept. Please report the line above with the command";
+        Err(CliError::new(Exit::Internal, text))
+    });
+    let exit = match result {
+        Ok(exit) => exit,
         Err(error) => {
             output.error(&error.message);
-            error.exit.into()
+            error.exit
         }
+    };
+    match output.failure() {
+        Some(reason) if exit == Exit::Ok => {
+            output.error(&format!("cannot write to standard output: {reason}"));
+            Exit::Internal.into()
+        }
+        _ => exit.into(),
     }
 }
 
-/// The first interrupt asks for an orderly stop, the second ends the process.
-fn watch_interrupt(stop: &Arc<AtomicBool>) {
-    let flag = Arc::clone(stop);
-    // Without a handler an interrupt still ends the process, so a failure here is no reason to stop.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+/// A panic is one line here, and none where somebody catches it and says it better.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        if !is_guarded() {
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("panic: {info}\n"));
         }
-    });
+    }));
+}
+
+/// Threads to use: never more than there are cores, which would only cost memory.
+fn threads(asked: Option<usize>, output: &Output) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Results do not depend on it; a few more than cores are allowed to show that.
+    let most = cores.max(8);
+    match asked {
+        Some(asked) if asked > most => {
+            output.warning(&format!("{asked} threads are asked for; {most} are used on {cores} cores"));
+            most
+        }
+        Some(asked) => asked,
+        None => cores,
+    }
 }

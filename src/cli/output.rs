@@ -1,6 +1,7 @@
 //! Standard output for results, standard error for everything else.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex};
 
 use super::args::{ColorArg, Global};
 
@@ -13,6 +14,8 @@ pub struct Output {
     /// Whether standard error is a terminal.
     pub terminal: bool,
     colour: bool,
+    /// Why standard output could not be written to.
+    failed: Arc<Mutex<Option<String>>>,
 }
 
 impl Output {
@@ -25,38 +28,58 @@ impl Output {
             ColorArg::Never => false,
             ColorArg::Auto => terminal && !no_colour,
         };
-        Self { quiet: global.quiet, verbose: global.verbose, json: global.json, terminal, colour }
+        Self {
+            quiet: global.quiet,
+            verbose: global.verbose,
+            json: global.json,
+            terminal,
+            colour,
+            failed: Arc::default(),
+        }
     }
 
-    /// A result. A reader that has gone away (`| head`) is no error.
+    /// A result. A reader that has gone away (`| head`) is no error; a full disk is, see [`Output::failure`].
     pub fn result(&self, text: &str) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+        let mut out = std::io::stdout().lock();
+        let written = writeln!(out, "{}", printable(text.trim_end())).and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+            && let Ok(mut failed) = self.failed.lock()
+        {
+            failed.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// Why a result could not be written, if one could not.
+    pub fn failure(&self) -> Option<String> {
+        self.failed.lock().ok().and_then(|f| f.clone())
     }
 
     /// A remark, unless quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.raw(text);
+            self.raw(&printable(text));
         }
     }
 
     /// A remark for those who want detail.
     pub fn detail(&self, text: &str) {
         if self.verbose {
-            self.raw(text);
+            self.raw(&printable(text));
         }
     }
 
     pub fn warning(&self, text: &str) {
         if !self.quiet {
-            self.raw(&format!("{}: {text}", self.paint("warning", "33")));
+            self.raw(&format!("{}: {}", self.paint("warning", "33"), printable(text)));
         }
     }
 
     pub fn error(&self, text: &str) {
         // Diagnostics of files bring their own "error:".
+        let text = printable(text);
         if text.starts_with("error") {
-            self.raw(text);
+            self.raw(&text);
         } else {
             self.raw(&format!("{}: {text}", self.paint("error", "31")));
         }
@@ -68,5 +91,21 @@ impl Output {
 
     fn paint(&self, text: &str, code: &str) -> String {
         if self.colour { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text that cannot move the cursor or change colours: names come from files that anybody may have written.
+pub fn printable(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\r\nc\td\u{7}"), "a\u{fffd}[31mb\u{fffd}\nc\td\u{fffd}");
     }
 }

@@ -54,6 +54,11 @@ pub trait Metric: Named + Sync {
         true
     }
 
+    /// Whether it is a mean of hits and misses, as racing needs.
+    fn is_of_hits(&self) -> bool {
+        false
+    }
+
     /// How the value comes about; `None` where it is not defined (no example, too few classes).
     fn form(&self, columns: &Columns) -> Option<Form>;
 }

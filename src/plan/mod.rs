@@ -15,7 +15,7 @@ pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
 pub use classes::ClassSpace;
 pub use heads::{Dropped, EndHead, HeadKind, HeadRecord};
 pub use inputs::{CheckpointInfo, Probe};
-pub use passes::Pass;
+pub use passes::{Pass, pass_name};
 pub use references::Reference;
 pub use until::{EQUAL, Until};
 
@@ -25,6 +25,7 @@ use crate::base::fs::FileError;
 use crate::base::hub::HubError;
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::DataError;
+use crate::metric::METRICS;
 use crate::model::ModelError;
 use crate::suite::Suite;
 
@@ -64,6 +65,14 @@ pub enum PlanError {
     /// Files that the suite needs are not there.
     #[error("{}", missing_text(.0))]
     MissingData(Vec<MissingData>),
+    /// The rule of `--until` does not fit.
+    #[error("`--until` needs the metric top1 or top5, probe `{probe}` has `{metric}`")]
+    Until {
+        /// The probe.
+        probe: String,
+        /// Its metric.
+        metric: String,
+    },
     /// Several mistakes, each on its own line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<PlanError>),
@@ -148,6 +157,10 @@ impl Plan {
         numerics: Numerics,
         until: Option<Until>,
     ) -> Result<Self, PlanError> {
+        let of_hits = |metric: &str| METRICS.get(metric).is_some_and(|m| m.is_of_hits());
+        if let (Some(_), Some(probe)) = (until, suite.probes.iter().find(|p| !of_hits(&p.metric))) {
+            return Err(PlanError::Until { probe: probe.id.clone(), metric: probe.metric.clone() });
+        }
         // Mistakes of data and of checkpoints are said together.
         let (probes, checkpoints) =
             match (inputs::open_probes(&suite, catalog, limit), inputs::open_checkpoints(&suite, catalog)) {

@@ -6,6 +6,7 @@ use super::Plan;
 use super::cells::{Cell, VariantInputs};
 use crate::base::digest::Digest;
 use crate::base::rng::CounterRng;
+use crate::suite::ProbeSpec;
 
 /// Cells that read the same images in the same way.
 pub struct Pass {
@@ -45,18 +46,18 @@ pub(super) fn group(plan: &Plan, wanted: impl Fn(&Cell) -> bool) -> Vec<Pass> {
                 positions = order.into_iter().map(|i| positions[i]).collect();
             }
             let fingerprints: Vec<&Digest> = cells.iter().map(|&c| &plan.cells[c].fingerprint).collect();
-            Pass {
-                name: match &spec.corruption {
-                    Some(c) => format!("{}/{} with {}:{}", spec.dataset, spec.split, c.name, c.severity),
-                    None => format!("{}/{}", spec.dataset, spec.split),
-                },
-                reader,
-                key: Digest::of_value(&fingerprints),
-                positions,
-                cells,
-            }
+            Pass { name: pass_name(spec), reader, key: Digest::of_value(&fingerprints), positions, cells }
         })
         .collect()
+}
+
+/// What a probe's pass is called: data set and split, and the corruption if there is one.
+#[must_use]
+pub fn pass_name(spec: &ProbeSpec) -> String {
+    match &spec.corruption {
+        Some(c) => format!("{}/{} with {}:{}", spec.dataset, spec.split, c.name, c.severity),
+        None => format!("{}/{}", spec.dataset, spec.split),
+    }
 }
 
 /// The first probe on the same split with the same corruption, which stands for them all.

@@ -223,7 +223,8 @@ mod tests {
 
     fn probe() -> ProbeRecord {
         let json = r#"{"id": "p", "dataset": "d", "split": "test", "role": "generality", "group": "",
-            "metric": "top1", "classes": "all", "limit": null, "templates": null, "data": "x", "licence": "",
+            "metric": "top1", "classes": "all", "limit": null, "templates": null, "licence": "",
+            "data": "853659cbd9a726248a20de8c0c9f9b29916da2f711a12e6a18023fd159c5aa2d",
             "examples": 5, "class_names": ["cat", "dog"], "templates_used": []}"#;
         serde_json::from_str(json).unwrap()
     }

@@ -145,7 +145,7 @@ fn provenance(data: &ReportData) -> String {
             "<li>checkpoint {}: {}, digest {}</li>",
             escape(&c.id),
             escape(&c.source),
-            c.digest.short()
+            escape(c.digest.short())
         );
     }
     for p in &m.probes {
@@ -157,16 +157,16 @@ fn provenance(data: &ReportData) -> String {
             escape(&p.spec.split),
             p.examples,
             p.class_names.len(),
-            p.data.short(),
+            escape(p.data.short()),
             escape(&p.licence)
         );
     }
     let _ = write!(
         text,
         "<li>specbench {}, {} on {}, decoder {}, {} resamples from seed {}</li></ul><h3>Suite</h3><pre>{}</pre>",
-        m.version,
-        m.numerics.dtype,
-        m.numerics.device,
+        escape(&m.version),
+        escape(&m.numerics.dtype),
+        escape(&m.numerics.device),
         escape(&m.decoder),
         m.suite.stats.resamples,
         m.suite.stats.seed,

@@ -9,8 +9,6 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use memmap2::Mmap;
-
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, create_dir};
 use crate::image::{DECODER, Preprocessor, Rgb};
@@ -31,7 +29,6 @@ pub struct CropCacheOptions {
 pub struct CropCache {
     crops: File,
     state: File,
-    mapped: Mmap,
     /// Mark and checksum of each example when the cache was opened.
     known: Vec<Option<u32>>,
     height: usize,
@@ -60,14 +57,11 @@ impl CropCache {
         let path = |ending: &str| options.folder.join(format!("{}.{ending}", key.short()));
         let crops = open_sized(&path("crops"), size)?;
         let state = open_sized(&path("state"), examples as u64 * 8)?;
-        #[expect(unsafe_code, reason = "every crop is checked against its checksum before it is used")]
-        let mapped = unsafe { Mmap::map(&crops) };
-        let mapped = mapped.map_err(|e| FileError::new("map", &path("crops"), e))?;
         let mut marks = vec![0; examples * 8];
         read_at(&state, &mut marks, 0).map_err(|e| FileError::new("read", &path("state"), e))?;
         let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         let known = marks.chunks_exact(8).map(|m| (word(m) == PRESENT).then(|| word(&m[4..]))).collect();
-        Ok(Some(Self { crops, state, mapped, known, height, width, full: AtomicBool::new(false) }))
+        Ok(Some(Self { crops, state, known, height, width, full: AtomicBool::new(false) }))
     }
 
     /// The crop of an example, if it is there and whole.
@@ -75,8 +69,9 @@ impl CropCache {
     pub fn get(&self, position: usize) -> Option<Rgb> {
         let checksum = (*self.known.get(position)?)?;
         let size = self.height * self.width * 3;
-        let bytes = self.mapped.get(position * size..(position + 1) * size)?;
-        let data = bytes.to_vec();
+        // Read, not mapped: a file that somebody cuts off is a crop that is not there, and not the end of the process.
+        let mut data = vec![0; size];
+        read_at(&self.crops, &mut data, (position * size) as u64).ok()?;
         (crc32fast::hash(&data) == checksum).then_some(Rgb { width: self.width, height: self.height, data })
     }
 

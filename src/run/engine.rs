@@ -11,10 +11,11 @@ use super::clusters::write_clusters;
 use super::crops::CropCache;
 use super::family::{Family, Loaded};
 use super::head::{Head, heads};
+use super::held::Held;
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
 use super::placement::Placement;
 use super::race::{ROUND, Race};
-use super::records::{finish_pass, remove_parts, start_manifest};
+use super::records::{finish_pass, publish, remove_parts, start_manifest};
 use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
@@ -23,7 +24,7 @@ use crate::model::clip::VisionTower;
 use crate::model::{ModelError, normalise_rows};
 use crate::plan::{Cell, Pass, Plan, Probe};
 use crate::stats::Interval;
-use crate::store::{Manifest, Part, PartRow, SkippedExample, StoreError};
+use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
 
 /// Evaluates every cell that has no result with the same fingerprint yet, and writes predictions
@@ -33,6 +34,7 @@ pub fn run(
     options: &RunOptions,
     listen: &mut dyn FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
+    let _held = Held::open(&options.out)?;
     let mut manifest = start_manifest(plan, options)?;
     let is_done = |manifest: &Manifest, cell: &Cell| {
         let (variant, probe) = plan.ids(cell);
@@ -47,7 +49,7 @@ pub fn run(
         passes.iter().flat_map(|p| &p.cells).map(|&c| plan.probes[plan.cells[c].probe].positions.len()).sum();
     listen(RunEvent::Planned { cells: plan.cells.len(), reused, predictions });
     write_clusters(plan, options)?;
-    manifest.write(&options.out)?;
+    publish(plan, options, &mut manifest)?;
 
     let mut summary = RunSummary { reused, ..RunSummary::default() };
     let placement = Placement::new(&plan.numerics)?;
@@ -71,7 +73,7 @@ pub fn run(
         for &cell in &pass.cells {
             manifest.timing.cells.insert(plan.cell_name(&plan.cells[cell]), share);
         }
-        manifest.write(&options.out)?;
+        publish(plan, options, &mut manifest)?;
         remove_parts(options, pass)?;
         summary.finished += pass.cells.len();
         summary.skipped += skipped;
@@ -145,12 +147,28 @@ impl<'a> PassRun<'a> {
     fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<Outcome, RunError> {
         let size = segment_size(self.plan);
         let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(size).enumerate().collect();
-        let exists = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i).is_file();
+        let path = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i);
         let (shard, of) = self.options.shard;
-        let mut race = Race::new(self.plan, self.pass)?;
+        let mut race = Race::new(self.plan, self.pass);
+        let mut finished = vec![false; all.len()];
+        for (i, finished) in finished.iter_mut().enumerate() {
+            let own = i % of == shard;
+            match Part::state(&path(i)) {
+                // From nothing: what an earlier run left of this shard's work does not count.
+                _ if self.options.fresh && own => Part::remove(&path(i)),
+                PartState::Finished => *finished = true,
+                PartState::Damaged => {
+                    listen(RunEvent::Damaged { name: self.pass.name.clone(), segment: i });
+                    if own {
+                        Part::remove(&path(i));
+                    }
+                }
+                PartState::Missing => {}
+            }
+        }
         let mut todo: Vec<(usize, &[usize])> =
-            all.iter().copied().filter(|(i, _)| i % of == shard && !exists(*i)).collect();
-        let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| exists(*i)).collect();
+            all.iter().copied().filter(|(i, _)| i % of == shard && !finished[*i]).collect();
+        let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| finished[*i]).collect();
         listen(RunEvent::Pass {
             name: self.pass.name.clone(),
             variants: self.models.families.iter().map(|f| f.members.len()).sum(),
@@ -166,7 +184,7 @@ impl<'a> PassRun<'a> {
         for (index, positions) in resumed {
             listen(RunEvent::Progress { predictions: self.predictions(positions) });
             if let Some(race) = &mut race {
-                race.take(&Part::path(&self.options.out, self.pass.key.short(), *index), positions)?;
+                race.take(&path(*index), positions)?;
             }
         }
         if race.as_ref().is_some_and(Race::enough) {
@@ -193,14 +211,15 @@ impl<'a> PassRun<'a> {
             let index = segment.index;
             self.segment(segment, listen)?;
             let Some(race) = &mut race else { return Ok(ControlFlow::Continue(())) };
-            race.take(&Part::path(&self.options.out, self.pass.key.short(), index), all[index].1)?;
+            race.take(&path(index), all[index].1)?;
             Ok(if race.enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         if kept.is_some_and(|k| k.is_full()) {
             let reason = "crops cannot be written; is the disk full?".to_owned();
             listen(RunEvent::NotKept { name: self.pass.name.clone(), reason });
         }
-        let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| exists(*i));
+        let whole = |i: usize| Part::state(&path(i)) == PartState::Finished;
+        let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| whole(*i));
         Ok(Outcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
     }
 

@@ -10,12 +10,14 @@ mod crops;
 mod engine;
 mod family;
 mod head;
+mod held;
 mod loader;
 mod pictures;
 mod placement;
 mod race;
 mod records;
 mod score;
+mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub use crops::CropCacheOptions;
 pub use engine::run;
 pub use pictures::pictures;
 pub use placement::numerics;
+pub use written::{HeadPlan, WriteError, write_point};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -83,9 +86,9 @@ pub enum RunError {
         /// What the suite asks for.
         rule: String,
     },
-    /// The rule of `--until` does not fit.
-    #[error("{0}")]
-    Race(String),
+    /// Every example of a probe was left out.
+    #[error("probe `{0}`: no example is left; every image was refused")]
+    NothingLeft(String),
     /// The device cannot be used.
     #[error("{0}")]
     Device(String),
@@ -177,6 +180,13 @@ pub enum RunEvent {
         name: String,
         /// Why.
         reason: String,
+    },
+    /// A segment of an earlier run is damaged and evaluated again.
+    Damaged {
+        /// Data set and split.
+        name: String,
+        /// The segment.
+        segment: usize,
     },
     /// Predictions were made.
     Progress {

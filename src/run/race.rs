@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::RunError;
+use crate::metric::{Columns, METRICS};
 use crate::plan::{EQUAL, Pass, Plan, Until, VariantInputs};
-use crate::stats::{DifferenceSequence, Interval, Sequence};
+use crate::stats::{DifferenceSequence, Form, Interval, Sequence};
 use crate::store::{Part, PartRow};
 use crate::suite::CheckpointRole;
 
@@ -34,8 +35,8 @@ pub struct Race<'a> {
 
 impl<'a> Race<'a> {
     /// The race of a pass; `None` if the plan has no rule.
-    pub fn new(plan: &'a Plan, pass: &Pass) -> Result<Option<Self>, RunError> {
-        let Some(until) = plan.until else { return Ok(None) };
+    pub fn new(plan: &'a Plan, pass: &Pass) -> Option<Self> {
+        let until = plan.until?;
         let level = 1.0 - (1.0 - plan.suite.stats.confidence) / plan.cells.len() as f64;
         let is_start = |variant: usize| match &plan.variants[variant].inputs {
             VariantInputs::Checkpoint(id) => plan.suite.checkpoint(id).role == CheckpointRole::Pretrained,
@@ -44,17 +45,12 @@ impl<'a> Race<'a> {
         let cells: Vec<_> = pass.cells.iter().map(|&c| &plan.cells[c]).collect();
         let mut lanes = Vec::new();
         for cell in &cells {
-            let metric = &plan.probes[cell.probe].spec.metric;
-            if metric != "top1" && metric != "top5" {
-                let reason = format!("`--until` needs the metric top1 or top5, a probe has `{metric}`");
-                return Err(RunError::Race(reason));
-            }
             let start = cells.iter().position(|c| c.probe == cell.probe && is_start(c.variant));
             let start = start.filter(|_| !is_start(cell.variant));
             let difference = start.map(|lane| (lane, DifferenceSequence::new(level)));
             lanes.push(Lane { probe: cell.probe, sequence: Sequence::new(level), difference });
         }
-        Ok(Some(Self { plan, until, lanes, seen: 0 }))
+        Some(Self { plan, until, lanes, seen: 0 })
     }
 
     /// Takes a finished round: `order` holds its positions in the order of the race.
@@ -62,16 +58,23 @@ impl<'a> Race<'a> {
         let mut hits: Vec<BTreeMap<usize, f64>> = Vec::with_capacity(self.lanes.len());
         for (number, lane) in self.lanes.iter().enumerate() {
             let probe = &self.plan.probes[lane.probe];
-            let hit = |row: PartRow| {
-                let position = row.position as usize;
-                let label = probe.classes.output(probe.data.examples()[position].label);
-                let right = match probe.spec.metric.as_str() {
-                    "top5" => label.is_some_and(|l| row.top_classes.contains(&l)),
-                    _ => label == Some(row.prediction),
-                };
-                (position, f64::from(u8::from(right)))
+            let rows = Part::read(path, number as u32)?;
+            let label = |row: &PartRow| {
+                let label = probe.data.examples()[row.position as usize].label;
+                probe.classes.output(label).unwrap_or_default()
             };
-            hits.push(Part::read(path, number as u32)?.into_iter().map(hit).collect());
+            let columns = Columns {
+                label: rows.iter().map(label).collect(),
+                prediction: rows.iter().map(|r| r.prediction).collect(),
+                in_top5: rows.iter().map(|r| r.top_classes.contains(&label(r))).collect(),
+                loss: rows.iter().map(|r| r.loss).collect(),
+                confidence: rows.iter().map(|r| f64::from(r.score)).collect(),
+                classes: probe.classes.outputs.len(),
+            };
+            // The plan has made sure that the metric is a mean of hits.
+            let form = METRICS.get(&probe.spec.metric).and_then(|m| m.form(&columns));
+            let values = if let Some(Form::Mean(values)) = form { values } else { Vec::new() };
+            hits.push(rows.iter().map(|r| r.position as usize).zip(values).collect());
         }
         for position in order {
             for (number, lane) in self.lanes.iter_mut().enumerate() {

@@ -1,15 +1,17 @@
 //! The manifest at the start of a run, and the files of a finished pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::engine::{Outcome, segment_size};
+use super::held::alone;
 use super::{RunError, RunOptions};
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read_text};
 use crate::image::DECODER;
-use crate::plan::{Pass, Plan};
+use crate::plan::{Pass, Plan, pass_name};
+use crate::stats::Interval;
 use crate::store::{
-    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, Predictions, ProbeRecord, RaceRecord,
+    CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, RaceRecord,
     SkippedExample, StoreError, SuiteRecord, TOP, Timing,
 };
 
@@ -61,39 +63,75 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         planned: plan.cells.len(),
         race: plan.until.map(|u| RaceRecord { rule: u.to_string(), passes: BTreeMap::new() }),
         cells: Vec::new(),
+        stale: Vec::new(),
         skipped: Vec::new(),
         timing: Timing::default(),
     };
-    if options.fresh || !Manifest::path(&options.out).is_file() {
+    if !Manifest::path(&options.out).is_file() {
         return Ok(manifest);
     }
     let old = Manifest::read(&options.out)?;
-    for cell in &plan.cells {
-        let (variant, probe) = plan.ids(cell);
-        let kept = old.cell(variant, probe).filter(|r| r.fingerprint == cell.fingerprint);
-        let Some(record) = kept else { continue };
-        let path = Predictions::path(&options.out, variant, probe);
-        // A file that was changed or lost since is evaluated again.
-        if Digest::of_file(&path).is_ok_and(|d| d == record.file) {
-            manifest.cells.push(record.clone());
-            let key = plan.cell_name(cell);
-            if let Some(&seconds) = old.timing.cells.get(&key) {
-                manifest.timing.cells.insert(key, seconds);
-            }
-        }
-    }
+    take_over(plan, options, &mut manifest, &old);
     if let (Some(race), Some(earlier)) =
         (&mut manifest.race, old.race.filter(|r| Some(&r.rule) == plan.until.map(|u| u.to_string()).as_ref()))
     {
         race.passes = earlier.passes;
     }
-    let read: Vec<String> = plan.probes.iter().map(split_name).collect();
-    manifest.skipped = old.skipped.into_iter().filter(|s| read.contains(&s.data)).collect();
     Ok(manifest)
 }
 
-fn split_name(probe: &crate::plan::Probe) -> String {
-    format!("{}/{}", probe.spec.dataset, probe.spec.split)
+/// Takes finished cells of another manifest over: those of this plan, unless all is to be done again, and as stale ones
+/// those that some other plan may want. A file that was changed or lost since is evaluated again.
+fn take_over(plan: &Plan, options: &RunOptions, manifest: &mut Manifest, old: &Manifest) {
+    let wanted: BTreeMap<(&str, &str), &Digest> =
+        plan.cells.iter().map(|c| (plan.ids(c), &c.fingerprint)).collect();
+    let known: BTreeSet<(String, String)> =
+        manifest.cells.iter().chain(&manifest.stale).map(|c| (c.variant.clone(), c.probe.clone())).collect();
+    for record in old.cells.iter().chain(&old.stale) {
+        if known.contains(&(record.variant.clone(), record.probe.clone())) {
+            continue;
+        }
+        let path = Predictions::path(&options.out, &record.variant, &record.probe);
+        if !Digest::of_file(&path).is_ok_and(|d| d == record.file) {
+            continue;
+        }
+        let fits =
+            wanted.get(&(record.variant.as_str(), record.probe.as_str())) == Some(&&record.fingerprint);
+        if fits && !options.fresh {
+            manifest.cells.push(record.clone());
+            let key = format!("{}/{}", record.variant, record.probe);
+            if let Some(&seconds) = old.timing.cells.get(&key) {
+                manifest.timing.cells.insert(key, seconds);
+            }
+        } else {
+            manifest.stale.push(record.clone());
+        }
+    }
+    let read: Vec<String> = plan.probes.iter().map(|p| pass_name(&p.spec)).collect();
+    manifest.skipped.extend(old.skipped.iter().filter(|s| read.contains(&s.data)).cloned());
+    manifest.skipped.sort();
+    manifest.skipped.dedup();
+    sort_cells(plan, manifest);
+}
+
+/// Cells in the order of the plan.
+fn sort_cells(plan: &Plan, manifest: &mut Manifest) {
+    let order: BTreeMap<String, usize> =
+        plan.cells.iter().enumerate().map(|(i, c)| (plan.cell_name(c), i)).collect();
+    manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
+}
+
+/// Writes the manifest, with what other runs on this folder have finished meanwhile.
+pub fn publish(plan: &Plan, options: &RunOptions, manifest: &mut Manifest) -> Result<(), RunError> {
+    alone(&options.out, || {
+        if Manifest::path(&options.out).is_file()
+            && let Ok(others) = Manifest::read(&options.out)
+            && !options.fresh
+        {
+            take_over(plan, options, manifest, &others);
+        }
+        Ok(manifest.write(&options.out)?)
+    })
 }
 
 /// Joins the parts of a complete pass into one file per cell; returns how many were left out.
@@ -108,42 +146,26 @@ pub fn finish_pass(
     // All of them, or the rounds that a race needed.
     let segments: Vec<usize> =
         (0..pass.positions.len().div_ceil(segment_size(plan))).filter(|&i| part(i).is_file()).collect();
-    for (number, &index) in pass.cells.iter().enumerate() {
-        let cell = &plan.cells[index];
-        let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe]);
-        let examples = probe.data.examples();
-        let mut all = Predictions { k: probe.classes.outputs.len().min(TOP), ..Predictions::default() };
-        let mut rows = Vec::new();
+    // Neighbouring cells are read together, as many as memory allows, so that parts are not read once a cell.
+    let at_once = (ROWS_AT_ONCE / pass.positions.len().max(1)).max(1);
+    for (chunk, indices) in pass.cells.chunks(at_once).enumerate() {
+        let first = (chunk * at_once) as u32;
+        let mut by_cell: Vec<Vec<PartRow>> = vec![Vec::new(); indices.len()];
         for &segment in &segments {
-            rows.extend(Part::read(&part(segment), number as u32)?);
+            for row in Part::read_cells(&part(segment), first..first + indices.len() as u32)? {
+                by_cell[(row.cell - first) as usize].push(row);
+            }
         }
-        rows.sort_by_key(|r| r.position);
-        for row in rows {
-            let example = &examples[row.position as usize];
-            all.example_id.push(example.id.clone());
-            all.label.push(probe.classes.output(example.label).unwrap_or_default());
-            all.prediction.push(row.prediction);
-            all.score.push(row.score);
-            all.loss.push(row.loss);
-            all.top_classes.extend_from_slice(&row.top_classes[..all.k]);
-            all.top_logits.extend_from_slice(&row.top_logits[..all.k]);
+        for (place, (rows, &index)) in by_cell.into_iter().zip(indices).enumerate() {
+            let sequence = outcome.race.as_ref().map(|(_, intervals)| intervals[first as usize + place]);
+            let record = write_cell(plan, options, index, rows, sequence)?;
+            let same = |c: &CellRecord| c.variant == record.variant && c.probe == record.probe;
+            manifest.cells.retain(|c| !same(c));
+            manifest.stale.retain(|c| !same(c));
+            manifest.cells.push(record);
         }
-        let path = Predictions::path(&options.out, variant, &probe.spec.id);
-        all.write(&path)?;
-        manifest.cells.retain(|c| c.variant != *variant || c.probe != probe.spec.id);
-        manifest.cells.push(CellRecord {
-            variant: variant.clone(),
-            probe: probe.spec.id.clone(),
-            fingerprint: cell.fingerprint.clone(),
-            file: Digest::of_file(&path).map_err(StoreError::from)?,
-            examples: all.label.len(),
-            head: Some(plan.head(cell)),
-            sequence: outcome.race.as_ref().map(|(_, intervals)| intervals[number]),
-        });
     }
-    let order: BTreeMap<String, usize> =
-        plan.cells.iter().enumerate().map(|(i, c)| (plan.cell_name(c), i)).collect();
-    manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
+    sort_cells(plan, manifest);
 
     let mut skipped = Vec::new();
     for &segment in &segments {
@@ -163,6 +185,48 @@ pub fn finish_pass(
     manifest.skipped.sort();
     manifest.skipped.dedup();
     Ok(count)
+}
+
+/// Rows of predictions that are held at once when parts are joined.
+const ROWS_AT_ONCE: usize = 4 << 20;
+
+/// Writes the predictions of one cell.
+fn write_cell(
+    plan: &Plan,
+    options: &RunOptions,
+    index: usize,
+    mut rows: Vec<PartRow>,
+    sequence: Option<Interval>,
+) -> Result<CellRecord, RunError> {
+    let cell = &plan.cells[index];
+    let (variant, probe) = (&plan.variants[cell.variant].id, &plan.probes[cell.probe]);
+    if rows.is_empty() {
+        return Err(RunError::NothingLeft(probe.spec.id.clone()));
+    }
+    let examples = probe.data.examples();
+    let mut all = Predictions { k: probe.classes.outputs.len().min(TOP), ..Predictions::default() };
+    rows.sort_by_key(|r| r.position);
+    for row in rows {
+        let example = &examples[row.position as usize];
+        all.example_id.push(example.id.clone());
+        all.label.push(probe.classes.output(example.label).unwrap_or_default());
+        all.prediction.push(row.prediction);
+        all.score.push(row.score);
+        all.loss.push(row.loss);
+        all.top_classes.extend_from_slice(&row.top_classes[..all.k]);
+        all.top_logits.extend_from_slice(&row.top_logits[..all.k]);
+    }
+    let path = Predictions::path(&options.out, variant, &probe.spec.id);
+    all.write(&path)?;
+    Ok(CellRecord {
+        variant: variant.clone(),
+        probe: probe.spec.id.clone(),
+        fingerprint: cell.fingerprint.clone(),
+        file: Digest::of_file(&path).map_err(StoreError::from)?,
+        examples: all.label.len(),
+        head: Some(plan.head(cell)),
+        sequence,
+    })
 }
 
 /// Removes the parts of a finished pass.

@@ -167,6 +167,10 @@ pub struct Manifest {
     pub race: Option<RaceRecord>,
     /// Finished cells.
     pub cells: Vec<CellRecord>,
+    /// Cells that another plan finished in this folder (another limit, other alphas); their files are still there and
+    /// count again for that plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<CellRecord>,
     /// Examples that could not be used.
     pub skipped: Vec<SkippedExample>,
     /// Wall times.

@@ -17,7 +17,7 @@ pub use manifest::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, RaceRecord, SkippedExample, SuiteRecord,
     Timing,
 };
-pub use part::{Part, PartRow};
+pub use part::{Part, PartRow, PartState};
 pub use predictions::{Predictions, TOP};
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,12 @@
 //! Finished segments of a pass, so that an interrupted run goes on where it stopped.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::predictions::TOP;
+use crate::base::digest::Digest;
+use crate::base::fs::{read_text, write_atomic};
 use crate::base::table::{Table, TableError};
 
 /// One prediction of a segment.
@@ -25,6 +28,17 @@ pub struct PartRow {
     pub top_logits: [f32; TOP],
 }
 
+/// What is known of a segment's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartState {
+    /// Not there.
+    Missing,
+    /// There and whole.
+    Finished,
+    /// Not as it was written.
+    Damaged,
+}
+
 /// A segment's file.
 pub struct Part;
 
@@ -35,7 +49,32 @@ impl Part {
         out.join(".parts").join(pass).join(format!("{segment:06}.parquet"))
     }
 
-    /// Writes the rows, sorted by cell and position, atomically.
+    fn digest_path(path: &Path) -> PathBuf {
+        path.with_extension("sha256")
+    }
+
+    /// Whether a segment is finished: its file is there, and it is the one that was written. A damaged one is told apart
+    /// from one that is not there.
+    #[must_use]
+    pub fn state(path: &Path) -> PartState {
+        match (read_text(&Self::digest_path(path)), Digest::of_file(path)) {
+            (Ok(written), Ok(found)) if written.trim() == found.as_str() => PartState::Finished,
+            (Err(_), Err(_)) => PartState::Missing,
+            // A kill between the two writes leaves a part without its digest; nothing is wrong with that.
+            (Err(e), Ok(_)) if e.is_missing() => PartState::Missing,
+            _ => PartState::Damaged,
+        }
+    }
+
+    /// Removes a segment, if it is there.
+    pub fn remove(path: &Path) {
+        for path in [Self::digest_path(path), path.to_owned(), path.with_extension("skipped.json")] {
+            // What is not there is removed already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Writes the rows, sorted by cell and position, atomically, then their digest, which marks them as finished.
     pub fn write(path: &Path, mut rows: Vec<PartRow>) -> Result<(), StoreError> {
         rows.sort_by_key(|r| (r.cell, r.position));
         let fill = || -> Result<(), TableError> {
@@ -51,15 +90,22 @@ impl Part {
             table.push_f32_lists("top_logits", &logits, TOP)?;
             table.write(path)
         };
-        fill().map_err(|e| StoreError::table(path, e))
+        fill().map_err(|e| StoreError::table(path, e))?;
+        let digest = Digest::of_file(path)?;
+        Ok(write_atomic(&Self::digest_path(path), digest.as_str().as_bytes())?)
     }
 
     /// Reads the rows of one cell.
     pub fn read(path: &Path, cell: u32) -> Result<Vec<PartRow>, StoreError> {
+        Self::read_cells(path, cell..cell + 1)
+    }
+
+    /// Reads the rows of some neighbouring cells.
+    pub fn read_cells(path: &Path, wanted: Range<u32>) -> Result<Vec<PartRow>, StoreError> {
         let load = || -> Result<Vec<PartRow>, TableError> {
             let cells = Table::read(path, Some(&["cell"]), None)?.u32s("cell")?;
-            let start = cells.partition_point(|&c| c < cell);
-            let length = cells.partition_point(|&c| c <= cell) - start;
+            let start = cells.partition_point(|&c| c < wanted.start);
+            let length = cells.partition_point(|&c| c < wanted.end) - start;
             if length == 0 {
                 return Ok(Vec::new());
             }
@@ -68,7 +114,7 @@ impl Part {
             let (scores, losses) = (table.f32s("score")?, table.f32s("loss")?);
             let (classes, logits) = (table.u32_lists("top_classes")?, table.f32_lists("top_logits")?);
             let row = |i: usize| PartRow {
-                cell,
+                cell: cells[start + i],
                 position: positions[i],
                 prediction: predictions[i],
                 score: scores[i],
@@ -103,5 +149,14 @@ mod tests {
         assert_eq!(Part::read(&path, 1).unwrap(), [row(1, 2), row(1, 5)]);
         assert_eq!(Part::read(&path, 0).unwrap(), [row(0, 7)]);
         assert!(Part::read(&path, 2).unwrap().is_empty());
+        assert_eq!(Part::read_cells(&path, 0..2).unwrap(), [row(0, 7), row(1, 2), row(1, 5)]);
+        assert_eq!(Part::state(&path), PartState::Finished);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(Part::state(&path), PartState::Damaged);
+        Part::remove(&path);
+        assert_eq!(Part::state(&path), PartState::Missing);
     }
 }

@@ -148,12 +148,34 @@ fn merge_lists_first_and_writes_what_the_sweep_evaluates() {
     let json: serde_json::Value = serde_json::from_slice(&listed.get_output().stdout).unwrap();
     let count = |key: &str| json[key].as_array().unwrap().len();
     assert!(count("interpolated") > 0 && count("equal") > 0);
-    // One end has a classifier, the other has not: it takes no part.
     assert_eq!(count("problems"), 0);
-    merge(&["--out", out.to_str().unwrap()]).success();
+    // One end has a classifier, the other has not: what the sweep does with that must be said.
+    let refused = merge(&["--out", out.to_str().unwrap()]).code(2);
+    let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(text.contains("only one checkpoint has a classifier"), "{text}");
+    merge(&["--out", dir.path().join("bare").to_str().unwrap(), "--drop-heads"]).success();
+    merge(&["--out", out.to_str().unwrap(), "--templates", "suites/templates/emoji.txt"]).success();
     let inspected = specbench().args(["inspect", "--json"]).arg(&out).assert().success();
     let json: serde_json::Value = serde_json::from_slice(&inspected.get_output().stdout).unwrap();
-    assert_eq!(json["holds"], "image tower, text tower");
+    assert_eq!(json["holds"], "image tower, text tower, linear head");
+    // To the last bit what the sweep gives at that alpha.
+    let suite = format!(
+        "[suite]\nname = \"same\"\n[[checkpoint]]\nid = \"zs\"\nrole = \"pretrained\"\nsource = \
+         \"suites/demo/zero-shot\"\n[[checkpoint]]\nid = \"ft\"\nrole = \"finetuned\"\nsource = \
+         \"suites/demo/ft-noto\"\n[[checkpoint]]\nid = \"merged\"\nrole = \"finetuned\"\nsource = {:?}\n[[sweep]]\n\
+         merge = \"wise-ft\"\nfrom = \"zs\"\nto = [\"ft\"]\nalphas = [0.4]\n[[probe]]\nid = \"noto\"\ndataset = \
+         \"emoji-noto\"\nrole = \"speciality\"\nclasses = \"base\"\n",
+        out.display()
+    );
+    let bench = Bench::new(&suite);
+    bench.run("out", &["--limit", "100"]).assert().success();
+    let read = |variant: &str| {
+        specbench::store::Predictions::read(
+            &bench.out("out").join(format!("predictions/{variant}/noto.parquet")),
+        )
+        .unwrap()
+    };
+    assert_eq!(read("merged"), read("ft@0.4"));
     merge(&["--alpha", "7"]).failure();
     specbench().args(["inspect", "tests/golden/heads/linear.pt"]).assert().code(4);
 }

@@ -25,7 +25,7 @@ fn merged(bench: &Bench, name: &str, alpha: &str) -> String {
     let out = bench.out(name);
     specbench()
         .args(["merge", "wise-ft", "--from", "suites/demo/zero-shot", "--to", "suites/demo/ft-noto"])
-        .args(["--alpha", alpha, "--out", out.to_str().unwrap()])
+        .args(["--alpha", alpha, "--out", out.to_str().unwrap(), "--drop-heads"])
         .assert()
         .success();
     out.display().to_string()

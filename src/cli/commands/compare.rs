@@ -147,7 +147,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
     if let Some(path) = &args.summary {
         write(path, &page)?;
     }
-    if let Some(path) = &args.step_summary {
+    if let Some(path) = args.step_summary.as_ref().filter(|p| !p.as_os_str().is_empty()) {
         append(path, &page)?;
     }
     if args.github {

@@ -6,9 +6,10 @@ use crate::base::fs::read_lines;
 use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::merge::{Ends, Fate, MERGES, MergeError, Preflight, TensorFilter, merge_tensors};
-use crate::model::{CheckpointFolder, Classifier, HeadRows, ModelError, zero_shot};
+use crate::merge::{Fate, MERGES, MergeError, Preflight, TensorFilter};
+use crate::model::{CheckpointFolder, ModelError};
 use crate::report::Grid;
+use crate::run::{HeadPlan, write_point};
 
 pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     let usage = |text: String| CliError::new(Exit::Usage, text);
@@ -33,102 +34,22 @@ pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     if let Some(difference) = from.differs_from(&to, None).map_err(fail)? {
         look.problems.push(format!("the {difference} differs"));
     }
-    let plan = head_plan(args, &from, &to)?;
-    show(args, &look, &plan, output);
+    let templates = args.templates.as_ref().map(|p| read_lines(p)).transpose();
+    let templates = templates.map_err(|e| usage(e.to_string()))?;
+    let heads = HeadPlan::new(&from, &to, templates.as_deref(), args.drop_heads);
+    show(args, &look, &heads, output);
     if !look.problems.is_empty() {
         let (from, to) = (args.from.display().to_string(), args.to.display().to_string());
         return Err(usage(MergeError::Mismatch { from, to, problems: look.problems }.to_string()));
     }
     let Some(out) = &args.out else { return Ok(Exit::Ok) };
-    if let HeadPlan::Impossible(reason) = &plan {
+    if let HeadPlan::Impossible(reason) = &heads {
         return Err(usage(reason.clone()));
     }
-    let wrap = |e: MergeError| CliError::new(Exit::Unmeasured, e.to_string());
-    let ends = Ends::load(&from.weights, &to.weights, &filter, skip).map_err(wrap)?;
-    let mut tensors = ends.at(method, args.alpha).map_err(wrap)?;
-    let classifier = match plan {
-        HeadPlan::Merge { classes, templates } => {
-            let head = |folder: &CheckpointFolder, alpha: f64| -> Result<HeadRows, CliError> {
-                match &folder.classifier {
-                    Some(_) => {
-                        let load = |name: &str| folder.weights.load(name).map_err(|e| fail(e.into()));
-                        let bias = folder.weights.contains(Classifier::BIAS);
-                        let bias = bias.then(|| load(Classifier::BIAS)).transpose()?;
-                        Ok(HeadRows { rows: load(Classifier::WEIGHT)?, bias })
-                    }
-                    None => zero_shot(folder, &ends.at(method, alpha).map_err(wrap)?, &classes, &templates)
-                        .map_err(fail),
-                }
-            };
-            let (start, end) = (head(&from, 0.0)?, head(&to, 1.0)?);
-            let merged = start.blend(&end, |a, b| merge_tensors(method, args.alpha, a, b));
-            let merged = merged.map_err(|e| fail(ModelError::compute("head")(e)))?;
-            tensors.insert(Classifier::WEIGHT.to_owned(), merged.rows);
-            tensors.extend(merged.bias.map(|b| (Classifier::BIAS.to_owned(), b)));
-            Some(Classifier { classes })
-        }
-        _ => None,
-    };
-    from.write_with(out, &tensors, classifier.as_ref(), candle_core::DType::F32)
-        .map_err(|e| CliError::new(Exit::Internal, e.to_string()))?;
+    write_point((&from, &to), (method, args.alpha), &filter, heads, out)
+        .map_err(|e| CliError::new(Exit::Unmeasured, e.to_string()))?;
     output.note(&format!("wrote {}", out.display()));
     Ok(Exit::Ok)
-}
-
-impl HeadPlan {
-    fn text(&self) -> String {
-        match self {
-            Self::None => "there is none".to_owned(),
-            Self::Dropped => "left out".to_owned(),
-            Self::Merge { classes, .. } => format!("combined over {} classes", classes.len()),
-            Self::Impossible(reason) => reason.clone(),
-        }
-    }
-}
-
-/// What becomes of the heads.
-enum HeadPlan {
-    /// There is none.
-    None,
-    /// They are left out, as asked for.
-    Dropped,
-    /// Rows are combined, those of an end without a classifier being its zero-shot head.
-    Merge { classes: Vec<String>, templates: Vec<String> },
-    /// They cannot be combined.
-    Impossible(String),
-}
-
-fn head_plan(args: &MergeArgs, from: &CheckpointFolder, to: &CheckpointFolder) -> Result<HeadPlan, CliError> {
-    let context = from.has_context() || to.has_context();
-    if from.classifier.is_none() && to.classifier.is_none() && !context {
-        return Ok(HeadPlan::None);
-    }
-    if args.drop_heads {
-        return Ok(HeadPlan::Dropped);
-    }
-    let or_drop = "or leave heads out (`--drop-heads`)";
-    if context {
-        let text = format!("learned context is combined as features, which a folder cannot hold; {or_drop}");
-        return Ok(HeadPlan::Impossible(text));
-    }
-    let plan = match (&from.classifier, &to.classifier) {
-        (Some(a), Some(b)) if a == b => HeadPlan::Merge { classes: a.classes.clone(), templates: Vec::new() },
-        (Some(_), Some(_)) => HeadPlan::Impossible(format!(
-            "the classifiers are of other classes; give ones of the same list, {or_drop}"
-        )),
-        (Some(one), None) | (None, Some(one)) => match &args.templates {
-            Some(path) => {
-                let lines = read_lines(path).map_err(|e| CliError::new(Exit::Usage, e.to_string()))?;
-                HeadPlan::Merge { classes: one.classes.clone(), templates: lines }
-            }
-            None => HeadPlan::Impossible(format!(
-                "only one checkpoint has a classifier; a sweep combines it with the other's zero-shot head: say with \
-                 which templates (`--templates FILE`), {or_drop}"
-            )),
-        },
-        (None, None) => HeadPlan::None,
-    };
-    Ok(plan)
 }
 
 fn show(args: &MergeArgs, look: &Preflight, plan: &HeadPlan, output: &Output) {

@@ -13,11 +13,11 @@ mod tune;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
+use super::stop::Stop;
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
@@ -45,7 +45,7 @@ fn command_line() -> Vec<String> {
 }
 
 /// Runs the chosen command.
-pub fn dispatch(cli: &Cli, output: &Output, stop: &Arc<AtomicBool>) -> Result<Exit, CliError> {
+pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let global = &cli.global;
     match &cli.command {
         Command::Run(args) => run::run(global, args, output, stop),
@@ -83,9 +83,9 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
 fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
     let notes = output.clone();
     let hub = Hub::new(HubOptions {
-        endpoint: global.hub_endpoint.clone(),
-        cache: global.hub_cache.clone(),
-        token: global.hub_token.clone(),
+        endpoint: global.hub_endpoint.clone().filter(|e| !e.is_empty()),
+        cache: global.hub_cache.clone().filter(|c| !c.as_os_str().is_empty()),
+        token: global.hub_token.clone().filter(|t| !t.is_empty()),
         offline: global.offline,
         bars: output.terminal && !output.quiet,
         listen: Some(Arc::new(move |text: &str| notes.note(text))),

@@ -1,7 +1,5 @@
 //! `specbench run`.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use serde_json::json;
@@ -11,15 +9,11 @@ use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
+use crate::cli::stop::Stop;
 use crate::report::{self, ReportData};
 use crate::run::{CropCacheOptions, RunEvent, RunOptions, pictures, run as execute};
 
-pub fn run(
-    global: &Global,
-    args: &RunArgs,
-    output: &Output,
-    stop: &Arc<AtomicBool>,
-) -> Result<Exit, CliError> {
+pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let started = Instant::now();
     let (plan, out) = make_plan(global, output, &args.suite, &args.select, args.until)?;
     let options = RunOptions {
@@ -32,10 +26,11 @@ pub fn run(
             .then(|| CropCacheOptions { folder: args.cache.clone(), limit: args.cache_limit << 30 }),
         only: only(&args.select)?,
         command: command_line(),
-        stop: Arc::clone(stop),
+        stop: stop.flag(),
         ..RunOptions::new(out.clone())
     };
     let mut progress: Option<Progress<'_>> = None;
+    let orderly = stop.orderly();
     let result = execute(&plan, &options, &mut |event| match event {
         RunEvent::Planned { cells, reused, predictions } => {
             output
@@ -54,6 +49,13 @@ pub fn run(
                 p.add(predictions as u64);
             }
         }
+        RunEvent::Damaged { name, segment } => {
+            if let Some(p) = &progress {
+                p.line(&format!(
+                    "warning: {name}: segment {segment} of an earlier run is damaged; evaluated again"
+                ));
+            }
+        }
         RunEvent::NotKept { name, reason } => {
             if let Some(p) = &progress {
                 p.line(&format!("warning: {name}: {reason}; crops are not kept"));
@@ -69,6 +71,7 @@ pub fn run(
         progress.finish();
     }
     let summary = result?;
+    drop(orderly);
     if summary.skipped > 0 {
         output.warning(&format!("{} examples could not be decoded and were left out", summary.skipped));
     }

@@ -1,13 +1,12 @@
 //! `specbench tune`.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::args::Global;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
+use crate::cli::stop::Stop;
 use crate::train::{Recipe, TuneEvent, tune as execute};
 
 pub fn tune(
@@ -15,7 +14,7 @@ pub fn tune(
     recipe: &Path,
     out: Option<&Path>,
     output: &Output,
-    stop: &Arc<AtomicBool>,
+    stop: &Stop,
 ) -> Result<Exit, CliError> {
     let catalog = super::open_catalog(global, output)?;
     let mut recipe = Recipe::open(recipe)?;
@@ -24,6 +23,7 @@ pub fn tune(
     }
     output.note(&format!("loading the training data of `{}`", recipe.id));
     let mut progress: Option<Progress<'_>> = None;
+    let orderly = stop.orderly();
     let result = execute(&recipe, &catalog, |event| {
         match event {
             TuneEvent::Ready { parameters, steps } => {
@@ -44,11 +44,12 @@ pub fn tune(
             }
             TuneEvent::Written(path) => output.result(&format!("checkpoint: {}", path.display())),
         }
-        !stop.load(Ordering::Relaxed)
+        !stop.is_asked()
     });
     if let Some(progress) = progress {
         progress.finish();
     }
+    drop(orderly);
     result?;
     Ok(Exit::Ok)
 }

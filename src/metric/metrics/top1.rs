@@ -20,6 +20,10 @@ impl Named for Top1 {
 }
 
 impl Metric for Top1 {
+    fn is_of_hits(&self) -> bool {
+        true
+    }
+
     fn form(&self, columns: &Columns) -> Option<Form> {
         let hit = |i| f64::from(columns.correct(i));
         (!columns.is_empty()).then(|| Form::Mean((0..columns.len()).map(hit).collect()))

@@ -20,6 +20,10 @@ impl Named for Top5 {
 }
 
 impl Metric for Top5 {
+    fn is_of_hits(&self) -> bool {
+        true
+    }
+
     fn form(&self, columns: &Columns) -> Option<Form> {
         let defined = !columns.is_empty() && columns.classes >= 5;
         defined.then(|| Form::Mean(columns.in_top5.iter().map(|&hit| f64::from(hit)).collect()))

@@ -46,7 +46,14 @@ impl Grid {
     #[must_use]
     pub fn markdown(&self) -> String {
         let notes: String = self.notes.iter().map(|n| format!("\n{n}\n")).collect();
-        format!("**{}**\n\n{}\n{notes}", self.title, self.table(presets::ASCII_MARKDOWN))
+        // A pipe or a line break within a cell would end it.
+        let cell = |c: &String| c.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let plain = Self {
+            headers: self.headers.iter().map(cell).collect(),
+            rows: self.rows.iter().map(|r| r.iter().map(cell).collect()).collect(),
+            ..self.clone()
+        };
+        format!("**{}**\n\n{}\n{notes}", self.title, plain.table(presets::ASCII_MARKDOWN))
     }
 
     /// Comma-separated values with a header line.
@@ -55,7 +62,9 @@ impl Grid {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let records = std::iter::once(&self.headers).chain(&self.rows);
         for record in records {
-            writer.write_record(record).expect("records of one length into memory");
+            writer
+                .write_record(record.iter().map(|c| no_formula(c)))
+                .expect("records of one length into memory");
         }
         let bytes = writer.into_inner().expect("memory does not fail");
         String::from_utf8(bytes).expect("text in, text out")
@@ -97,6 +106,17 @@ impl Grid {
     }
 }
 
+/// A cell that no spreadsheet takes for a formula: a quote before what begins like one and is no number.
+fn no_formula(cell: &str) -> String {
+    let numeric = |c: char| c.is_ascii_digit() || c == '.';
+    let formula = match cell.as_bytes() {
+        [b'=' | b'@', ..] => true,
+        [b'+' | b'-', ..] => cell.chars().nth(1).is_some_and(|c| !numeric(c)),
+        _ => false,
+    };
+    if formula { format!("'{cell}") } else { cell.to_owned() }
+}
+
 fn escape_latex(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -116,7 +136,8 @@ fn escape_latex(text: &str) -> String {
 
 /// Text as HTML.
 pub fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -138,6 +159,11 @@ mod tests {
         assert!(sample().latex().contains("Scores, \\%") && sample().latex().contains("a\\_b"));
         assert!(sample().html().contains("n &lt; 5"));
         assert!(sample().markdown().contains("| variant"));
+        let foul = Grid { rows: vec![vec!["=1+1".to_owned(), "a|b\n<b>'".to_owned()]], ..sample() };
+        assert!(foul.csv().contains("'=1+1") && foul.markdown().contains("a\\|b <b>"));
+        assert!(foul.html().contains("&lt;b&gt;&#39;"));
+        let numbers = ["-", "-1.5", "+0.2 [+0.1, +0.3]"].map(no_formula);
+        assert_eq!(numbers, ["-", "-1.5", "+0.2 [+0.1, +0.3]"]);
     }
 
     #[test]

@@ -41,7 +41,13 @@ impl TableSpec for Probes {
             })
             .collect();
         let level = data.manifest.suite.stats.confidence * 100.0;
-        let sizes: Vec<String> = probes.iter().map(|p| format!("{} {}", p.spec.id, p.examples)).collect();
+        let size = |p: &ProbeRecord| {
+            let seen =
+                data.manifest.cells.iter().find(|c| c.probe == p.spec.id).map_or(p.examples, |c| c.examples);
+            let of = if seen == p.examples { String::new() } else { format!(" of {}", p.examples) };
+            format!("{} {seen}{of}", p.spec.id)
+        };
+        let sizes: Vec<String> = probes.iter().map(size).collect();
         Some(Grid {
             title: "Scores in percent".to_owned(),
             headers,
