@@ -273,7 +273,7 @@ fn missing_part(folder: &Path) -> Option<&'static str> {
     if !open_clip && !has("preprocessor_config.json") && !has("processor_config.json") {
         return Some("preprocessor_config.json");
     }
-    if !has("tokenizer.json") && !(has("vocab.json") && has("merges.txt")) {
+    if !(has("tokenizer.json") || has("vocab.json") && has("merges.txt")) {
         return Some("tokenizer.json");
     }
     let weights = [

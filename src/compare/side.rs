@@ -9,7 +9,7 @@ use super::CompareError;
 use super::outcomes::Outcomes;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
-use crate::metric::METRICS;
+use crate::metric::{METRICS, Metric};
 use crate::plan::Numerics;
 use crate::stats::{Aggregate, Change, Estimator, Form};
 use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
@@ -239,7 +239,7 @@ impl ProbeSide {
     /// Whether larger values of its metric are better.
     #[must_use]
     pub fn higher_is_better(&self) -> bool {
-        METRICS.get(&self.metric).is_none_or(|m| m.higher_is_better())
+        METRICS.get(&self.metric).is_none_or(Metric::higher_is_better)
     }
 
     /// The key of its data, under which its units are drawn: clusters of one rule apart from single examples.

@@ -110,8 +110,7 @@ pub(super) fn check_pixels(width: usize, height: usize, most: u64) -> Result<(),
 fn without_end(bytes: &[u8]) -> Option<Vec<u8>> {
     const END: [u8; 12] = [0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xAE, 0x42, 0x60, 0x82];
     let mut at = 8;
-    loop {
-        let Some(header) = bytes.get(at..at + 8) else { break };
+    while let Some(header) = bytes.get(at..at + 8) {
         if &header[4..] == b"IEND" {
             return None;
         }

@@ -113,7 +113,7 @@ impl Classifier {
         for &i in chosen {
             match places.get(&list[i]) {
                 Some(&row) if count(&self.classes, &list[i]) == 1 && count(list, &list[i]) == 1 => {
-                    rows.push(row)
+                    rows.push(row);
                 }
                 _ => missing.push(list[i].clone()),
             }

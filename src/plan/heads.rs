@@ -96,7 +96,7 @@ impl HeadRecord {
 
 fn dropped(head: &EndHead) -> Option<Dropped> {
     let first = head.missing.iter().take(3).cloned().collect();
-    (!head.missing.is_empty()).then(|| Dropped { missing: head.missing.len(), first })
+    (!head.missing.is_empty()).then_some(Dropped { missing: head.missing.len(), first })
 }
 
 impl fmt::Display for HeadRecord {

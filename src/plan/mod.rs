@@ -25,7 +25,7 @@ use crate::base::fs::FileError;
 use crate::base::hub::HubError;
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::DataError;
-use crate::metric::METRICS;
+use crate::metric::{METRICS, Metric};
 use crate::model::ModelError;
 use crate::suite::Suite;
 
@@ -157,7 +157,7 @@ impl Plan {
         numerics: Numerics,
         until: Option<Until>,
     ) -> Result<Self, PlanError> {
-        let of_hits = |metric: &str| METRICS.get(metric).is_some_and(|m| m.is_of_hits());
+        let of_hits = |metric: &str| METRICS.get(metric).is_some_and(Metric::is_of_hits);
         if let (Some(_), Some(probe)) = (until, suite.probes.iter().find(|p| !of_hits(&p.metric))) {
             return Err(PlanError::Until { probe: probe.id.clone(), metric: probe.metric.clone() });
         }

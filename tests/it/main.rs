@@ -9,9 +9,11 @@
 mod classes;
 mod cli;
 mod errors;
+mod foreign;
 mod gate;
 mod golden;
 mod hub;
+mod mutations;
 mod protocols;
 mod race;
 mod resume;

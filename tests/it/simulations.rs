@@ -9,8 +9,8 @@ use specbench::compare::{
     check,
 };
 use specbench::stats::{
-    Aggregate, DifferenceSequence, Estimator, Form, Interval, Resampling, Sequence, bca, clopper_pearson,
-    percentile, wilson,
+    Aggregate, DifferenceSequence, Drawing, Estimator, Form, Interval, Resampling, Sequence, bca,
+    clopper_pearson, clustered_wilson, harmonic_mean, over_seeds, percentile, standard_deviation, wilson,
 };
 use specbench::suite::{GateSpec, ProbeRole};
 
@@ -242,4 +242,168 @@ fn sequences_keep_their_level_under_continuous_looking() {
         );
         assert!(share(0) >= 0.95 && share(1) >= 0.95);
     }
+}
+
+/// Sides whose probes hold clusters of 25 examples that are right or wrong together; a share of the clusters is exchanged
+/// for others at random, as retraining does.
+fn clustered(rng: &mut CounterRng, clusters: usize, churn: f64) -> (Side, Side) {
+    let rate = 0.7;
+    let draw = |rng: &mut CounterRng| rng.uniform() < rate;
+    let before: Vec<bool> = (0..2 * clusters).map(|_| draw(rng)).collect();
+    let after: Vec<bool> =
+        before.iter().map(|b| if rng.uniform() < churn { draw(rng) } else { *b }).collect();
+    let of = |hits: &[bool]| {
+        let mut side = side(2, 2, clusters * 25, |_, p, i| hits[p * clusters + i / 25]);
+        for probe in &mut side.probes {
+            probe.units = (0..clusters * 25).map(|i| format!("cluster {}", i / 25)).collect();
+        }
+        side
+    };
+    (of(&before), of(&after))
+}
+
+fn clustered_alarms(runs: u64, clusters: usize) -> f64 {
+    let alarmed = (0..runs).into_par_iter().filter(|&run| {
+        let mut rng = CounterRng::new(21, "clusters").stream(run);
+        let (before, after) = clustered(&mut rng, clusters, 0.15);
+        verdicts(&before, &after, 200).iter().any(|v| v.outcome == Outcome::Regression)
+    });
+    alarmed.count() as f64 / runs as f64
+}
+
+#[test]
+fn clusters_are_no_examples() {
+    // One cluster of sixteen changes: 25 flips in one direction are one coin toss.
+    let probe = |p: usize, i: usize| !(p == 1 && i < 25);
+    let make = |after: bool| {
+        let mut side = side(2, 2, 400, |a, p, i| !after || a == 0 || probe(p, i));
+        for probe in &mut side.probes {
+            probe.units = (0..400).map(|i| format!("cluster {}", i / 25)).collect();
+        }
+        side
+    };
+    let found = verdicts(&make(false), &make(true), 200);
+    let changed = found.iter().find(|v| v.name == "ft@1/p1").unwrap();
+    assert!((changed.p - 0.5).abs() < 1e-12 && changed.outcome == Outcome::Pass, "{changed:?}");
+    let share = clustered_alarms(60, 40);
+    assert!(share <= 0.12, "{share}");
+}
+
+#[test]
+#[ignore = "a simulation of minutes; its figures are in suites/gate/README.md"]
+fn false_alarms_on_clusters() {
+    for clusters in [16, 40, 100] {
+        let share = clustered_alarms(1000, clusters);
+        println!(
+            "{clusters} clusters of 25, 15% of them drawn anew: alarms in {:.1}% of 1000 runs",
+            share * 100.0
+        );
+        assert!(share <= 0.05, "{share}");
+    }
+}
+
+/// Share of runs whose interval holds the truth.
+fn share_covered(runs: u64, key: &str, one: impl Fn(&mut CounterRng) -> bool + Sync) -> f64 {
+    let held = (0..runs).into_par_iter().filter(|&run| one(&mut CounterRng::new(31, key).stream(run)));
+    held.count() as f64 / runs as f64
+}
+
+#[test]
+#[ignore = "a simulation of minutes; its figures are in suites/gate/README.md"]
+fn coverage_of_what_is_reported() {
+    let resampling = Resampling { seed: 0, resamples: 999 };
+    let holds = |i: Option<Interval>, truth: f64| i.is_some_and(|i| i.low <= truth && truth <= i.high);
+    let names = |from: usize, to: usize| (from..to).map(|i| i.to_string()).collect::<Vec<_>>();
+    let draws = |rng: &mut CounterRng| Resampling { seed: rng.next_u64(), ..resampling };
+    // Mean per class: 40 classes of unequal difficulty, examples of random classes; and classes that are clusters.
+    for (what, per_class, fixed) in [("few", 2, false), ("some", 25, true)] {
+        let share = share_covered(2000, what, |rng| {
+            let classes = 40;
+            let rates: Vec<f64> = (0..classes).map(|k| 0.4 + 0.5 * k as f64 / 39.0).collect();
+            let truth = rates.iter().sum::<f64>() / classes as f64;
+            let n = classes * per_class;
+            let groups: Vec<u32> = (0..n)
+                .map(|i| if fixed { (i % classes) as u32 } else { rng.below(classes) as u32 })
+                .collect();
+            let values =
+                groups.iter().map(|&g| f64::from(u8::from(rng.uniform() < rates[g as usize]))).collect();
+            let e = Estimator::new(Form::MacroMean { values, groups });
+            let all = draws(rng).replicates("p", n, &[&e]);
+            holds(percentile(&all[0], 0.95), truth)
+        });
+        println!("mean per class, {per_class} a class: {:.3}", share);
+    }
+    let share = share_covered(2000, "classes as clusters", |rng| {
+        let (classes, per_class) = (60usize, 10usize);
+        let rates: Vec<f64> = (0..classes).map(|_| 0.4 + 0.5 * rng.uniform()).collect();
+        let groups: Vec<u32> = (0..classes * per_class).map(|i| (i / per_class) as u32).collect();
+        let values = groups.iter().map(|&g| f64::from(u8::from(rng.uniform() < rates[g as usize]))).collect();
+        let drawing = Drawing { key: "c".to_owned(), size: classes, places: groups.clone() };
+        let e = Estimator::new(Form::MacroMean { values, groups }).in_units(&drawing.places);
+        let all = draws(rng).drawn(&drawing, &[&e]);
+        holds(percentile(&all[0], 0.95), 0.65)
+    });
+    println!("mean per class, classes are the clusters: {share:.3}");
+    // The mean of three probes on the same 300 images, and H of two.
+    let share = share_covered(2000, "shared", |rng| {
+        let ease: Vec<f64> = (0..300).map(|_| rng.uniform()).collect();
+        let drawings = Drawing::of((0..3).map(|_| ("d".to_owned(), names(0, 300))).collect());
+        let rates = [0.8, 0.6, 0.5];
+        let noise: Vec<f64> = (0..900).map(|_| rng.uniform()).collect();
+        let hit = |p: usize, i: usize| 0.5 * ease[i] + 0.5 * noise[p * 300 + i];
+        // The sum of two uniform numbers, halved, is below x with chance 2x^2 or 1 - 2(1 - x)^2.
+        let chance = |x: f64| if x < 0.5 { 2.0 * x * x } else { 1.0 - 2.0 * (1.0 - x) * (1.0 - x) };
+        let e: Vec<Estimator> = (0..3)
+            .map(|p| {
+                Estimator::new(Form::Mean(
+                    (0..300).map(|i| f64::from(u8::from(hit(p, i) < rates[p]))).collect(),
+                ))
+            })
+            .collect();
+        let r = draws(rng);
+        let all: Vec<Vec<f64>> = (0..3).map(|p| r.drawn(&drawings[p], &[&e[p]]).remove(0)).collect();
+        let mean: Vec<f64> = (0..999).map(|i| all.iter().map(|a| a[i]).sum::<f64>() / 3.0).collect();
+        holds(percentile(&mean, 0.95), rates.iter().map(|r| chance(*r)).sum::<f64>() / 3.0)
+    });
+    println!("mean of three probes on the same images: {share:.3}");
+    let share = share_covered(2000, "h", |rng| {
+        let drawings = Drawing::of(vec![("d".to_owned(), names(0, 200)), ("d".to_owned(), names(200, 400))]);
+        let mut hits = |rate: f64| {
+            Estimator::new(Form::Mean((0..200).map(|_| f64::from(u8::from(rng.uniform() < rate))).collect()))
+        };
+        let (base, novel) = (hits(0.8), hits(0.6));
+        let r = draws(rng);
+        let (b, n) = (r.drawn(&drawings[0], &[&base]).remove(0), r.drawn(&drawings[1], &[&novel]).remove(0));
+        let h: Vec<f64> = b.iter().zip(&n).map(|(b, n)| harmonic_mean(*b, *n)).collect();
+        holds(percentile(&h, 0.95), harmonic_mean(0.8, 0.6))
+    });
+    println!("H of two halves: {share:.3}");
+    for seeds in [3usize, 5, 10] {
+        let share = share_covered(4000, "seeds", |rng| {
+            // Seeds differ by two points, the 500 examples are the same for all.
+            let ease: Vec<f64> = (0..500).map(|_| rng.uniform()).collect();
+            let rates: Vec<f64> = (0..seeds).map(|_| 0.7 + 0.02 * rng.normal()).collect();
+            let e: Vec<Estimator> = rates
+                .iter()
+                .map(|r| {
+                    Estimator::new(Form::Mean(ease.iter().map(|x| f64::from(u8::from(x < r))).collect()))
+                })
+                .collect();
+            let statistics: Vec<&Estimator> = e.iter().collect();
+            let all = Resampling { seed: rng.next_u64(), resamples: 200 }.replicates("s", 500, &statistics);
+            let mean: Vec<f64> =
+                (0..200).map(|r| all.iter().map(|a| a[r]).sum::<f64>() / seeds as f64).collect();
+            let examples = standard_deviation(&mean).unwrap_or(0.0).powi(2);
+            let values: Vec<f64> = e.iter().map(Estimator::value).collect();
+            holds(over_seeds(&values, examples, 0.95), 0.7)
+        });
+        println!("mean over {seeds} seeds: {share:.3}");
+    }
+    let share = share_covered(2000, "clustered proportion", |rng| {
+        let clusters: Vec<u32> = (0..600).map(|i| i / 10).collect();
+        let rates: Vec<f64> = (0..60).map(|_| 0.5 + 0.5 * rng.uniform()).collect();
+        let hits: Vec<bool> = clusters.iter().map(|&c| rng.uniform() < rates[c as usize]).collect();
+        holds(clustered_wilson(&hits, &clusters, 0.95), 0.75)
+    });
+    println!("accuracy of 60 clusters of 10: {share:.3}");
 }

@@ -246,7 +246,7 @@ impl Pickled {
             }
             b'q' | b'r' | 0x94 | b'p' | b'h' | b'j' | b'g' => self.memory(code, input)?,
             b'R' | 0x81 | 0x92 | b'b' | b'c' | 0x93 | b'Q' | b'P' | b'i' | b'o' => {
-                self.object(code, input)?
+                self.object(code, input)?;
             }
             b']'
             | b'l'

@@ -54,7 +54,7 @@ impl PickleFile {
         if start[..read].starts_with(b"PK") {
             Self::open_zip(path, file)
         } else if start[..read].windows(10).any(|w| w == LEGACY_MAGIC) {
-            Self::open_legacy(path, file)
+            Self::open_legacy(path, &file)
         } else {
             Err("neither the zip file nor the pickle that `torch.save` writes".to_owned())
         }
@@ -94,12 +94,12 @@ impl PickleFile {
     }
 
     /// The format before torch 1.6: five pickles (magic, protocol, machine, object, keys), then the storages.
-    fn open_legacy(path: &Path, file: File) -> Result<Self, String> {
+    fn open_legacy(path: &Path, mut file: &File) -> Result<Self, String> {
         let length = file.metadata().map_err(|e| e.to_string())?.len();
         let mut bytes = Vec::new();
         // The pickles stand at the start; weights follow.
-        (&file).seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
-        (&file).take(LARGEST_PICKLE).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+        file.seek(SeekFrom::Start(0)).map_err(|e| e.to_string())?;
+        file.take(LARGEST_PICKLE).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
         let mut at = 0;
         let mut next = || -> Result<(Id, Pickled), String> {
             let (root, values, used) = Pickled::read(&bytes[at..]).map_err(|e| format!("its pickle {e}"))?;
@@ -124,7 +124,7 @@ impl PickleFile {
         for &key in names.items(keys).ok_or("its list of storages is none")? {
             let name = names.text(key).ok_or("a storage's key is no text")?;
             let mut count = [0; 8];
-            read_at(&file, &mut count, place)?;
+            read_at(file, &mut count, place)?;
             let name = format!("data/{name}");
             let &width = widths.get(&name).ok_or("a storage that no tensor uses")?;
             let size = u64::from_le_bytes(count).checked_mul(width as u64).filter(|&s| s <= length);
