@@ -144,7 +144,7 @@ impl Side {
         let mut known: Option<ProbeSide> = None;
         for variant in &manifest.variants {
             let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };
-            let predictions = Predictions::read_record(out, record)?;
+            let predictions = Predictions::read_record(out, record, probe.class_names.len())?;
             let columns = predictions.columns(probe.class_names.len());
             let Some(form) = metric.and_then(|m| m.form(&columns)) else { continue };
             let (outcomes, macro_mean) = match &form {

@@ -146,7 +146,7 @@ fn score_probe(
     let mut first_ids: Option<(String, Vec<String>)> = None;
     for variant in &manifest.variants {
         let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };
-        let predictions = Predictions::read_record(out, record)?;
+        let predictions = Predictions::read_record(out, record, probe.class_names.len())?;
         match &first_ids {
             None => first_ids = Some((variant.id.clone(), predictions.example_id.clone())),
             Some((other, ids)) if *ids != predictions.example_id => {

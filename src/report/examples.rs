@@ -103,7 +103,7 @@ pub fn example_views(out: &Path, manifest: &Manifest) -> Result<Vec<ExampleView>
                 continue;
             }
             let read = |variant: &str| match manifest.cell(variant, &probe.spec.id) {
-                Some(record) => Predictions::read_record(out, record),
+                Some(record) => Predictions::read_record(out, record, probe.class_names.len()),
                 None => Predictions::read(&Predictions::path(out, variant, &probe.spec.id)),
             };
             let points: Vec<(f64, Predictions)> = curve

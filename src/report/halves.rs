@@ -35,8 +35,8 @@ impl Pair {
 pub struct MethodHalves {
     /// Name for tables and legends.
     pub label: String,
-    /// Whether it is a checkpoint, not a point between two.
-    pub checkpoint: bool,
+    /// Weight of the fine-tuned end, if it is a point between two checkpoints and none itself.
+    pub alpha: Option<f64>,
     /// Data sets in the order of the suite.
     pub pairs: Vec<Pair>,
 }
@@ -68,32 +68,32 @@ pub fn halves(data: &ReportData) -> Vec<MethodHalves> {
             Some((base, novel))
         })
         .collect();
-    let mut groups: Vec<(String, bool, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(String, Option<f64>, Vec<&str>)> = Vec::new();
     for variant in data.variants_in_order() {
-        let (label, checkpoint) = method_of(data, variant);
+        let (label, alpha) = method_of(data, variant);
         match groups.iter_mut().find(|g| g.0 == label) {
             Some(group) => group.2.push(variant),
-            None => groups.push((label, checkpoint, vec![variant])),
+            None => groups.push((label, alpha, vec![variant])),
         }
     }
-    let all = groups.into_iter().map(|(label, checkpoint, variants)| {
+    let all = groups.into_iter().map(|(label, alpha, variants)| {
         let pairs = pairs.iter().filter_map(|(b, n)| pair(data, &variants, b, n)).collect();
-        MethodHalves { label, checkpoint, pairs }
+        MethodHalves { label, alpha, pairs }
     });
     all.filter(|m| !m.pairs.is_empty()).collect()
 }
 
-/// The label under which variants are joined, and whether they are checkpoints.
-fn method_of(data: &ReportData, variant: &str) -> (String, bool) {
+/// The label under which variants are joined, and their alpha if they are no checkpoints.
+fn method_of(data: &ReportData, variant: &str) -> (String, Option<f64>) {
     let manifest = &data.manifest;
     if let Some(checkpoint) = manifest.checkpoints.iter().find(|c| c.id == variant) {
-        return (checkpoint.method.clone().unwrap_or_else(|| checkpoint.id.clone()), true);
+        return (checkpoint.method.clone().unwrap_or_else(|| checkpoint.id.clone()), None);
     }
     let on_curve = manifest.curves.iter().find_map(|c| {
         let point = c.points.iter().find(|p| p.variant == variant)?;
-        Some(format!("{} at alpha {}", c.method, point.alpha))
+        Some((format!("{} at alpha {}", c.method, point.alpha), Some(point.alpha)))
     });
-    (on_curve.unwrap_or_else(|| variant.to_owned()), false)
+    on_curve.unwrap_or_else(|| (variant.to_owned(), None))
 }
 
 fn pair(data: &ReportData, variants: &[&str], base: &ProbeRecord, novel: &ProbeRecord) -> Option<Pair> {
@@ -145,7 +145,7 @@ mod tests {
         };
         // By hand: H of (90, 30) is 45, of (50, 70) 58.333; of the means (70, 50) it is 58.333.
         let pairs = vec![pair(0.9, 0.3), pair(0.5, 0.7)];
-        let method = MethodHalves { label: String::new(), checkpoint: true, pairs };
+        let method = MethodHalves { label: String::new(), alpha: None, pairs };
         let [base, novel, h, mean_h] = method.average();
         assert!((base.value - 0.7).abs() < 1e-12 && (novel.value - 0.5).abs() < 1e-12);
         assert!((h.value - 7.0 / 12.0).abs() < 1e-12, "{}", h.value);

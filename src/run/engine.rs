@@ -11,11 +11,11 @@ use super::clusters::write_clusters;
 use super::crops::CropCache;
 use super::family::{Family, Loaded};
 use super::head::{Head, heads};
-use super::held::Held;
+use super::held::{Held, Turn};
 use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
 use super::placement::Placement;
 use super::race::{ROUND, Race};
-use super::records::{finish_pass, publish, remove_parts, start_manifest};
+use super::records::{conclude, is_finished, publish, start_manifest};
 use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
@@ -34,7 +34,7 @@ pub fn run(
     options: &RunOptions,
     listen: &mut dyn FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
-    let _held = Held::open(&options.out)?;
+    let held = Held::open(&options.out)?;
     let mut manifest = start_manifest(plan, options)?;
     let is_done = |manifest: &Manifest, cell: &Cell| {
         let (variant, probe) = plan.ids(cell);
@@ -56,6 +56,12 @@ pub fn run(
     let mut loaded: Option<Loaded> = None;
     for pass in &passes {
         let started = Instant::now();
+        let waiting = || listen(RunEvent::Waiting { name: pass.name.clone() });
+        let turn = Turn::take(&options.out, pass.key.short(), options.shard, waiting)?;
+        if is_finished(plan, options, pass, &mut manifest) {
+            summary.reused += pass.cells.len();
+            continue;
+        }
         // Most passes evaluate the same variants: their weights are loaded and merged once.
         let variants = PassRun::variants(plan, pass);
         let models = match loaded.take().filter(|l| l.variants == variants) {
@@ -64,19 +70,18 @@ pub fn run(
         };
         let outcome = PassRun::new(plan, options, pass, &placement, models)?.evaluate(listen)?;
         summary.decoded += outcome.decoded;
-        if !outcome.complete {
+        if !outcome.complete && !is_finished(plan, options, pass, &mut manifest) {
             summary.missing += pass.cells.len();
             continue;
         }
-        let skipped = finish_pass(plan, options, pass, &outcome, &mut manifest)?;
-        let share = started.elapsed().as_secs_f64() / pass.cells.len() as f64;
-        for &cell in &pass.cells {
-            manifest.timing.cells.insert(plan.cell_name(&plan.cells[cell]), share);
-        }
-        publish(plan, options, &mut manifest)?;
-        remove_parts(options, pass)?;
+        let seconds = started.elapsed().as_secs_f64();
+        summary.skipped += conclude(plan, options, pass, &outcome, &mut manifest, seconds)?;
         summary.finished += pass.cells.len();
-        summary.skipped += skipped;
+        drop(turn);
+    }
+    let all = plan.cells.iter().all(|c| is_done(&manifest, c));
+    if all {
+        held.finish();
     }
     Ok(summary)
 }

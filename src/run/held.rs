@@ -1,7 +1,7 @@
 //! Who writes to a results folder, and what dead writers left there.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::RunError;
 use crate::base::fs::{FileError, create_dir};
@@ -9,13 +9,16 @@ use crate::store::StoreError;
 
 /// Name of the lock file.
 const LOCK: &str = ".lock";
+/// Folder of unfinished passes.
+const PARTS: &str = ".parts";
 /// Name of the lock around reading, joining and writing the manifest.
 const MANIFEST_LOCK: &str = ".manifest-lock";
 
 /// A claim on a results folder. Several runs may hold one at once (shards, the same run twice): each finds what the
 /// others finished.
 pub struct Held {
-    _lock: File,
+    lock: File,
+    out: PathBuf,
 }
 
 impl Held {
@@ -29,6 +32,40 @@ impl Held {
             let _ = lock.unlock();
         }
         let _ = lock.lock_shared();
+        Ok(Self { lock, out: out.to_owned() })
+    }
+
+    /// Removes what the passes of finished work left, unless somebody else is at work.
+    pub fn finish(self) {
+        let _ = self.lock.unlock();
+        if self.lock.try_lock().is_ok() {
+            // What cannot be removed is no harm.
+            let _ = std::fs::remove_dir_all(self.out.join(PARTS));
+        }
+    }
+}
+
+/// A run's turn at a pass: the same work in two processes is done by one after the other, so that the second finds it
+/// done. Shards do different work and do not wait for each other.
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the turn; `waiting` is called if somebody else has it.
+    pub fn take(
+        out: &Path,
+        pass: &str,
+        (shard, of): (usize, usize),
+        waiting: impl FnOnce(),
+    ) -> Result<Self, RunError> {
+        let folder = out.join(PARTS);
+        create_dir(&folder).map_err(StoreError::from)?;
+        let lock = open_lock(&folder.join(format!("{pass}-{shard}-{of}.lock")))?;
+        if lock.try_lock().is_err() {
+            waiting();
+            let _ = lock.lock();
+        }
         Ok(Self { _lock: lock })
     }
 }

@@ -188,6 +188,11 @@ pub enum RunEvent {
         /// The segment.
         segment: usize,
     },
+    /// Another run has the same work in hand; this one waits for it.
+    Waiting {
+        /// Data set and split.
+        name: String,
+    },
     /// Predictions were made.
     Progress {
         /// How many.

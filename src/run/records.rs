@@ -6,7 +6,7 @@ use super::engine::{Outcome, segment_size};
 use super::held::alone;
 use super::{RunError, RunOptions};
 use crate::base::digest::Digest;
-use crate::base::fs::{FileError, read_text};
+use crate::base::fs::read_text;
 use crate::image::DECODER;
 use crate::plan::{Pass, Plan, pass_name};
 use crate::stats::Interval;
@@ -121,21 +121,60 @@ fn sort_cells(plan: &Plan, manifest: &mut Manifest) {
     manifest.cells.sort_by_key(|c| order.get(&format!("{}/{}", c.variant, c.probe)).copied());
 }
 
+/// Takes over what other runs on this folder have finished meanwhile.
+fn join_others(plan: &Plan, options: &RunOptions, manifest: &mut Manifest) {
+    // A manifest that cannot be read is replaced; its cells are evaluated again.
+    if let Ok(others) = Manifest::read(&options.out)
+        && !options.fresh
+    {
+        take_over(plan, options, manifest, &others);
+    }
+}
+
 /// Writes the manifest, with what other runs on this folder have finished meanwhile.
 pub fn publish(plan: &Plan, options: &RunOptions, manifest: &mut Manifest) -> Result<(), RunError> {
     alone(&options.out, || {
-        if Manifest::path(&options.out).is_file()
-            && let Ok(others) = Manifest::read(&options.out)
-            && !options.fresh
-        {
-            take_over(plan, options, manifest, &others);
-        }
+        join_others(plan, options, manifest);
         Ok(manifest.write(&options.out)?)
     })
 }
 
+/// Whether every cell of a pass is finished, here or by another run.
+pub fn is_finished(plan: &Plan, options: &RunOptions, pass: &Pass, manifest: &mut Manifest) -> bool {
+    join_others(plan, options, manifest);
+    pass.cells.iter().all(|&c| {
+        let (variant, probe) = plan.ids(&plan.cells[c]);
+        manifest.cell(variant, probe).is_some()
+    })
+}
+
+/// Joins a complete pass, publishes it and removes its parts, while nobody else does. Another run may have done so
+/// meanwhile; then its result counts. Returns how many examples were left out.
+pub fn conclude(
+    plan: &Plan,
+    options: &RunOptions,
+    pass: &Pass,
+    outcome: &Outcome,
+    manifest: &mut Manifest,
+    seconds: f64,
+) -> Result<usize, RunError> {
+    alone(&options.out, || {
+        if is_finished(plan, options, pass, manifest) {
+            return Ok(0);
+        }
+        let skipped = finish_pass(plan, options, pass, outcome, manifest)?;
+        for &cell in &pass.cells {
+            let share = seconds / pass.cells.len() as f64;
+            manifest.timing.cells.insert(plan.cell_name(&plan.cells[cell]), share);
+        }
+        manifest.write(&options.out)?;
+        remove_parts(options, pass);
+        Ok(skipped)
+    })
+}
+
 /// Joins the parts of a complete pass into one file per cell; returns how many were left out.
-pub fn finish_pass(
+fn finish_pass(
     plan: &Plan,
     options: &RunOptions,
     pass: &Pass,
@@ -229,12 +268,9 @@ fn write_cell(
     })
 }
 
-/// Removes the parts of a finished pass.
-pub fn remove_parts(options: &RunOptions, pass: &Pass) -> Result<(), RunError> {
+/// Removes the parts of a finished pass. A shard that comes late may write there at this moment; what it leaves goes
+/// with the whole folder when all is finished.
+fn remove_parts(options: &RunOptions, pass: &Pass) {
     let first = Part::path(&options.out, pass.key.short(), 0);
-    let folder = first.parent().unwrap_or(&options.out);
-    std::fs::remove_dir_all(folder).map_err(|e| StoreError::from(FileError::new("remove", folder, e)))?;
-    // Gone with the last pass; while others remain it is not empty and stays.
-    let _ = folder.parent().map(std::fs::remove_dir);
-    Ok(())
+    let _ = std::fs::remove_dir_all(first.parent().unwrap_or(&options.out));
 }

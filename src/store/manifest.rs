@@ -194,7 +194,32 @@ impl Manifest {
         if format != FORMAT {
             return Err(StoreError::Format { path, found: format.to_owned() });
         }
-        serde_json::from_value(json).map_err(bad)
+        let manifest: Self = serde_json::from_value(json).map_err(bad)?;
+        manifest.check().map_err(|reason| StoreError::Manifest { path, reason })?;
+        Ok(manifest)
+    }
+
+    /// Refuses numbers that no run writes: the report computes with them.
+    fn check(&self) -> Result<(), String> {
+        let stats = &self.suite.stats;
+        if !(0.5..=0.9999).contains(&stats.confidence) || !(1..=1_000_000).contains(&stats.resamples) {
+            return Err(format!("confidence {} with {} resamples", stats.confidence, stats.resamples));
+        }
+        let alphas = self.curves.iter().flat_map(|c| &c.points).map(|p| p.alpha);
+        if let Some(alpha) = alphas.into_iter().find(|a| !(0.0..=1.0).contains(a)) {
+            return Err(format!("alpha is {alpha}"));
+        }
+        let names =
+            self.variants.iter().map(|v| v.id.as_str()).chain(self.probes.iter().map(|p| p.spec.id.as_str()));
+        let is_plain = |n: &&str| {
+            !n.is_empty()
+                && !n.starts_with('.')
+                && n.chars().all(|c| c.is_alphanumeric() || "-_.@+".contains(c))
+        };
+        match names.into_iter().find(|n| !is_plain(n)) {
+            Some(name) => Err(format!("`{}` cannot name a variant or a probe", name.escape_debug())),
+            None => Ok(()),
+        }
     }
 
     /// Writes the manifest atomically.

@@ -84,12 +84,19 @@ impl Predictions {
     }
 
     /// Reads the predictions of a finished cell, if they are those that were written.
-    pub fn read_record(out: &Path, record: &CellRecord) -> Result<Self, StoreError> {
+    /// `classes` is the number of classes of the head.
+    pub fn read_record(out: &Path, record: &CellRecord, classes: usize) -> Result<Self, StoreError> {
         let path = Self::path(out, &record.variant, &record.probe);
         if Digest::of_file(&path)? != record.file {
             return Err(StoreError::Edited(path));
         }
-        Self::read(&path)
+        let this = Self::read(&path)?;
+        let beyond = |all: &[u32]| all.iter().any(|&class| class as usize >= classes);
+        if beyond(&this.label) || beyond(&this.prediction) {
+            let reason = format!("it holds a class beyond the {classes} of its probe");
+            return Err(StoreError::Manifest { path, reason });
+        }
+        Ok(this)
     }
 
     /// What metrics read. `classes` is the number of classes of the head.

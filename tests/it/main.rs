@@ -16,6 +16,7 @@ mod hub;
 mod mutations;
 mod protocols;
 mod race;
+mod resilience;
 mod resume;
 mod simulations;
 mod statistics;

@@ -33,7 +33,7 @@ const NUMBERS: [u64; 8] = [0, 1, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 62, u64
 const TEXTS: [&str; 8] =
     ["null", "-1", "18446744073709551615", "4611686018427387904", "1e400", "\"\"", "[]", "{\"a\":0}"];
 
-fn mutate(seed: &[u8], rng: &mut CounterRng) -> Vec<u8> {
+pub(crate) fn mutate(seed: &[u8], rng: &mut CounterRng) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     for _ in 0..1 + rng.below(4) {
         if bytes.is_empty() {

@@ -131,7 +131,8 @@ fn false_alarms_and_power() {
     for (churn, loss) in [(0.04, 0.0), (0.1, 0.0), (0.04, 0.03), (0.1, 0.03), (0.04, 0.05)] {
         let share = alarms(1000, 500, churn, loss);
         println!("churn {churn}, loss {loss}: alarms in {:.1}% of 1000 runs", share * 100.0);
-        assert!(loss > 0.0 || share <= 0.05, "{share}");
+        // The level is used up: 5% and the error of 1,000 runs (two standard errors).
+        assert!(loss > 0.0 || share <= 0.064, "{share}");
     }
 }
 
@@ -308,13 +309,17 @@ fn share_covered(runs: u64, key: &str, one: impl Fn(&mut CounterRng) -> bool + S
     held.count() as f64 / runs as f64
 }
 
+fn holds(interval: Option<Interval>, truth: f64) -> bool {
+    interval.is_some_and(|i| i.low <= truth && truth <= i.high)
+}
+
+fn draws(rng: &mut CounterRng) -> Resampling {
+    Resampling { seed: rng.next_u64(), resamples: 999 }
+}
+
 #[test]
 #[ignore = "a simulation of minutes; its figures are in suites/gate/README.md"]
-fn coverage_of_what_is_reported() {
-    let resampling = Resampling { seed: 0, resamples: 999 };
-    let holds = |i: Option<Interval>, truth: f64| i.is_some_and(|i| i.low <= truth && truth <= i.high);
-    let names = |from: usize, to: usize| (from..to).map(|i| i.to_string()).collect::<Vec<_>>();
-    let draws = |rng: &mut CounterRng| Resampling { seed: rng.next_u64(), ..resampling };
+fn coverage_of_means_over_classes() {
     // Mean per class: 40 classes of unequal difficulty, examples of random classes; and classes that are clusters.
     for (what, per_class, fixed) in [("few", 2, false), ("some", 25, true)] {
         let share = share_covered(2000, what, |rng| {
@@ -331,7 +336,7 @@ fn coverage_of_what_is_reported() {
             let all = draws(rng).replicates("p", n, &[&e]);
             holds(percentile(&all[0], 0.95), truth)
         });
-        println!("mean per class, {per_class} a class: {:.3}", share);
+        println!("mean per class, {per_class} a class: {share:.3}");
     }
     let share = share_covered(2000, "classes as clusters", |rng| {
         let (classes, per_class) = (60usize, 10usize);
@@ -344,6 +349,12 @@ fn coverage_of_what_is_reported() {
         holds(percentile(&all[0], 0.95), 0.65)
     });
     println!("mean per class, classes are the clusters: {share:.3}");
+}
+
+#[test]
+#[ignore = "a simulation of minutes; its figures are in suites/gate/README.md"]
+fn coverage_of_aggregates_seeds_and_clusters() {
+    let names = |from: usize, to: usize| (from..to).map(|i| i.to_string()).collect::<Vec<_>>();
     // The mean of three probes on the same 300 images, and H of two.
     let share = share_covered(2000, "shared", |rng| {
         let ease: Vec<f64> = (0..300).map(|_| rng.uniform()).collect();

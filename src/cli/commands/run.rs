@@ -49,6 +49,11 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
                 p.add(predictions as u64);
             }
         }
+        RunEvent::Waiting { name } => {
+            if let Some(p) = &progress {
+                p.line(&format!("{name}: another run has this in hand; waiting for it"));
+            }
+        }
         RunEvent::Damaged { name, segment } => {
             if let Some(p) = &progress {
                 p.line(&format!(

@@ -30,7 +30,7 @@ const PANEL: (u32, u32) = (760, 470);
 
 impl Figure for Alpha {
     fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
-        let curves = &data.manifest.curves;
+        let curves = shown(data);
         if curves.is_empty() {
             return Ok(None);
         }
@@ -49,12 +49,26 @@ impl Figure for Alpha {
 
     fn caption(&self, data: &ReportData) -> String {
         let level = data.manifest.suite.stats.confidence * 100.0;
+        let (some, all) = (shown(data).len(), data.manifest.curves.len());
+        let left_out = if some < all {
+            format!(" The first {some} of {all} curves; the tables hold all.")
+        } else {
+            String::new()
+        };
         format!(
             "Score of each probe over alpha, the weight of the fine-tuned model. Solid: speciality; \
              dashed: generality; dotted: selection. Bands are pointwise {level}% intervals. The \
-             vertical line is the alpha chosen on the selection probes."
+             vertical line is the alpha chosen on the selection probes.{left_out}"
         )
     }
+}
+
+/// Panels at most: each curve has its own, and a figure of hundreds cannot be looked at nor held in memory.
+const MOST_PANELS: usize = 24;
+
+fn shown(data: &ReportData) -> &[Curve] {
+    let curves = &data.manifest.curves;
+    &curves[..curves.len().min(MOST_PANELS)]
 }
 
 fn panel(

@@ -60,7 +60,7 @@ impl Figure for BaseNovel {
 /// The checkpoints, and the halfway point of each curve.
 fn chosen(data: &ReportData) -> Vec<MethodHalves> {
     let mut all = halves(data);
-    all.retain(|m| m.checkpoint || m.label.ends_with("at alpha 0.5"));
+    all.retain(|m| m.alpha.is_none_or(|a| a == 0.5));
     all
 }
 

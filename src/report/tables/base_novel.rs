@@ -50,7 +50,7 @@ fn rows_of(method: &MethodHalves, level: f64) -> Vec<Vec<String>> {
     let cell = |axis: &Axis| percent(axis.value, axis.interval(level));
     let mut rows = Vec::new();
     // Between the ends only averages: eleven alphas by eleven sets are no table.
-    if method.checkpoint || method.pairs.len() == 1 {
+    if method.alpha.is_none() || method.pairs.len() == 1 {
         for pair in &method.pairs {
             let spread = |s: f64| format!(" ± {:.1}", s * 100.0);
             let (base, novel) = pair.spread.map_or_else(Default::default, |(b, n)| (spread(b), spread(n)));
