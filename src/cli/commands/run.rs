@@ -31,47 +31,7 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
     };
     let mut progress: Option<Progress<'_>> = None;
     let orderly = stop.orderly();
-    let result = execute(&plan, &options, &mut |event| match event {
-        RunEvent::Planned { cells, reused, predictions } => {
-            output
-                .note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
-            progress = Some(Progress::new(output, "predictions", predictions as u64));
-        }
-        RunEvent::Pass { name, variants, shared, resumed } => {
-            let resumed =
-                if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
-            if let Some(p) = &progress {
-                p.line(&format!("{name}: {variants} variants, shared stages {shared}{resumed}"));
-            }
-        }
-        RunEvent::Progress { predictions } => {
-            if let Some(p) = &mut progress {
-                p.add(predictions as u64);
-            }
-        }
-        RunEvent::Waiting { name } => {
-            if let Some(p) = &progress {
-                p.line(&format!("{name}: another run has this in hand; waiting for it"));
-            }
-        }
-        RunEvent::Damaged { name, segment } => {
-            if let Some(p) = &progress {
-                p.line(&format!(
-                    "warning: {name}: segment {segment} of an earlier run is damaged; evaluated again"
-                ));
-            }
-        }
-        RunEvent::NotKept { name, reason } => {
-            if let Some(p) = &progress {
-                p.line(&format!("warning: {name}: {reason}; crops are not kept"));
-            }
-        }
-        RunEvent::Skipped { data, example, reason } => {
-            if let Some(p) = &progress {
-                p.line(&format!("warning: {data}, example `{example}` left out: {reason}"));
-            }
-        }
-    });
+    let result = execute(&plan, &options, &mut |event| tell(event, output, &mut progress));
     if let Some(progress) = progress {
         progress.finish();
     }
@@ -107,4 +67,40 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         summary.finished, summary.reused, summary.decoded
     ));
     Ok(Exit::Ok)
+}
+
+/// Says one event of the run: progress on its bar, everything else as a line above it.
+fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<'a>>) {
+    let line = match event {
+        RunEvent::Planned { cells, reused, predictions } => {
+            output
+                .note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
+            *progress = Some(Progress::new(output, "predictions", predictions as u64));
+            return;
+        }
+        RunEvent::Progress { predictions } => {
+            if let Some(progress) = progress {
+                progress.add(predictions as u64);
+            }
+            return;
+        }
+        RunEvent::Pass { name, variants, shared, resumed } => {
+            let resumed =
+                if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
+            format!("{name}: {variants} variants, shared stages {shared}{resumed}")
+        }
+        RunEvent::Waiting { name } => {
+            format!("{name}: another run has this in hand; waiting for it")
+        }
+        RunEvent::Damaged { name, segment } => {
+            format!("warning: {name}: segment {segment} of an earlier run is damaged; evaluated again")
+        }
+        RunEvent::NotKept { name, reason } => format!("warning: {name}: {reason}; crops are not kept"),
+        RunEvent::Skipped { data, example, reason } => {
+            format!("warning: {data}, example `{example}` left out: {reason}")
+        }
+    };
+    if let Some(progress) = progress {
+        progress.line(&line);
+    }
 }
