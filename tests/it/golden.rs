@@ -170,7 +170,7 @@ fn images_are_decoded_and_resized_as_pillow_does_it() {
         .filter(|n| !n.ends_with(".decoded.png") && !n.ends_with(".crop56.png"))
         .collect();
     names.sort();
-    assert_eq!(names.len(), 12);
+    assert_eq!(names.len(), 13);
     let open = |name: &str| decode(&std::fs::read(folder.join(name)).unwrap()).unwrap();
     for name in &names {
         let image = open(name);
