@@ -13,6 +13,8 @@ mod foreign;
 mod gate;
 mod golden;
 mod hub;
+#[cfg(unix)]
+mod kills;
 mod mutations;
 mod protocols;
 mod race;
