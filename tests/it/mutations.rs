@@ -26,6 +26,9 @@ fn count() -> u64 {
 /// The longest that one input may take.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// The most memory that the process may take, in bytes.
+const MOST: u64 = 2 << 30;
+
 /// Numbers that readers stumble over.
 const NUMBERS: [u64; 8] = [0, 1, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 40, 1 << 62, u64::MAX - 1, u64::MAX];
 
@@ -77,9 +80,9 @@ pub(crate) fn mutate(seed: &[u8], rng: &mut CounterRng) -> Vec<u8> {
 }
 
 /// Feeds mutations of some seeds to a reader, which must come back in time.
-fn feed(kind: &str, seeds: &[Vec<u8>], share: u64, read: impl Fn(&[u8])) {
+fn feed(kind: &str, seeds: &[Vec<u8>], read: impl Fn(&[u8])) {
     let stream = CounterRng::new(1, kind);
-    for number in 0..count() / share {
+    for number in 0..count() {
         let mut rng = stream.stream(number);
         let seed = &seeds[rng.below(seeds.len())];
         let bytes = mutate(seed, &mut rng);
@@ -87,6 +90,17 @@ fn feed(kind: &str, seeds: &[Vec<u8>], share: u64, read: impl Fn(&[u8])) {
         read(&bytes);
         assert!(started.elapsed() < LONGEST, "{kind}, mutation {number}: {:?}", started.elapsed());
     }
+    if let Some(peak) = peak_memory() {
+        assert!(peak < MOST, "{kind}: the process took {peak} bytes at its peak");
+    }
+}
+
+/// Most memory of the process so far, in bytes, with everything that other tests took beside this one; where the system
+/// says it.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
@@ -115,11 +129,11 @@ fn images() {
                 assert!(!error.to_string().is_empty());
             }
         };
-        feed(ending, &contents(&all), 3, found);
+        feed(ending, &contents(&all), found);
     }
     let maps = ["P6 2 1 255\nabcdef", "P5 2 2 65535\nabcdefgh", "P3 1 1 9\n1 2 3", "P1 2 1\n1 0"];
     let maps: Vec<Vec<u8>> = maps.iter().map(|m| m.as_bytes().to_vec()).collect();
-    feed("pnm", &maps, 3, |bytes| drop(decode_within(bytes, 1 << 20)));
+    feed("pnm", &maps, |bytes| drop(decode_within(bytes, 1 << 20)));
 }
 
 #[test]
@@ -130,7 +144,7 @@ fn configurations() {
         root().join("tests/golden/foreign/odd-projection/config.json"),
     ]);
     let parse = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
-    feed("config.json", &hf, 1, |bytes| {
+    feed("config.json", &hf, |bytes| {
         if let Some(json) = parse(bytes)
             && let Ok(config) = hugging_face::read(&json)
             && config.validate().is_ok()
@@ -142,7 +156,7 @@ fn configurations() {
         root().join("tests/golden/open-clip/open_clip_config.json"),
         root().join("tests/golden/foreign/oc-average/open_clip_config.json"),
     ]);
-    feed("open_clip_config.json", &oc, 1, |bytes| {
+    feed("open_clip_config.json", &oc, |bytes| {
         if let Some(json) = parse(bytes)
             && let Ok((config, _)) = open_clip::read(&json)
         {
@@ -153,7 +167,7 @@ fn configurations() {
         root().join("suites/demo/zero-shot/preprocessor_config.json"),
         root().join("tests/golden/siglip/preprocessor_config.json"),
     ]);
-    feed("preprocessor_config.json", &preprocessing, 1, |bytes| {
+    feed("preprocessor_config.json", &preprocessing, |bytes| {
         if let Some(json) = parse(bytes)
             && let Ok(preprocessor) = specbench::image::Preprocessor::from_hf(&json)
         {
@@ -187,14 +201,14 @@ fn weights() {
         // A message names the file; numbers that are none are one of the answers.
         dict.load_all().map(drop).map_err(|e| e.to_string())
     };
-    feed("pickles", &pickles, 2, through_file("weights.pt", load));
+    feed("pickles", &pickles, through_file("weights.pt", load));
     let safe = contents(&[root().join("tests/golden/lora/adapter_model.safetensors")]);
-    feed("safetensors", &safe, 2, through_file("weights.safetensors", load));
+    feed("safetensors", &safe, through_file("weights.safetensors", load));
     let adapters = contents(&files("tests/golden/foreign/lora-patterns", "adapter_config.json"));
     let dir = tempfile::tempdir().unwrap();
     let from = root().join("tests/golden/foreign/lora-patterns/adapter_model.safetensors");
     std::fs::copy(from, dir.path().join("adapter_model.safetensors")).unwrap();
-    feed("adapters", &adapters, 10, |bytes| {
+    feed("adapters", &adapters, |bytes| {
         std::fs::write(dir.path().join("adapter_config.json"), bytes).unwrap();
         if let Err(error) = StateDict::open(dir.path()) {
             assert!(error.to_string().contains("adapter_config.json"), "{error}");
@@ -219,14 +233,14 @@ fn tables_and_lists() {
             data.read(0..n).map(drop).map_err(|e| e.to_string())
         }
     };
-    feed("parquet", &contents(&[small]), 10, through_file("mutated.parquet", open("parquet")));
+    feed("parquet", &contents(&[small]), through_file("mutated.parquet", open("parquet")));
     let split = br#"{"train": [["a/1.jpg", 1, "red"]], "val": [], "test": [["b/2.jpg", 0, "bus"]]}"#.to_vec();
     let zhou = |path: &Path| {
         let files = [path.to_owned(), path.parent().unwrap().to_owned()];
         let options = LayoutOptions { split: "test".to_owned(), ..LayoutOptions::default() };
         LAYOUTS.get("zhou-split").unwrap().open(&files, &options).map(drop).map_err(|e| e.to_string())
     };
-    feed("split files", &[split], 5, through_file("split.json", zhou));
+    feed("split files", &[split], through_file("split.json", zhou));
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in [("s0.png", &b"image"[..]), ("s0.cls", b"3")] {
         let mut header = tar::Header::new_gnu();
@@ -236,7 +250,7 @@ fn tables_and_lists() {
     }
     let shards = tempfile::tempdir().unwrap();
     std::fs::write(shards.path().join("nshards.txt"), "1").unwrap();
-    feed("tar", &[tar.into_inner().unwrap()], 5, |bytes| {
+    feed("tar", &[tar.into_inner().unwrap()], |bytes| {
         std::fs::write(shards.path().join("0.tar"), bytes).unwrap();
         let data =
             LAYOUTS.get("webdataset").unwrap().open(&[shards.path().to_owned()], &LayoutOptions::default());
@@ -247,7 +261,7 @@ fn tables_and_lists() {
     let idx = [&[0u8, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[1, 2, 3, 4]].concat();
     let labels = shards.path().join("labels");
     std::fs::write(&labels, [0, 0, 8, 1, 0, 0, 0, 2, 7, 9]).unwrap();
-    feed("idx", &[idx], 5, |bytes| {
+    feed("idx", &[idx], |bytes| {
         let images = shards.path().join("images");
         std::fs::write(&images, bytes).unwrap();
         if let Ok(data) =
@@ -263,5 +277,5 @@ fn suites() {
     let catalog = specbench::catalog::Catalog::open(&root().join("datasets.toml")).unwrap();
     let read = |path: &Path| Suite::open(path, &catalog).map(drop).map_err(|e| e.to_string());
     let seeds = contents(&[root().join("suites/demo.toml"), root().join("suites/gate.toml")]);
-    feed("suites", &seeds, 10, through_file("suite.toml", read));
+    feed("suites", &seeds, through_file("suite.toml", read));
 }
