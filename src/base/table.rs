@@ -306,13 +306,6 @@ impl Table {
         require(name, values.iter())
     }
 
-    /// A column of truth values.
-    pub fn bools(&self, name: &str) -> Result<Vec<bool>, TableError> {
-        let column = self.column(name)?;
-        let values = column.bool().map_err(|e| column_error(name, &e))?;
-        require(name, values.iter())
-    }
-
     /// A column of lists of integers, flattened.
     pub fn u32_lists(&self, name: &str) -> Result<Vec<u32>, TableError> {
         let flat = self.flattened(name)?;

@@ -13,14 +13,11 @@ use specbench::image::decode_within;
 use specbench::model::clip::{hugging_face, open_clip};
 use specbench::suite::Suite;
 
-use crate::support::root;
+use crate::support::{root, setting};
 
 /// Mutations of each kind.
 fn count() -> u64 {
-    std::env::vars()
-        .find(|(k, _)| k == "SPECBENCH_MUTATIONS")
-        .and_then(|(_, v)| v.parse().ok())
-        .unwrap_or(10_000)
+    setting("SPECBENCH_MUTATIONS", 10_000)
 }
 
 /// The longest that one input may take.

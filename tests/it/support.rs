@@ -16,6 +16,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A number from the environment that makes a test longer.
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
+}
+
 /// A suite over the embedded data, small enough for a test: three alphas, three probes.
 pub(crate) const SMALL: &str = r#"
 [suite]

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Bench, SMALL, assert_same, contents, root};
+use crate::support::{Bench, SMALL, assert_same, contents, root, setting};
 
 /// Compiles the library that counts and kills; `None` where the loader knows no `LD_PRELOAD`.
 fn library(folder: &Path) -> Option<std::path::PathBuf> {
@@ -12,7 +12,7 @@ fn library(folder: &Path) -> Option<std::path::PathBuf> {
         return None;
     }
     let file = folder.join("libkill_at.so");
-    let compiler = std::env::vars_os().find(|(k, _)| k == "RUSTC").map_or("rustc".into(), |(_, v)| v);
+    let compiler = std::env::var_os("RUSTC").unwrap_or("rustc".into());
     let source = root().join("tests/it/kills/kill_at.rs");
     let mut compile = Command::new(compiler);
     compile.args(["--edition", "2021", "--crate-type", "cdylib", "-O", "-o"]).arg(&file).arg(source);
@@ -40,8 +40,7 @@ fn killed_at_each_file_operation_and_run_again() {
         println!("skipped: no LD_PRELOAD on this system");
         return;
     };
-    let stride = std::env::vars().find(|(k, _)| k == "SPECBENCH_KILL_STRIDE");
-    let stride: u64 = stride.map_or(29, |(_, v)| v.parse().unwrap());
+    let stride = setting("SPECBENCH_KILL_STRIDE", 29);
     let clear = || {
         for folder in ["out", "crops"] {
             let _ = std::fs::remove_dir_all(bench.out(folder));
