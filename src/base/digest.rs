@@ -38,11 +38,15 @@ impl Digest {
 
     /// The digest of a file's content, read in blocks.
     pub fn of_file(path: &Path) -> Result<Self, FileError> {
-        let mut file = open(path)?;
+        Self::of_reader(open(path)?).map_err(|e| FileError::new("read", path, e))
+    }
+
+    /// The digest of what a reader yields, read in blocks.
+    pub fn of_reader(mut reader: impl Read) -> std::io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut block = vec![0u8; 1 << 18];
         loop {
-            let n = file.read(&mut block).map_err(|e| FileError::new("read", path, e))?;
+            let n = reader.read(&mut block)?;
             if n == 0 {
                 return Ok(Self::finish(hasher));
             }

@@ -9,6 +9,7 @@ pub mod fs;
 pub mod guard;
 pub mod harmless;
 pub mod hub;
+pub mod parquet_pages;
 pub mod python_random;
 pub mod registry;
 pub mod rng;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use polars::io::parquet::read::FileMetadata;
 use polars::prelude::{
     BooleanChunked, Column, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked,
     IntoColumn as _, IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
@@ -10,6 +11,7 @@ use polars::prelude::{
 
 use super::fs::{FileError, open, write_atomic_with};
 use super::guard::guarded;
+use super::parquet_pages::{self, Chunk};
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +71,13 @@ impl Table {
         rows: Option<(usize, usize)>,
     ) -> Result<Self, TableError> {
         let names = columns.map(|c| c.iter().map(|n| (*n).to_owned()).collect());
-        let reader = ParquetReader::new(open(path)?).with_columns(names).with_slice(rows);
-        read_guarded(path, || reader.finish()).map(Self)
+        let mut reader = ParquetReader::new(open(path)?).with_columns(names).with_slice(rows);
+        read_guarded(path, || {
+            let chunks = chunks(reader.get_metadata()?, columns, rows)?;
+            parquet_pages::check(path, &chunks).map_err(|e| PolarsError::ComputeError(e.into()))?;
+            reader.finish()
+        })
+        .map(Self)
     }
 
     /// Number of rows of a file, from its footer.
@@ -324,6 +331,35 @@ impl Table {
         let list = self.column(name)?.list().map_err(|e| column_error(name, &e))?;
         Ok(list.get_inner())
     }
+}
+
+/// Where the pages of some columns and rows lie, as the footer says.
+fn chunks(
+    footer: &FileMetadata,
+    columns: Option<&[&str]>,
+    rows: Option<(usize, usize)>,
+) -> Result<Vec<Chunk>, PolarsError> {
+    let wanted = rows.map_or(0..usize::MAX, |(offset, length)| offset..offset.saturating_add(length));
+    let mut all = Vec::new();
+    let mut first = 0_usize;
+    for group in &footer.row_groups {
+        let end = first.saturating_add(group.num_rows());
+        let read = first < wanted.end && wanted.start < end;
+        first = end;
+        for chunk in group.parquet_columns().iter().filter(|_| read) {
+            let path = &chunk.descriptor().path_in_schema;
+            let column = path.first().map(ToString::to_string).unwrap_or_default();
+            if columns.is_none_or(|c| c.contains(&column.as_str())) {
+                let values = u64::try_from(chunk.num_values()).map_err(|_| {
+                    PolarsError::ComputeError(
+                        format!("column `{column}` claims {} values", chunk.num_values()).into(),
+                    )
+                })?;
+                all.push(Chunk { bytes: chunk.byte_range(), values, column });
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Damaged files make the reader panic here and there.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::expected::Expected;
 use crate::base::digest::Digest;
 use crate::data::ColumnNames;
 
@@ -29,8 +30,21 @@ pub struct Split {
     pub source: Source,
     /// How many examples it has.
     pub examples: Option<u64>,
-    /// SHA-256 of each file in order; empty where the split is made locally.
-    pub sha256: Vec<Digest>,
+    /// What each file must be, in order; empty where the split is made locally.
+    pub expected: Vec<Expected>,
+}
+
+/// A file as it is published, before it is unpacked.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// Its name.
+    pub file: String,
+    /// Where it is published, or was.
+    pub url: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Digest,
 }
 
 /// `folders` as the registry writes it.
@@ -91,4 +105,6 @@ pub struct DatasetEntry {
     pub columns: ColumnNames,
     /// Splits by name.
     pub splits: BTreeMap<String, Split>,
+    /// What it is unpacked from.
+    pub archives: Vec<Archive>,
 }

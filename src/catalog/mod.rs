@@ -1,9 +1,15 @@
 //! The data registry: `datasets.toml` says what each data set is, where it lies, whose it is.
 
 mod entry;
+mod expected;
+mod fetch;
 mod open;
 mod read;
+mod verify;
 
-pub use entry::{DatasetEntry, Folders, Source, Split, Templates};
+pub use entry::{Archive, DatasetEntry, Folders, Source, Split, Templates};
+pub use expected::Expected;
+pub use fetch::{FetchError, Wanted};
 pub use open::OpenSplit;
 pub use read::{Catalog, CatalogError};
+pub use verify::{State, Verdict};

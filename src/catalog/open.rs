@@ -1,11 +1,9 @@
 //! Opens a split of a registered data set: the one way for plans, training and the data commands.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Catalog, CatalogError, DatasetEntry, Split};
 use crate::base::digest::Digest;
-use crate::base::fs::read;
 use crate::base::python_random::PythonRandom;
 use crate::data::{Dataset, LAYOUTS, few_shot};
 
@@ -63,13 +61,8 @@ impl Catalog {
     /// Opens a split and checks its files against the registered digests.
     pub fn open_split(&self, entry: &DatasetEntry, split: &Split) -> Result<OpenSplit, CatalogError> {
         let files = self.files(split);
-        for (path, expected) in files.iter().zip(&split.sha256) {
-            // A folder has no digest of its own.
-            if expected.as_str().is_empty() {
-                continue;
-            }
-            let found = self.digests().of_file(path)?;
-            if found != *expected && !differs_in_final_newline(path, expected)? {
+        for (path, expected) in files.iter().zip(&split.expected) {
+            if let Some(found) = expected.differs(path, self.digests())? {
                 let (path, expected) = (path.clone(), expected.clone());
                 return Err(CatalogError::WrongDigest { path, found, expected });
             }
@@ -79,17 +72,4 @@ impl Catalog {
         let digest = data.digest(self.digests())?;
         Ok(OpenSplit { data, digest, registered: split.examples })
     }
-}
-
-/// Largest text file that is compared without its final newline.
-const LARGEST_TEXT: u64 = 16 << 20;
-
-/// Whether a text file is the registered one but for its final newline, as copies of split files differ.
-fn differs_in_final_newline(path: &Path, expected: &Digest) -> Result<bool, CatalogError> {
-    if std::fs::metadata(path).map_or(0, |m| m.len()) > LARGEST_TEXT {
-        return Ok(false);
-    }
-    let bytes = read(path)?;
-    let bare = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    Ok(Digest::of_bytes(bare) == *expected || Digest::of_bytes(&[bare, b"\n"].concat()) == *expected)
 }

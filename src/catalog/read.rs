@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::entry::{DatasetEntry, Folders, Source, Split, Templates};
+use super::entry::{Archive, DatasetEntry, Folders, Source, Split, Templates};
+use super::expected::Expected;
 use crate::base::config::{ConfigError, Document, Section};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
@@ -48,9 +49,9 @@ pub enum CatalogError {
         /// The file.
         path: PathBuf,
         /// Its digest.
-        found: Digest,
+        found: String,
         /// The registered digest.
-        expected: Digest,
+        expected: Expected,
     },
     /// A template has no place for the class name.
     #[error("template `{template}` of data set `{dataset}` has no `{{}}` for the class name")]
@@ -270,6 +271,7 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         columns = ColumnNames { image: text("image"), label: text("label"), id: text("id") };
         names.finish();
     }
+    let archives = section.sections("archive").iter().filter_map(read_archive).collect();
     let mut splits = BTreeMap::new();
     if let Some(all) = section.required_section("split") {
         for (split, part) in all.named_sections() {
@@ -300,6 +302,7 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         groups,
         columns,
         splits,
+        archives,
     })
 }
 
@@ -331,6 +334,26 @@ fn read_split(
         }
         None => Source::Files(files),
     };
-    let sha256 = sha256.iter().map(|d| d.value.as_str().into()).collect();
-    Some(Split { name: name.to_owned(), source, examples, sha256 })
+    let mut expected = Vec::new();
+    for digest in &sha256 {
+        match Expected::parse(&digest.value) {
+            Ok(value) => expected.push(value),
+            Err(message) => section.note(digest.span.clone(), message, None),
+        }
+    }
+    Some(Split { name: name.to_owned(), source, examples, expected })
+}
+
+fn read_archive(section: &Section<'_>) -> Option<Archive> {
+    let (file, url) = (section.required_text("file"), section.required_text("url"));
+    let (bytes, sha256) = (section.count("bytes"), section.required_text("sha256"));
+    if bytes.is_none() {
+        section.note(section.span.clone(), "an archive needs its size in `bytes`", None);
+    }
+    let sha256 = sha256.and_then(|d| {
+        let parsed = Digest::try_from(d.value);
+        parsed.map_err(|message| section.note(d.span, message, None)).ok()
+    });
+    section.finish();
+    Some(Archive { file: file?.value, url: url?.value, bytes: bytes?.value, sha256: sha256? })
 }

@@ -273,6 +273,9 @@ pub enum DataCommand {
     Verify {
         /// Data sets; all if none is named
         names: Vec<String>,
+        /// Check the published archives in this folder too
+        #[arg(long, value_name = "FOLDER")]
+        archives: Option<PathBuf>,
     },
     /// Make a split file in CoOp's form for a tree with one folder per class
     Split(SplitArgs),

@@ -2,11 +2,10 @@
 
 mod assemble;
 mod examples;
-mod examples_html;
 mod figures;
 mod frontier;
 mod halves;
-mod html;
+mod page;
 mod points;
 mod scores;
 mod tables;
@@ -17,7 +16,7 @@ pub use assemble::{CellScore, MetricValue, ReportData};
 pub use examples::{Confusion, ExampleView, Regression, Step};
 pub use figures::FIGURES;
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
-pub use html::findings;
+pub use page::findings;
 pub use tables::{Grid, TABLES};
 
 use crate::base::fs::{FileError, write_atomic};
@@ -90,6 +89,6 @@ pub fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
             drawn.push((*figure, svg));
         }
     }
-    write_atomic(&out.join("report.html"), html::page(out, data, &drawn).as_bytes())?;
+    write_atomic(&out.join("report.html"), page::page(out, data, &drawn).as_bytes())?;
     Ok(())
 }

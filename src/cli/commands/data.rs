@@ -1,9 +1,11 @@
 //! `specbench data`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::base::python_random::PythonRandom;
-use crate::catalog::{Catalog, CatalogError, DatasetEntry, Split};
+use crate::catalog::{Catalog, CatalogError, Split, State};
 use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -15,7 +17,9 @@ pub fn data(global: &Global, command: &DataCommand, output: &Output) -> Result<E
     match command {
         DataCommand::List => list(&super::open_catalog(global, output)?, output),
         DataCommand::Build(args) => build(args, output),
-        DataCommand::Verify { names } => verify(&super::open_catalog(global, output)?, names, output),
+        DataCommand::Verify { names, archives } => {
+            verify(&super::open_catalog(global, output)?, names, archives.as_deref(), output)
+        }
         DataCommand::Split(args) => split(args, output),
         DataCommand::Shots(args) => shots(&super::open_catalog(global, output)?, args, output),
         DataCommand::Fetch(args) => super::fetch::fetch(&super::open_catalog(global, output)?, args, output),
@@ -99,61 +103,38 @@ fn shots(catalog: &Catalog, args: &ShotsArgs, output: &Output) -> Result<Exit, C
     Ok(Exit::Ok)
 }
 
-/// What `verify` found out about one split.
-struct Verdict {
-    dataset: String,
-    split: String,
-    state: &'static str,
-    detail: String,
-}
-
-fn verify(catalog: &Catalog, names: &[String], output: &Output) -> Result<Exit, CliError> {
+fn verify(
+    catalog: &Catalog,
+    names: &[String],
+    archives: Option<&Path>,
+    output: &Output,
+) -> Result<Exit, CliError> {
     for name in names {
         catalog.dataset(name)?;
     }
     let mut verdicts = Vec::new();
     for entry in catalog.entries().filter(|e| names.is_empty() || names.contains(&e.name)) {
-        for split in entry.splits.values() {
-            let (state, detail) = verify_split(catalog, entry, split);
-            verdicts.push(Verdict { dataset: entry.name.clone(), split: split.name.clone(), state, detail });
-        }
+        verdicts.extend(catalog.verify(entry, archives, |what| output.detail(&format!("looking at {what}"))));
     }
     let count = |state| verdicts.iter().filter(|v| v.state == state).count();
-    let (bad, missing) = (count("bad"), count("missing"));
+    let (bad, missing) = (count(State::Bad), count(State::Missing));
     if output.json {
         let list: Vec<_> = verdicts
             .iter()
-            .map(|v| json!({"dataset": v.dataset, "split": v.split, "state": v.state, "detail": v.detail}))
+            .map(|v| {
+                json!({"dataset": v.dataset, "split": v.part, "state": v.state.name(), "detail": v.detail})
+            })
             .collect();
         output.result(&json!(list).to_string());
     } else {
         for v in &verdicts {
-            output.result(&format!("{:8} {} {}: {}", v.state, v.dataset, v.split, v.detail));
+            output.result(&format!("{:8} {} {}: {}", v.state.name(), v.dataset, v.part, v.detail));
         }
     }
     // Asking for a data set by name means that it should be here.
     if bad > 0 || (missing > 0 && !names.is_empty()) {
-        let message = format!("{bad} splits differ from the registry, {missing} are missing");
+        let message = format!("{bad} splits or archives differ from the registry, {missing} are missing");
         return Err(CliError::new(Exit::Unmeasured, message));
     }
     Ok(Exit::Ok)
-}
-
-fn verify_split(catalog: &Catalog, entry: &DatasetEntry, split: &Split) -> (&'static str, String) {
-    if let Some(path) = catalog.missing(split) {
-        return ("missing", format!("no `{}`; {}", path.display(), entry.obtain));
-    }
-    match catalog.open_split(entry, split) {
-        Ok(open) => {
-            let found = open.data.examples().len();
-            match open.incomplete() {
-                Some(text) => ("bad", text),
-                None if split.sha256.is_empty() => {
-                    ("counted", format!("{found} examples, no digest registered"))
-                }
-                None => ("ok", format!("{found} examples, digests match")),
-            }
-        }
-        Err(error) => ("bad", error.to_string()),
-    }
 }

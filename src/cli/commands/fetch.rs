@@ -3,76 +3,40 @@
 use indicatif::HumanBytes;
 use serde_json::json;
 
-use crate::base::hub::{HubError, HubRepository};
-use crate::catalog::{Catalog, DatasetEntry};
+use crate::catalog::{Archive, Catalog, DatasetEntry, FetchError, Wanted};
 use crate::cli::args::FetchArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::report::Grid;
 
-/// One file that is wanted.
-struct Wanted<'a> {
-    entry: &'a DatasetEntry,
-    split: &'a str,
-    repository: HubRepository,
-    file: String,
-    here: bool,
-    bytes: u64,
-}
-
 pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exit, CliError> {
-    let fail = |e: HubError| CliError::new(Exit::Unmeasured, e.to_string());
-    let mut wanted = Vec::new();
-    for name in &args.names {
-        let entry = catalog.dataset(name)?;
-        if entry.splits.values().all(|s| catalog.on_hub(s).is_empty()) {
-            let text = format!("data set `{name}` has no source on the hub; {}", entry.obtain);
-            return Err(CliError::new(Exit::Usage, text));
+    let wanted = match catalog.wanted(&args.names) {
+        // What is got by hand still has addresses and sizes to plan with.
+        Err(FetchError::ByHand { name, .. }) if args.plan && !catalog.dataset(&name)?.archives.is_empty() => {
+            Vec::new()
         }
-    }
-    for entry in catalog.entries().filter(|e| args.names.is_empty() || args.names.contains(&e.name)) {
-        for split in entry.splits.values() {
-            for (repository, path) in catalog.on_hub(split) {
-                for file in files(catalog, &repository, &path).map_err(fail)? {
-                    let here = catalog.hub().path(&repository, &file).is_file();
-                    let bytes = if here {
-                        std::fs::metadata(catalog.hub().path(&repository, &file)).map_or(0, |m| m.len())
-                    } else {
-                        catalog.hub().size(&repository, &file).map_err(fail)?
-                    };
-                    let (repository, split) = (repository.clone(), split.name.as_str());
-                    wanted.push(Wanted { entry, split, repository, file, here, bytes });
-                }
-            }
-        }
-    }
-    show(&wanted, output);
+        Err(FetchError::Catalog(error)) => return Err(error.into()),
+        Err(error @ FetchError::ByHand { .. }) => return Err(CliError::new(Exit::Usage, error.to_string())),
+        Err(FetchError::Hub(error)) => return Err(CliError::new(Exit::Unmeasured, error.to_string())),
+        Ok(wanted) => wanted,
+    };
+    let archives: Vec<(&DatasetEntry, &Archive)> = catalog
+        .entries()
+        .filter(|e| args.names.is_empty() || args.names.contains(&e.name))
+        .flat_map(|e| e.archives.iter().map(move |a| (e, a)))
+        .collect();
+    show(&wanted, if args.plan { &archives } else { &[] }, output);
     if args.plan {
         return Ok(Exit::Ok);
     }
     for file in wanted.iter().filter(|w| !w.here) {
-        catalog.hub().file(&file.repository, &file.file).map_err(fail)?;
+        let got = catalog.hub().file(&file.repository, &file.file);
+        got.map_err(|e| CliError::new(Exit::Unmeasured, e.to_string()))?;
     }
     Ok(Exit::Ok)
 }
 
-/// The files that a path of the registry stands for: itself, or all below it if it is a folder. What is in the
-/// cache as a file needs no network.
-fn files(catalog: &Catalog, repository: &HubRepository, path: &str) -> Result<Vec<String>, HubError> {
-    if catalog.hub().path(repository, path).is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let folder = format!("{}/", path.trim_end_matches('/'));
-    let names = catalog.hub().list(repository)?;
-    let found: Vec<String> = names.into_iter().filter(|n| n == path || n.starts_with(&folder)).collect();
-    if found.is_empty() {
-        let (file, repository) = (format!("`{path}`"), repository.clone());
-        return Err(HubError::Unknown { file, repository });
-    }
-    Ok(found)
-}
-
-fn show(wanted: &[Wanted<'_>], output: &Output) {
+fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &Output) {
     let missing: u64 = wanted.iter().filter(|w| !w.here).map(|w| w.bytes).sum();
     if output.json {
         let files: Vec<_> = wanted
@@ -82,7 +46,15 @@ fn show(wanted: &[Wanted<'_>], output: &Output) {
                     "file": w.file, "bytes": w.bytes, "here": w.here, "licence": w.entry.licence})
             })
             .collect();
-        output.result(&json!({"files": files, "bytes_to_fetch": missing}).to_string());
+        let archives: Vec<_> = archives
+            .iter()
+            .map(|(e, a)| {
+                json!({"dataset": e.name, "file": a.file, "url": a.url, "bytes": a.bytes,
+                    "sha256": a.sha256.as_str(), "licence": e.licence})
+            })
+            .collect();
+        let all = json!({"files": files, "bytes_to_fetch": missing, "archives": archives});
+        output.result(&all.to_string());
         return;
     }
     let row = |w: &Wanted<'_>| {
@@ -100,6 +72,27 @@ fn show(wanted: &[Wanted<'_>], output: &Output) {
         headers: ["data set", "split", "file", "size", "state", "licence"].map(str::to_owned).to_vec(),
         rows: wanted.iter().map(row).collect(),
         notes: vec![format!("{} to fetch", HumanBytes(missing))],
+    };
+    if !wanted.is_empty() || archives.is_empty() {
+        output.result(&grid.terminal());
+    }
+    if archives.is_empty() {
+        return;
+    }
+    let row = |(e, a): &(&DatasetEntry, &Archive)| {
+        vec![
+            e.name.clone(),
+            a.file.clone(),
+            HumanBytes(a.bytes).to_string(),
+            a.url.clone(),
+            e.licence.clone(),
+        ]
+    };
+    let grid = Grid {
+        title: "Archives to get by hand".to_owned(),
+        headers: ["data set", "file", "size", "address", "licence"].map(str::to_owned).to_vec(),
+        rows: archives.iter().map(row).collect(),
+        notes: vec!["`specbench data verify --archives FOLDER` checks them".to_owned()],
     };
     output.result(&grid.terminal());
 }

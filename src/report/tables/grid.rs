@@ -1,4 +1,4 @@
-//! A table as text cells, and its three renderings.
+//! A table as text cells, and its renderings.
 
 use comfy_table::{Table, presets};
 
@@ -87,23 +87,6 @@ impl Grid {
             line(&self.headers)
         )
     }
-
-    /// An HTML table.
-    #[must_use]
-    pub fn html(&self) -> String {
-        let row = |cells: &[String], tag: &str| {
-            let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape_html(c))).collect();
-            format!("<tr>{cells}</tr>")
-        };
-        let body: String = self.rows.iter().map(|r| row(r, "td")).collect();
-        let notes: String =
-            self.notes.iter().map(|n| format!("<p class=\"note\">{}</p>", escape_html(n))).collect();
-        format!(
-            "<h3>{}</h3><div class=\"scroll\"><table><thead>{}</thead><tbody>{body}</tbody></table></div>{notes}",
-            escape_html(&self.title),
-            row(&self.headers, "th")
-        )
-    }
 }
 
 /// A cell that no spreadsheet takes for a formula: a quote before what begins like one and is no number.
@@ -134,12 +117,6 @@ fn escape_latex(text: &str) -> String {
     out
 }
 
-/// Text as HTML.
-pub fn escape_html(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&#39;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,11 +134,9 @@ mod tests {
     fn renderings_escape_what_they_must() {
         assert_eq!(sample().csv(), "variant,a_b\n\"x, \"\"y\"\"\",1.0\n");
         assert!(sample().latex().contains("Scores, \\%") && sample().latex().contains("a\\_b"));
-        assert!(sample().html().contains("n &lt; 5"));
         assert!(sample().markdown().contains("| variant"));
         let foul = Grid { rows: vec![vec!["=1+1".to_owned(), "a|b\n<b>'".to_owned()]], ..sample() };
         assert!(foul.csv().contains("'=1+1") && foul.markdown().contains("a\\|b <b>"));
-        assert!(foul.html().contains("&lt;b&gt;&#39;"));
         let numbers = ["-", "-1.5", "+0.2 [+0.1, +0.3]"].map(no_formula);
         assert_eq!(numbers, ["-", "-1.5", "+0.2 [+0.1, +0.3]"]);
     }

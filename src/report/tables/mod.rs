@@ -9,7 +9,7 @@ mod grid;
 mod probes;
 mod transfer;
 
-pub use grid::{Grid, escape_html, percent};
+pub use grid::{Grid, percent};
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};

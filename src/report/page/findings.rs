@@ -1,52 +1,8 @@
-//! The page: one self-contained file.
+//! What the numbers say, in sentences.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
-use super::ReportData;
-use super::figures::Figure;
-use super::tables::{TABLES, percent};
-use crate::report::tables::escape_html as escape;
-
-const STYLE: &str = "body{font:16px/1.5 Roboto,Helvetica,Arial,sans-serif;color:#222;max-width:62rem;\
-margin:2rem auto;padding:0 1rem}h1{margin-bottom:.2rem}h2{margin-top:2.2rem;border-bottom:1px solid #ddd}\
-table{border-collapse:collapse;font-size:.85rem}th,td{padding:.25rem .6rem;text-align:right;\
-border-bottom:1px solid #e4e4e4;white-space:nowrap}th:first-child,td:first-child{text-align:left}\
-th{border-bottom:2px solid #888;white-space:normal;vertical-align:bottom}.scroll{overflow-x:auto}\
-.note,figcaption{font-size:.85rem;color:#555}figure{margin:1rem 0}svg{max-width:100%;height:auto}\
-pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}li{margin:.3rem 0}summary{cursor:pointer;margin:.4rem 0}\
-.examples{display:flex;flex-wrap:wrap;gap:1rem}.examples figure{width:9rem;margin:.4rem 0;overflow-wrap:anywhere}\
-.examples img{width:96px;image-rendering:pixelated}";
-
-/// The page of a report.
-pub fn page(out: &Path, data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {
-    let suite = &data.manifest.suite;
-    let mut body = String::new();
-    let _ = write!(body, "<h1>{}</h1><p>{}</p>", escape(&suite.name), escape(&suite.description));
-    let _ = write!(
-        body,
-        "<h2>Findings</h2><ul>{}</ul>",
-        findings(data).iter().map(|f| { format!("<li>{}</li>", escape(f)) }).collect::<String>()
-    );
-    body.push_str("<h2>Figures</h2>");
-    for (figure, svg) in figures {
-        let _ =
-            write!(body, "<figure>{svg}<figcaption>{}</figcaption></figure>", escape(&figure.caption(data)));
-    }
-    body.push_str("<h2>Tables</h2>");
-    for table in TABLES.items {
-        if let Some(grid) = table.build(data) {
-            body.push_str(&grid.html());
-        }
-    }
-    body.push_str(&super::examples_html::section(out, &data.examples));
-    body.push_str(&provenance(data));
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width\"><title>{}</title><style>{STYLE}</style></head><body>{body}</body></html>\n",
-        escape(&suite.name)
-    )
-}
+use crate::report::ReportData;
+use crate::report::tables::percent;
+use crate::stats::Interval;
 
 /// What the numbers say, in sentences, with their uncertainty.
 pub fn findings(data: &ReportData) -> Vec<String> {
@@ -59,12 +15,11 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         ) else {
             continue;
         };
-        let compare =
-            |a: f64, ai: Option<crate::stats::Interval>, b: f64, bi: Option<crate::stats::Interval>| {
-                let apart = matches!((ai, bi), (Some(x), Some(y)) if x.high < y.low || y.high < x.low);
-                let verdict = if apart { "the intervals do not overlap" } else { "the intervals overlap" };
-                format!("{} to {} ({verdict})", percent(a, ai), percent(b, bi))
-            };
+        let compare = |a: f64, ai: Option<Interval>, b: f64, bi: Option<Interval>| {
+            let apart = matches!((ai, bi), (Some(x), Some(y)) if x.high < y.low || y.high < x.low);
+            let verdict = if apart { "the intervals do not overlap" } else { "the intervals overlap" };
+            format!("{} to {} ({verdict})", percent(a, ai), percent(b, bi))
+        };
         all.push(format!(
             "Fine-tuning {} into {} moves speciality from {} and generality from {}, in percent with {level}% intervals.",
             curve.from, curve.to,
@@ -134,43 +89,4 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         ));
     }
     all
-}
-
-fn provenance(data: &ReportData) -> String {
-    let m = &data.manifest;
-    let mut text = String::from("<h2>Provenance</h2><ul>");
-    for c in &m.checkpoints {
-        let _ = write!(
-            text,
-            "<li>checkpoint {}: {}, digest {}</li>",
-            escape(&c.id),
-            escape(&c.source),
-            escape(c.digest.short())
-        );
-    }
-    for p in &m.probes {
-        let _ = write!(
-            text,
-            "<li>probe {}: {} {}, {} examples, {} classes, data digest {}, licence {}</li>",
-            escape(&p.spec.id),
-            escape(&p.spec.dataset),
-            escape(&p.spec.split),
-            p.examples,
-            p.class_names.len(),
-            escape(p.data.short()),
-            escape(&p.licence)
-        );
-    }
-    let _ = write!(
-        text,
-        "<li>specbench {}, {} on {}, decoder {}, {} resamples from seed {}</li></ul><h3>Suite</h3><pre>{}</pre>",
-        escape(&m.version),
-        escape(&m.numerics.dtype),
-        escape(&m.numerics.device),
-        escape(&m.decoder),
-        m.suite.stats.resamples,
-        m.suite.stats.seed,
-        escape(&m.suite.text)
-    );
-    text
 }

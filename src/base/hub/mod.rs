@@ -1,16 +1,23 @@
 //! Files of the Hugging Face hub: `hf:owner/name@revision`, for data sets `hf:datasets/owner/name@revision/path`.
 //!
-//! Downloads go through `hf-hub` into the cache that the Python library uses too. What is in the cache is never
-//! asked for again; offline, what is missing is named.
+//! Downloads lie in the cache that the Python library uses too, whose layout `hf-hub` knows. What is in the cache is
+//! never asked for again; offline, what is missing is named.
+
+mod client;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
+use client::{Announced, Client, ClientError, SILENCE};
+
 use super::digest::Digest;
+use super::fs::{FileError, write_atomic};
+
+/// The hub itself.
+const ENDPOINT: &str = "https://huggingface.co";
 
 /// Why a file of the hub is not here.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +92,16 @@ impl HubRepository {
         Ok((Self { name, data, revision }, path.to_owned()))
     }
 
+    /// As addresses of files spell it.
+    fn path(&self) -> String {
+        if self.data { format!("datasets/{}", self.name) } else { self.name.clone() }
+    }
+
+    /// As addresses of the interface spell it.
+    fn api(&self) -> String {
+        format!("{}/{}", if self.data { "datasets" } else { "models" }, self.name)
+    }
+
     fn repo(&self) -> Repo {
         let kind = if self.data { RepoType::Dataset } else { RepoType::Model };
         Repo::with_revision(self.name.clone(), kind, self.revision.clone())
@@ -150,18 +167,11 @@ impl Hub {
         folder.unwrap_or_else(|| root().join("snapshots").join(&repository.revision)).join(file)
     }
 
-    fn api(&self, repository: &HubRepository) -> Result<(Api, ApiRepo), HubError> {
-        let mut builder =
-            ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(self.options.bars);
-        if let Some(endpoint) = &self.options.endpoint {
-            builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
-        }
-        if let Some(token) = &self.options.token {
-            builder = builder.with_token(Some(token.clone()));
-        }
-        let api = builder.build().map_err(|e| failed(repository, "the hub", &e))?;
-        let repo = api.repo(repository.repo());
-        Ok((api, repo))
+    fn client(&self, repository: &HubRepository) -> Result<Client, HubError> {
+        let endpoint = self.options.endpoint.as_deref().unwrap_or(ENDPOINT);
+        let saved = || Cache::new(self.cache.clone()).token();
+        let token = self.options.token.clone().or_else(saved);
+        Client::new(endpoint, token, SILENCE).map_err(|e| failed(repository, "the hub", &e))
     }
 
     /// Names of the repository's files, from the network.
@@ -169,8 +179,8 @@ impl Hub {
         if self.options.offline {
             return Err(self.missing(repository, "files"));
         }
-        let info = self.api(repository)?.1.info().map_err(|e| failed(repository, "files", &e))?;
-        let names: Vec<String> = info.siblings.into_iter().map(|s| s.rfilename).collect();
+        let names = self.client(repository)?.list(&repository.api(), &repository.revision);
+        let names = names.map_err(|e| failed(repository, "files", &e))?;
         let leaves = |n: &&String| n.starts_with('/') || n.split(['/', '\\']).any(|p| p == "..");
         if let Some(name) = names.iter().find(leaves) {
             let reason = format!("the server names a file `{}` outside the repository", name.escape_debug());
@@ -188,9 +198,8 @@ impl Hub {
         if self.options.offline {
             return Err(self.missing(repository, file));
         }
-        let (api, repo) = self.api(repository)?;
-        let found = api.metadata(&repo.url(file)).map_err(|e| failed(repository, file, &e))?;
-        Ok(found.size() as u64)
+        let found = self.client(repository)?.announced(&repository.path(), &repository.revision, file);
+        Ok(found.map_err(|e| failed(repository, file, &e))?.size)
     }
 
     /// A file of the cache, downloaded first if it is not there.
@@ -205,31 +214,74 @@ impl Hub {
         if let Some(listen) = &self.options.listen {
             listen(&format!("fetching {file} of {repository}"));
         }
-        let (api, repo) = self.api(repository)?;
+        let client = self.client(repository)?;
+        let found = client.announced(&repository.path(), &repository.revision, file);
+        let found = found.map_err(|e| failed(repository, file, &e))?;
+        self.keep(repository, file, &client, &found)
+    }
+
+    /// Fetches a file into the cache: a blob named by its ETag, a link to it from the commit's snapshot, and the
+    /// revision's name for the commit.
+    fn keep(
+        &self,
+        repository: &HubRepository,
+        file: &str,
+        client: &Client,
+        found: &Announced,
+    ) -> Result<PathBuf, HubError> {
         let refuse = |reason: String| HubError::Transfer {
             file: file.to_owned(),
             repository: repository.clone(),
             reason,
         };
         // The server names the places in the cache; a name that leaves it is refused before anything is written.
-        let found = api.metadata(&repo.url(file)).map_err(|e| failed(repository, file, &e))?;
-        for (what, name) in [("ETag", found.etag()), ("commit", found.commit_hash())] {
+        for (what, name) in [("ETag", &found.etag), ("commit", &found.commit)] {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
             if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(plain) {
                 return Err(refuse(format!("the server's {what} `{}` is none", name.escape_debug())));
             }
         }
-        let path = repo.download(file).map_err(|e| failed(repository, file, &e))?;
-        let is_sha256 = found.etag().len() == 64 && found.etag().bytes().all(|b| b.is_ascii_hexdigit());
-        if is_sha256 && Digest::of_file(&path).map_err(|e| refuse(e.to_string()))?.as_str() != found.etag() {
-            // The link and what it points to, so that the next try fetches it again.
-            if let Ok(blob) = std::fs::canonicalize(&path) {
-                let _ = std::fs::remove_file(blob);
+        let cannot = |action, path: &Path, e| refuse(FileError::new(action, path, e).to_string());
+        let root = self.cache.join(repository.repo().folder_name());
+        let blob = root.join("blobs").join(&found.etag);
+        make_parent(&blob).map_err(|e| cannot("create", &blob, e))?;
+        if !blob.is_file() {
+            let path = blob.with_file_name(format!("{}.part", found.etag));
+            let part = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+            let mut part = part.map_err(|e| cannot("create", &path, e))?;
+            // Another process may be fetching it; its part is this one's then.
+            part.lock().map_err(|e| cannot("lock", &path, e))?;
+            if !blob.is_file() {
+                let wanted = (repository.path(), repository.revision.as_str(), file);
+                client
+                    .fetch((&wanted.0, wanted.1, wanted.2), found, &mut part, self.options.bars)
+                    .map_err(|e| failed(repository, file, &e))?;
+                let is_sha256 = found.etag.len() == 64 && found.etag.bytes().all(|b| b.is_ascii_hexdigit());
+                if is_sha256
+                    && Digest::of_file(&path).map_err(|e| refuse(e.to_string()))?.as_str() != found.etag
+                {
+                    std::fs::remove_file(&path).map_err(|e| cannot("remove", &path, e))?;
+                    let what = "the bytes are not those that the server announced (SHA-256)";
+                    return Err(refuse(what.to_owned()));
+                }
+                std::fs::rename(&path, &blob).map_err(|e| cannot("rename", &path, e))?;
             }
-            let _ = std::fs::remove_file(&path);
-            return Err(refuse("the bytes are not those that the server announced (SHA-256)".to_owned()));
         }
-        Ok(path)
+        let pointer = root.join("snapshots").join(&found.commit).join(file);
+        make_parent(&pointer).map_err(|e| cannot("create", &pointer, e))?;
+        if !pointer.is_file() {
+            // A link to nothing may lie there.
+            let _ = std::fs::remove_file(&pointer);
+            let ups = "../".repeat(file.split('/').count() + 1);
+            let link = PathBuf::from(format!("{ups}blobs/{}", found.etag));
+            point(&pointer, &link, &blob).map_err(|e| cannot("link", &pointer, e))?;
+        }
+        if repository.revision != found.commit {
+            let name = root.join("refs").join(&repository.revision);
+            make_parent(&name).map_err(|e| cannot("create", &name, e))?;
+            write_atomic(&name, found.commit.as_bytes()).map_err(|e| refuse(e.to_string()))?;
+        }
+        Ok(pointer)
     }
 
     /// A model's folder with everything that evaluation reads: configuration, tokenizer, one form of weights.
@@ -320,20 +372,27 @@ fn model_files(names: &[String]) -> Vec<&str> {
     wanted
 }
 
-fn failed(repository: &HubRepository, file: &str, error: &ApiError) -> HubError {
+fn failed(repository: &HubRepository, file: &str, error: &ClientError) -> HubError {
     let (file, repository) = (file.to_owned(), repository.clone());
-    let status = match error {
-        ApiError::RequestError(inner) => match **inner {
-            ureq::Error::StatusCode(status) => Some(status),
-            _ => None,
-        },
-        _ => None,
-    };
-    match status {
-        Some(401 | 403) => HubError::Gated(repository),
-        Some(404) => HubError::Unknown { file, repository },
+    match error {
+        ClientError::Status(401 | 403) => HubError::Gated(repository),
+        ClientError::Status(404) => HubError::Unknown { file, repository },
         _ => HubError::Transfer { file, repository, reason: error.to_string() },
     }
+}
+
+fn make_parent(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+#[cfg(unix)]
+fn point(pointer: &Path, link: &Path, _blob: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(link, pointer)
+}
+
+#[cfg(not(unix))]
+fn point(pointer: &Path, _link: &Path, blob: &Path) -> std::io::Result<()> {
+    std::fs::hard_link(blob, pointer)
 }
 
 #[cfg(test)]
