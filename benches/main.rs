@@ -8,11 +8,13 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use specbench::catalog::Catalog;
+use specbench::checkpoint::{Budget, Held, Weights as _};
 use specbench::image::{Preprocessor, Rgb, decode};
-use specbench::merge::{Ends, MERGES, TensorFilter};
-use specbench::model::CheckpointFolder;
+use specbench::merge::{Ends, PATHS, TensorFilter};
+use specbench::model::Numerics;
+use specbench::model::clip::CheckpointFolder;
 use specbench::model::clip::{Kernels, VisionTower};
-use specbench::plan::{Numerics, Plan};
+use specbench::plan::Plan;
 use specbench::run::{RunOptions, run};
 use specbench::stats::{Estimator, Form, Resampling};
 use specbench::suite::Suite;
@@ -75,11 +77,12 @@ fn merge(c: &mut Criterion) {
     let mut group = c.benchmark_group("merge");
     let (from, to) = (checkpoint("zero-shot"), checkpoint("ft-noto"));
     let skip = |name: &str| name.starts_with("classifier.");
-    let ends = Ends::load(&from.weights, &to.weights, &TensorFilter::default(), skip).expect("two ends");
+    let held = |f: &CheckpointFolder| Held::new(std::sync::Arc::clone(&f.weights) as _, Budget::new(1 << 30));
+    let ends = Ends::new(held(&from), held(&to), &TensorFilter::default(), skip).expect("two ends");
     // Two reads and one write of every interpolated value.
-    group.throughput(Throughput::Bytes(3 * (ends.interpolated_values() * 4) as u64));
-    let method = MERGES.get("wise-ft").expect("registered");
-    group.bench_function("wise-ft-demo", |b| b.iter(|| ends.at(method, black_box(0.3))));
+    group.throughput(Throughput::Bytes(3 * (ends.interpolated_values(|_| true) * 4) as u64));
+    let method = PATHS.get("wise-ft").expect("registered");
+    group.bench_function("wise-ft-demo", |b| b.iter(|| ends.at(method, black_box(0.3)).load_all()));
     group.finish();
 }
 

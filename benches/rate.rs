@@ -16,7 +16,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use specbench::image::{Preprocessor, decode, recycle};
-use specbench::model::CheckpointFolder;
+use specbench::model::clip::CheckpointFolder;
 use specbench::model::clip::{Kernels, VisionTower};
 use specbench::stats::{Estimator, Form, Resampling};
 

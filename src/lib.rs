@@ -7,12 +7,13 @@
 //! | --- | --- |
 //! | [`base`] | digests, atomic files, random numbers, registries, spanned TOML, tables |
 //! | [`image`] | decoding, Pillow's resampling, preprocessing |
-//! | [`data`] | layouts: files to examples, in a fixed order |
+//! | [`data`] | layouts: files to records, in a fixed order |
+//! | [`task`] | what is asked of a model, what would be right, what was answered |
 //! | [`catalog`] | `datasets.toml`: what data there is |
 //! | [`emoji`] | makes the embedded data set |
-//! | [`checkpoint`] | weights on disk |
-//! | [`merge`] | two checkpoints to one, in memory |
-//! | [`model`] | CLIP: configuration and tensors to features and logits |
+//! | [`checkpoint`] | weights by name: files, overlays, tensors in memory |
+//! | [`merge`] | weights made of weights: points of a path, combinations of many |
+//! | [`model`] | architectures: questions to input, weights to models, answers |
 //! | [`train`] | recipes: fine-tuned checkpoints |
 //! | [`stats`] | intervals, resampling, frontiers, barriers, selection |
 //! | [`metric`] | numbers from predictions |
@@ -55,4 +56,5 @@ pub mod run;
 pub mod stats;
 pub mod store;
 pub mod suite;
+pub mod task;
 pub mod train;

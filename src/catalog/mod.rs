@@ -1,5 +1,6 @@
 //! The data registry: `datasets.toml` says what each data set is, where it lies, whose it is.
 
+mod classes;
 mod entry;
 mod expected;
 mod fetch;

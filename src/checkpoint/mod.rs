@@ -5,15 +5,19 @@
 
 mod error;
 mod files;
+mod held;
 mod lora;
-mod names;
+mod naming;
 mod overlay;
 mod pickle;
 mod state_dict;
+mod weights;
 
 pub use error::CheckpointError;
-pub use names::CONTEXT;
+pub use held::{Budget, Held};
+pub use naming::{AsStored, Naming, Part};
 pub use state_dict::{StateDict, TensorInfo, write_safetensors};
+pub use weights::{Weights, missing, var_builder};
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use super::error::CheckpointError;
 use super::lora::{LowRank, Piece, piece};
 use super::state_dict::{Entry, StateDict};
+use super::weights::Weights as _;
 
 /// What lies below a partial checkpoint.
 pub(super) struct Below {

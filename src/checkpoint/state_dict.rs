@@ -1,5 +1,4 @@
-//! Named tensors on disk: memory-mapped safetensors, or PyTorch's pickles, read without running code. Names of
-//! OpenAI's and open_clip's layout are translated.
+//! Named tensors on disk: memory-mapped safetensors, or PyTorch's pickles, read without running code.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +10,14 @@ use super::Tensors;
 use super::error::CheckpointError;
 use super::files::weight_files;
 use super::lora::LoraConfig;
-use super::names::{Part, is_open_clip, translate};
+use super::naming::{AsStored, Naming, Part};
 use super::overlay::Below;
 use super::pickle::PickleFile;
-use crate::base::account::is_harmless;
+use super::weights::{Weights, missing};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{open, write_atomic};
 use crate::base::guard::guarded;
-use crate::base::harmless::TENSORS;
 
 /// Shape and type of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +64,13 @@ pub struct StateDict {
 }
 
 impl StateDict {
-    /// Opens a weights file, or the one (or the shards) in a folder.
+    /// Opens a weights file, or the one (or the shards) in a folder. Tensors keep their names.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        Self::open_as(path, &AsStored)
+    }
+
+    /// As [`StateDict::open`], with tensors under the names that an architecture knows them by.
+    pub fn open_as(path: &Path, naming: &dyn Naming) -> Result<Self, CheckpointError> {
         let files = if path.is_dir() { weight_files(path)? } else { vec![path.to_owned()] };
         for file in &files {
             crate::base::fs::open(file)?;
@@ -76,18 +79,19 @@ impl StateDict {
         // By what is in the file: endings say little (`.bin`, `.ckpt`, `.pth.tar-50`).
         let (backend, stored) =
             if is_safetensors(&first)? { open_safetensors(&files, &first)? } else { open_pickles(&files)? };
-        let open_clip = is_open_clip(stored.keys().map(String::as_str));
         let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
-        let mut sources: BTreeMap<String, Entry> = BTreeMap::new();
-        for (name, info) in stored {
-            // Buffers that change no result, with reasons in one list.
-            if is_harmless(&name, &[TENSORS]) {
-                continue;
+        let names: Vec<&str> = stored.keys().map(String::as_str).collect();
+        let mut renamed = naming.translate(&names);
+        if adapter.is_some() {
+            // Its names are resolved against what it adapts.
+            for (parts, own) in renamed.iter_mut().zip(AsStored.translate(&names)) {
+                if !parts.is_empty() {
+                    *parts = own;
+                }
             }
-            let parts = match adapter {
-                Some(_) => vec![(name.clone(), Part::Whole)],
-                None => translate(&name, open_clip),
-            };
+        }
+        let mut sources: BTreeMap<String, Entry> = BTreeMap::new();
+        for ((name, info), parts) in stored.iter().zip(renamed) {
             for (to, part) in parts {
                 let info = TensorInfo { shape: part.shape(&info.shape), dtype: info.dtype.clone() };
                 let entry = Entry { info, stored: name.clone(), part };
@@ -116,31 +120,8 @@ impl StateDict {
         &self.entries
     }
 
-    /// Whether a tensor is there.
-    #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
-    }
-
-    /// One digest over all weight files.
-    pub fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
-        let mut files = self.files.clone();
-        files.extend(self.adapter.as_ref().map(|_| self.path.join(super::lora::CONFIG)));
-        let mut each: Vec<Digest> = files.iter().map(|f| digests.of_file(f)).collect::<Result<_, _>>()?;
-        if let Some(below) = &self.below {
-            each.push(below.base.digest(digests)?);
-        }
-        Ok(Digest::of_value(&each))
-    }
-
     fn source(&self, name: &str) -> Result<&Entry, CheckpointError> {
-        self.sources.get(name).ok_or_else(|| CheckpointError::MissingTensor {
-            path: self.path.clone(),
-            name: name.to_owned(),
-            hint: crate::base::registry::nearest(name, self.entries.keys().map(String::as_str))
-                .map(|n| format!("; the nearest is `{n}`"))
-                .unwrap_or_default(),
-        })
+        self.sources.get(name).ok_or_else(|| missing(self, name))
     }
 
     /// Whether both hold the same values under this name.
@@ -204,22 +185,6 @@ impl StateDict {
         CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source }
     }
 
-    /// Loads a tensor as f32 on the CPU and checks that every value is finite.
-    pub fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
-        let tensor = if self.is_adapted(name) { self.adapted(name)? } else { self.plain(name)? };
-        let values = self.values(name, &tensor)?;
-        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
-        if let Some(first) = bad.next() {
-            return Err(CheckpointError::NonFinite {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                count: 1 + bad.count(),
-                first,
-            });
-        }
-        Ok(tensor)
-    }
-
     /// A tensor as it is stored here or below, as f32.
     pub(super) fn plain(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let holder = self.holder(name);
@@ -279,11 +244,54 @@ impl StateDict {
         }
         Ok(all)
     }
+}
 
-    /// Loads every floating-point tensor.
-    pub fn load_all(&self) -> Result<Tensors, CheckpointError> {
-        let floats = self.entries.iter().filter(|(_, info)| info.is_float());
-        floats.map(|(name, _)| Ok((name.clone(), self.load(name)?))).collect()
+impl Weights for StateDict {
+    fn names(&self) -> Vec<&str> {
+        self.entries.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        self.entries.get(name).cloned()
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// As f32 on the CPU; every value is finite.
+    fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let tensor = if self.is_adapted(name) { self.adapted(name)? } else { self.plain(name)? };
+        let values = self.values(name, &tensor)?;
+        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
+        if let Some(first) = bad.next() {
+            return Err(CheckpointError::NonFinite {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                count: 1 + bad.count(),
+                first,
+            });
+        }
+        Ok(tensor)
+    }
+
+    /// One digest over all weight files.
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
+        let mut files = self.files.clone();
+        files.extend(self.adapter.as_ref().map(|_| self.path.join(super::lora::CONFIG)));
+        let mut each: Vec<Digest> = files.iter().map(|f| digests.of_file(f)).collect::<Result<_, _>>()?;
+        if let Some(below) = &self.below {
+            each.push(below.base.digest(digests)?);
+        }
+        Ok(Digest::of_value(&each))
+    }
+
+    fn label(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn stored(&self) -> Option<&StateDict> {
+        Some(self)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::catalog::CatalogError;
 use crate::compare::CompareError;
 use crate::emoji::EmojiError;
 use crate::merge::MergeError;
+use crate::model::ModelError;
 use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::run::RunError;
@@ -92,9 +93,9 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let exit = match &error {
             RunError::Interrupted => Exit::Interrupted,
-            RunError::Merge(MergeError::Mismatch { .. }) | RunError::Cluster { .. } | RunError::Device(_) => {
-                Exit::Usage
-            }
+            RunError::Merge(MergeError::Mismatch { .. })
+            | RunError::Cluster { .. }
+            | RunError::Model(ModelError::Device(_)) => Exit::Usage,
             RunError::Store(_) => Exit::Internal,
             _ => Exit::Unmeasured,
         };

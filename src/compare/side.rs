@@ -10,7 +10,7 @@ use super::outcomes::Outcomes;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
 use crate::metric::{METRICS, Metric};
-use crate::plan::Numerics;
+use crate::model::Numerics;
 use crate::stats::{Aggregate, Change, Estimator, Form};
 use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
 use crate::suite::{CheckpointRole, ProbeRole};

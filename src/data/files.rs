@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{DataError, Dataset, Example, RawImage, check_ids};
+use super::{DataError, Dataset, Example, RawImage, Record, check_ids};
 use crate::base::digest::Digest;
 use crate::base::file_digests::{FileDigests, Stamp};
 use crate::base::fs::read_regular;
@@ -55,16 +55,17 @@ impl Dataset for FileData {
         &self.examples
     }
 
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
+    fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {
         let one = |place: usize| {
             let path = self.path(place);
             if Stamp::of(&path).ok() != self.stamps[place] {
                 return Err(DataError::Changed(path));
             }
-            Ok(match read_regular(&path) {
+            let image = match read_regular(&path) {
                 Ok(bytes) => RawImage::Encoded(bytes),
                 Err(error) => RawImage::Unreadable(error.to_string()),
-            })
+            };
+            Ok(image.into())
         };
         range.map(one).collect()
     }

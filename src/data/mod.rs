@@ -1,13 +1,14 @@
-//! Examples, from files to decoded images, in a fixed order.
+//! Examples, from files to records, in a fixed order.
 //!
 //! A layout knows how one kind of files is read; everything after it sees a [`Dataset`]: a number
-//! of examples with stable ids and labels, whose images can be read range by range, so that memory
+//! of examples with stable ids and labels, whose records can be read range by range, so that memory
 //! does not grow with the data set.
 
 mod classes;
 mod few_shot;
 mod files;
 pub mod layouts;
+mod record;
 mod split_file;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use classes::ClassSubset;
 pub use few_shot::{few_shot, split_class};
 pub use layouts::LAYOUTS;
+pub use record::{RawImage, Record, Value};
 pub use split_file::write_split;
 
 use crate::base::digest::Digest;
@@ -23,7 +25,6 @@ use crate::base::file_digests::{FileDigests, Stamp};
 use crate::base::fs::FileError;
 use crate::base::registry::Named;
 use crate::base::table::TableError;
-use crate::image::{DecodeError, Rgb, decode_within};
 
 /// Why data cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -70,35 +71,18 @@ pub enum DataError {
     },
 }
 
-/// An image before decoding.
-#[derive(Clone, Debug)]
-pub enum RawImage {
-    /// A file's bytes (JPEG, PNG, …).
-    Encoded(Vec<u8>),
-    /// Pixels that need no decoding.
-    Pixels(Rgb),
-    /// An example whose image cannot be had, and why; it follows `corrupt` like one that cannot be decoded.
-    Unreadable(String),
-}
-
-impl RawImage {
-    /// The image as RGB, if it has at most `most_pixels` pixels.
-    pub fn decode(self, most_pixels: u64) -> Result<Rgb, DecodeError> {
-        match self {
-            Self::Encoded(bytes) => decode_within(&bytes, most_pixels),
-            Self::Pixels(image) => Ok(image),
-            Self::Unreadable(reason) => Err(DecodeError::Other(reason)),
-        }
-    }
-}
-
 /// A split of a data set, opened.
 pub trait Dataset: Send + Sync {
     /// Stable id and label of every example, in order. Kept in memory (a few dozen bytes each).
     fn examples(&self) -> &[Example];
 
-    /// Reads the images of a range of examples. Reading in ascending ranges is cheapest.
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError>;
+    /// Reads the records of a range of examples. Reading in ascending ranges is cheapest.
+    fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError>;
+
+    /// The images of a range of examples of an image data set.
+    fn images(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
+        Ok(self.read(range)?.into_iter().filter_map(Record::into_image).collect())
+    }
 
     /// Digest of all content that a prediction may depend on.
     fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError>;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ends::{Fate, TensorFilter, differences};
-use crate::checkpoint::StateDict;
+use super::curve::{Fate, TensorFilter};
+use super::error::differences;
+use crate::checkpoint::{TensorInfo, Weights};
 
 /// The look at two checkpoints before they are merged.
 #[derive(Clone, Debug, Default)]
@@ -22,18 +23,24 @@ pub struct Preflight {
 
 impl Preflight {
     /// Compares two checkpoints. `skip` names tensors that stay out.
-    pub fn new(from: &StateDict, to: &StateDict, filter: &TensorFilter, skip: impl Fn(&str) -> bool) -> Self {
+    pub fn new(
+        from: &dyn Weights,
+        to: &dyn Weights,
+        filter: &TensorFilter,
+        skip: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut this = Self { problems: differences(from, to, &skip), ..Self::default() };
-        for (name, info) in from.entries() {
-            if !info.is_float() || skip(name) {
-                this.skipped.push(name.clone());
+        let takes_part =
+            |w: &dyn Weights, name: &str| w.info(name).is_some_and(|i| i.is_float()) && !skip(name);
+        for name in from.names() {
+            if !takes_part(from, name) {
+                this.skipped.push(name.to_owned());
             } else if to.contains(name) {
-                this.fates.insert(name.clone(), filter.fate(from, to, name));
+                this.fates.insert(name.to_owned(), filter.fate(from, to, name));
             }
         }
-        let only_in_second =
-            to.entries().iter().filter(|(n, i)| (!i.is_float() || skip(n)) && !from.contains(n));
-        this.skipped.extend(only_in_second.map(|(n, _)| n.clone()));
+        let only_in_second = to.names().into_iter().filter(|n| !takes_part(to, n) && !from.contains(n));
+        this.skipped.extend(only_in_second.map(str::to_owned));
         let (a, b) = (tied(from), tied(to));
         let only = |x: &[(String, String)], y: &[(String, String)], end: &str| -> Vec<String> {
             let lone = x.iter().filter(|p| !y.contains(p));
@@ -51,18 +58,19 @@ impl Preflight {
 }
 
 /// Pairs of matrices that hold the same values within one checkpoint.
-fn tied(dict: &StateDict) -> Vec<(String, String)> {
-    let mut by_shape: BTreeMap<&[usize], Vec<&String>> = BTreeMap::new();
-    for (name, info) in dict.entries().iter().filter(|(_, i)| i.is_float() && i.shape.len() > 1) {
-        by_shape.entry(&info.shape).or_default().push(name);
+fn tied(weights: &dyn Weights) -> Vec<(String, String)> {
+    let mut alike: BTreeMap<(Vec<usize>, String), Vec<&str>> = BTreeMap::new();
+    for name in weights.floats() {
+        if let Some(TensorInfo { shape, dtype }) = weights.info(name).filter(|i| i.shape.len() > 1) {
+            alike.entry((shape, dtype)).or_default().push(name);
+        }
     }
     let mut pairs = Vec::new();
-    for names in by_shape.values() {
-        // Equal matrices have equal first rows; only those are compared as a whole.
+    for names in alike.values() {
         for (i, a) in names.iter().enumerate() {
             for b in &names[i + 1..] {
-                if dict.equal_within(a, b) {
-                    pairs.push(((*a).clone(), (*b).clone()));
+                if weights.same_within(a, b) {
+                    pairs.push(((*a).to_owned(), (*b).to_owned()));
                 }
             }
         }

@@ -1,85 +1,46 @@
-//! Classification heads.
-//!
-//! The zero-shot head follows OpenAI's notebook, open_clip and CLIP_benchmark: for each class the
-//! embeddings of all templates are normalised, averaged, and the mean is normalised. As in WiSE-FT
-//! the rows are multiplied by `exp(logit_scale)`, and image features are normalised before them.
+//! Heads: what turns a model's features into one score per candidate.
+
+use std::fmt;
 
 use candle_core::{D, DType, Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::clip::{Kernels, TextTower};
-use super::folder::{CheckpointFolder, ModelError};
-use crate::checkpoint::{CONTEXT, Tensors};
+/// Kind of a checkpoint's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadKind {
+    /// The fine-tuned classifier.
+    Classifier,
+    /// The text tower on class names after learned context.
+    Context,
+    /// The text tower on class names in templates.
+    ZeroShot,
+}
 
-/// Texts per forward of the text tower.
-const TEXT_BATCH: usize = 256;
+impl fmt::Display for HeadKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classifier => "classifier",
+            Self::Context => "learned context",
+            Self::ZeroShot => "zero-shot",
+        })
+    }
+}
 
-/// Every class name in every template, class by class. `{}` and CLIP_benchmark's `{c}` stand for the name.
-#[must_use]
-pub fn prompts(names: &[String], templates: &[String]) -> Vec<String> {
-    let fill = |t: &String, name: &str| t.replace("{c}", "{}").replace("{}", name);
-    names.iter().flat_map(|name| templates.iter().map(move |t| fill(t, name))).collect()
+/// Which head a checkpoint uses for some candidates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadChoice {
+    /// Which it is.
+    pub kind: HeadKind,
+    /// Rows of the classifier, if it is that.
+    pub rows: Vec<u32>,
+    /// Candidates for which a classifier that is there has no row of its own, so that it is not used.
+    pub missing: Vec<String>,
 }
 
 /// Rows divided by their Euclidean norm.
 pub fn normalise_rows(x: &Tensor) -> Result<Tensor> {
     x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)
-}
-
-/// Class embeddings `[classes, projection_dim]`, each of unit norm. `texts` holds the token
-/// sequences class by class, `templates` of them for each.
-pub fn class_embeddings(tower: &TextTower, texts: &[Vec<u32>], templates: usize) -> Result<Tensor> {
-    let parts: Vec<Tensor> =
-        texts.chunks(TEXT_BATCH).map(|batch| tower.forward(batch)).collect::<Result<_>>()?;
-    let all = normalise_rows(&Tensor::cat(&parts, 0)?)?;
-    let (rows, dim) = all.dims2()?;
-    normalise_rows(&all.reshape((rows / templates, templates, dim))?.mean(1)?)
-}
-
-/// The texts that follow learned context: CoOp's `<name>.` with underscores as spaces.
-#[must_use]
-pub fn context_texts(names: &[String]) -> Vec<String> {
-    names.iter().map(|n| format!("{}.", n.replace('_', " "))).collect()
-}
-
-/// Makes room for `context` (`[n, width]` or `[classes, n, width]`) after the first token of each text; a
-/// text that becomes longer than `length` is cut before its last token.
-#[must_use]
-pub fn context_places(texts: Vec<Vec<u32>>, context: &Tensor, length: usize) -> Vec<Vec<u32>> {
-    let n = context.dims().iter().rev().nth(1).copied().unwrap_or(0);
-    let widen = |text: Vec<u32>| {
-        let (first, rest) = (text.first().copied(), text.get(1..).unwrap_or_default());
-        let mut wide: Vec<u32> = first.into_iter().chain(std::iter::repeat_n(0, n)).collect();
-        wide.extend(rest);
-        if wide.len() > length {
-            let last = rest.last().copied();
-            wide.truncate(length - 1);
-            wide.extend(last);
-        }
-        wide
-    };
-    texts.into_iter().map(widen).collect()
-}
-
-/// Class embeddings `[classes, projection_dim]` of unit norm from texts whose places after the first token
-/// are taken by learned context (CoOp, Zhou et al. 2022, arXiv:2109.01134; class token at the end).
-pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
-    let own = context.rank() == 3;
-    if own && context.dim(0)? != texts.len() {
-        candle_core::bail!(
-            "the context is of {} classes, the probe has {}; class-specific context fits its own classes alone",
-            context.dim(0)?,
-            texts.len()
-        );
-    }
-    let parts: Vec<Tensor> = texts
-        .chunks(TEXT_BATCH)
-        .enumerate()
-        .map(|(i, batch)| {
-            let context = if own { &context.narrow(0, i * TEXT_BATCH, batch.len())? } else { context };
-            tower.forward_with(batch, Some(context))
-        })
-        .collect::<Result<_>>()?;
-    normalise_rows(&Tensor::cat(&parts, 0)?)
 }
 
 /// A head's rows `[classes, projection_dim]` and bias `[classes]`.
@@ -105,36 +66,28 @@ impl HeadRows {
     }
 }
 
-/// The head from names and templates, or from names and learned context where the checkpoint holds one. `tensors` are
-/// the text tower's weights (and the scale's), `folder` gives the rest.
-pub fn zero_shot(
-    folder: &CheckpointFolder,
-    tensors: &Tensors,
-    names: &[String],
-    templates: &[String],
-) -> std::result::Result<HeadRows, ModelError> {
-    let get = |name: &str| tensors.get(name).cloned().map_or_else(|| folder.weights.load(name), Ok);
-    let scale = get("logit_scale")?;
-    let shift = if folder.config.logit_bias { Some(get("logit_bias")?) } else { None };
-    let tokenizer = folder.tokenizer()?;
-    let context = if folder.has_context() { Some(folder.weights.load(CONTEXT)?) } else { None };
-    let tokens = match &context {
-        Some(context) => {
-            let length = folder.config.text_config.max_position_embeddings;
-            context_places(tokenizer.encode(&context_texts(names))?, context, length)
+/// `logits = features W^T + b` on normalised features.
+#[derive(Clone)]
+pub struct Head {
+    /// `[projection_dim, classes]`, contiguous.
+    weight: Tensor,
+    /// `[classes]`.
+    bias: Option<Tensor>,
+}
+
+impl Head {
+    /// Takes rows and bias to a device.
+    pub fn new(rows: &Tensor, bias: Option<Tensor>, device: &Device) -> Result<Self> {
+        let bias = bias.map(|b| b.to_device(device)).transpose()?;
+        Ok(Self { weight: rows.t()?.contiguous()?.to_device(device)?, bias })
+    }
+
+    /// Logits `[batch, classes]` of normalised features `[batch, projection_dim]`.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        let logits = features.matmul(&self.weight)?;
+        match &self.bias {
+            Some(bias) => logits.broadcast_add(bias),
+            None => Ok(logits),
         }
-        None => tokenizer.encode(&prompts(names, templates))?,
-    };
-    let compute = || {
-        let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
-        let embeddings = match &context {
-            Some(context) => context_embeddings(&tower, &tokens, context)?,
-            None => class_embeddings(&tower, &tokens, templates.len())?,
-        };
-        let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
-        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
-        Ok(HeadRows { rows, bias })
-    };
-    let what = format!("zero-shot head of `{}`", folder.path.display());
-    compute().map_err(ModelError::compute(what))
+    }
 }

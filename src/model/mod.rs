@@ -1,16 +1,19 @@
-//! Models: from configuration and tensors to features and logits.
+//! Models: from weights and questions to answers.
+//!
+//! An [`Architecture`] is an opened checkpoint of some model type: it knows how its questions are read, which stages its
+//! weights belong to, and how a [`Model`] is built from any weights of its names. [`ARCHITECTURES`] lists the model types.
 
+mod architecture;
 pub mod clip;
-mod folder;
+mod error;
 mod head;
-mod layout;
-mod tokenizer;
-mod weights;
+mod images;
+mod placement;
 
-pub use folder::{CheckpointFolder, Classifier, ModelError};
-pub use head::{
-    HeadRows, class_embeddings, context_embeddings, context_places, context_texts, normalise_rows, prompts,
-    zero_shot,
+pub use architecture::{
+    ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, open,
 };
-pub use layout::Layout;
-pub use tokenizer::{TextTokenizer, tokenizer_files};
+pub use error::ModelError;
+pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};
+pub use images::ImageReader;
+pub use placement::{Numerics, Placed, Placement, numerics};

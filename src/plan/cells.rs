@@ -1,15 +1,18 @@
 //! Variants, curves and cells, with the digest of everything that a cell depends on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cell_inputs::CellInputs;
 use super::inputs::{CheckpointInfo, Probe};
-use super::{Numerics, PlanError, Until};
+use super::{PlanError, Until};
 use crate::base::digest::Digest;
-use crate::image::{DECODER, Preprocessor};
-use crate::model::{context_texts, prompts};
-use crate::suite::{CorruptionSpec, HeadRule, Suite, SweepSpec};
+use crate::image::DECODER;
+use crate::model::Numerics;
+use crate::suite::{HeadRule, Suite, SweepSpec};
+use crate::task::{Ask, Candidates};
 
 /// Raised whenever the same inputs would give other predictions.
 const EVALUATION_VERSION: u32 = 3;
@@ -42,7 +45,7 @@ pub enum VariantInputs {
 /// One model that is evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
-    /// Name; becomes a folder: a checkpoint's id, or `<fine-tuned id>@<alpha>`.
+    /// Name; becomes a folder: a checkpoint's id, or `<curve id>@<alpha>`.
     pub id: String,
     /// What it is made of.
     pub inputs: VariantInputs,
@@ -60,9 +63,9 @@ pub struct CurvePoint {
 /// The path from a pretrained to a fine-tuned checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// The fine-tuned end's id.
+    /// Its name: the fine-tuned end's id, unless several sweeps lead there.
     pub id: String,
-    /// Name of the merge method.
+    /// Name of the path.
     pub merge: String,
     /// The pretrained end.
     pub from: String,
@@ -83,6 +86,8 @@ pub struct Cell {
     pub probe: usize,
     /// Digest of everything that the predictions depend on.
     pub fingerprint: Digest,
+    /// Its parts.
+    pub inputs: CellInputs,
 }
 
 pub(super) fn expand(
@@ -95,18 +100,23 @@ pub(super) fn expand(
         .iter()
         .map(|c| Variant { id: c.id.clone(), inputs: VariantInputs::Checkpoint(c.id.clone()) })
         .collect();
-    // Every text that a head is made of: tokenizers that agree on these give the same model.
-    let texts: BTreeSet<String> = probes
-        .iter()
-        .flat_map(|p| [prompts(&p.classes.head, &p.templates), context_texts(&p.classes.head)].concat())
-        .collect();
-    let texts: Vec<String> = texts.into_iter().collect();
+    let asked: Vec<&Candidates> = probes.iter().map(|p| &**p.task.candidates()).collect();
+    for (checkpoint, info) in checkpoints {
+        for probe in probes.iter().filter(|p| suite.checkpoint(checkpoint).covers(&p.spec.id)) {
+            let ask = Ask::Choose(Arc::clone(probe.task.candidates()));
+            info.architecture.can(&ask).map_err(|reason| PlanError::CannotAnswer {
+                checkpoint: checkpoint.clone(),
+                probe: probe.spec.id.clone(),
+                reason,
+            })?;
+        }
+    }
     let mut curves = Vec::new();
     for sweep in &suite.sweeps {
         for to in &sweep.to {
-            let (a, b) = (&checkpoints[&sweep.from].folder, &checkpoints[to].folder);
+            let (a, b) = (&checkpoints[&sweep.from].architecture, &checkpoints[to].architecture);
             let wrap = |source| PlanError::Model { checkpoint: to.clone(), source };
-            if let Some(what) = a.differs_from(b, Some(&texts)).map_err(wrap)? {
+            if let Some(what) = a.differs_from(&**b, &asked).map_err(wrap)? {
                 return Err(PlanError::Ends { from: sweep.from.clone(), to: to.clone(), what });
             }
             curves.push(curve(suite, sweep, to, &mut variants));
@@ -133,7 +143,7 @@ fn curve(suite: &Suite, sweep: &SweepSpec, to: &str, variants: &mut Vec<Variant>
             } else if alpha == 1.0 && end_is_plain {
                 to.to_owned()
             } else {
-                let id = format!("{to}@{alpha}");
+                let id = format!("{}@{alpha}", sweep.curve(to));
                 let inputs = VariantInputs::Merged {
                     merge: sweep.merge.clone(),
                     from: sweep.from.clone(),
@@ -150,36 +160,13 @@ fn curve(suite: &Suite, sweep: &SweepSpec, to: &str, variants: &mut Vec<Variant>
         })
         .collect();
     Curve {
-        id: to.to_owned(),
+        id: sweep.curve(to),
         merge: sweep.merge.clone(),
         from: sweep.from.clone(),
         to: to.to_owned(),
         method: suite.checkpoint(to).method.clone().unwrap_or_else(|| "fine-tuned".to_owned()),
         points,
     }
-}
-
-/// Everything that the predictions of a cell depend on. Batch size, threads and time do not belong
-/// here; tests show that they change nothing.
-#[derive(Serialize)]
-struct CellInputs<'a> {
-    version: u32,
-    data: &'a Digest,
-    positions: Digest,
-    classes: Digest,
-    border: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    corruption: Option<&'a CorruptionSpec>,
-    templates: &'a [String],
-    /// Ids stand for digests here: renaming a checkpoint changes no prediction.
-    variant: VariantInputs,
-    tokenizer: &'a Digest,
-    preprocess: &'a Preprocessor,
-    decoder: &'static str,
-    numerics: &'a Numerics,
-    /// A race that stopped early has other examples.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<String>,
 }
 
 pub(super) fn cells(
@@ -201,6 +188,7 @@ pub(super) fn cells(
         let tuned = match &inputs {
             VariantInputs::Checkpoint(id) | VariantInputs::Merged { to: id, .. } => suite.checkpoint(id),
         };
+        // Ids stand for digests here: renaming a checkpoint changes no prediction.
         let info = match &mut inputs {
             VariantInputs::Checkpoint(id) => {
                 let info = &checkpoints[id.as_str()];
@@ -213,23 +201,25 @@ pub(super) fn cells(
                 info
             }
         };
+        let weights = Digest::of_value(&inputs);
+        let read = info.architecture.reader().digest();
         for (p, probe) in probes.iter().enumerate().filter(|(_, p)| tuned.covers(&p.spec.id)) {
-            let fingerprint = Digest::of_value(&CellInputs {
-                version: EVALUATION_VERSION,
-                data: &probe.data_digest,
-                positions: positions[p].clone(),
-                classes: probe.classes.digest(),
-                border: probe.border,
-                corruption: probe.spec.corruption.as_ref(),
-                templates: &probe.templates,
-                variant: inputs.clone(),
-                tokenizer: &info.tokenizer,
-                preprocess: info.preprocessor(),
-                decoder: DECODER,
-                numerics: &kind,
-                until: until.map(|u| format!("{u}, order {}", suite.stats.seed)),
-            });
-            all.push(Cell { variant: v, probe: p, fingerprint });
+            let mut inputs = CellInputs::new(EVALUATION_VERSION);
+            inputs.add("data", &probe.data_digest);
+            inputs.add("examples", &positions[p]);
+            for (name, digest) in probe.task.inputs() {
+                inputs.add(name, &digest);
+            }
+            inputs.add("border", &probe.border);
+            inputs.add("corruption", &probe.spec.corruption);
+            inputs.add("weights", &weights);
+            inputs.add("tokenizer", &info.tokenizer);
+            inputs.add("preprocessing", &read);
+            inputs.add("decoder", DECODER);
+            inputs.add("device and type", &kind);
+            // A race that stopped early has other examples.
+            inputs.add("stopping rule", &until.map(|u| format!("{u}, order {}", suite.stats.seed)));
+            all.push(Cell { variant: v, probe: p, fingerprint: inputs.fingerprint(), inputs });
         }
     }
     all

@@ -4,57 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::classes::ClassSpace;
 use crate::base::account::some_of;
-use crate::model::CheckpointFolder;
+use crate::model::{HeadChoice, HeadKind};
 use crate::suite::HeadRule;
-
-/// Kind of a checkpoint's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeadKind {
-    /// The fine-tuned classifier.
-    Classifier,
-    /// The text tower on class names after learned context.
-    Context,
-    /// The text tower on class names in templates.
-    ZeroShot,
-}
-
-impl fmt::Display for HeadKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Classifier => "classifier",
-            Self::Context => "learned context",
-            Self::ZeroShot => "zero-shot",
-        })
-    }
-}
-
-/// The head of one checkpoint on a probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndHead {
-    /// Which it is.
-    pub kind: HeadKind,
-    /// Rows of the classifier, if it is that.
-    pub rows: Vec<u32>,
-    /// Classes for which a classifier that is there has no row of its own, so that it is not used.
-    pub missing: Vec<String>,
-}
-
-impl EndHead {
-    /// The head of a checkpoint on some classes.
-    #[must_use]
-    pub fn of(folder: &CheckpointFolder, classes: &ClassSpace) -> Self {
-        let other = if folder.has_context() { HeadKind::Context } else { HeadKind::ZeroShot };
-        let rows = folder.classifier.as_ref().map(|c| c.rows(&classes.names, &classes.rows));
-        match rows {
-            Some(Ok(rows)) => Self { kind: HeadKind::Classifier, rows, missing: Vec::new() },
-            Some(Err(missing)) => Self { kind: other, rows: Vec::new(), missing },
-            None => Self { kind: other, rows: Vec::new(), missing: Vec::new() },
-        }
-    }
-}
 
 /// The head of a variant on a probe, for manifest, plan and tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,11 +31,11 @@ pub struct Dropped {
 }
 
 impl HeadRecord {
-    pub(super) fn single(head: &EndHead) -> Self {
+    pub(super) fn single(head: &HeadChoice) -> Self {
         Self { from: head.kind, to: None, dropped: dropped(head) }
     }
 
-    pub(super) fn pair(from: &EndHead, to: &EndHead, rule: HeadRule) -> Self {
+    pub(super) fn pair(from: &HeadChoice, to: &HeadChoice, rule: HeadRule) -> Self {
         match rule {
             HeadRule::From => Self::single(from),
             HeadRule::To => Self::single(to),
@@ -94,7 +46,7 @@ impl HeadRecord {
     }
 }
 
-fn dropped(head: &EndHead) -> Option<Dropped> {
+fn dropped(head: &HeadChoice) -> Option<Dropped> {
     let first = head.missing.iter().take(3).cloned().collect();
     (!head.missing.is_empty()).then_some(Dropped { missing: head.missing.len(), first })
 }

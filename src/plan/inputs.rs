@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::classes::ClassSpace;
 use super::{MissingData, PlanError};
 use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
 use crate::base::hub::HubRepository;
 use crate::catalog::{Catalog, CatalogError, DatasetEntry, OpenSplit};
 use crate::data::{DataError, Dataset};
-use crate::image::Preprocessor;
-use crate::model::CheckpointFolder;
-use crate::suite::{CheckpointSpec, ProbeSpec, Suite};
+use crate::merge::{COMBINES, Combination};
+use crate::model::{self, Architecture, ModelError};
+use crate::suite::{CheckpointSpec, CombineSpec, ProbeSpec, Suite};
+use crate::task::{Classify, Target, Task};
 
 /// A probe whose data set is open.
 pub struct Probe {
@@ -26,20 +27,29 @@ pub struct Probe {
     pub incomplete: Option<String>,
     /// Licence of the data.
     pub licence: String,
-    /// What the probe tells apart.
-    pub classes: ClassSpace,
+    /// What is asked, and what is right.
+    pub task: Arc<dyn Task>,
     /// Pixels cut off each side before preprocessing.
     pub border: usize,
-    /// Templates of the zero-shot head.
-    pub templates: Vec<String>,
     /// Positions of the examples used, ascending.
     pub positions: Vec<usize>,
 }
 
+impl Probe {
+    /// What would be right for an example that the probe uses.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn target(&self, position: usize) -> Target {
+        self.task.target(&self.data.examples()[position]).expect("an example of the probe")
+    }
+}
+
 /// A checkpoint's identity, without its weights.
 pub struct CheckpointInfo {
-    /// The open folder; weights are mapped, not loaded.
-    pub folder: Arc<CheckpointFolder>,
+    /// The open checkpoint; weights are mapped, not loaded.
+    pub architecture: Arc<dyn Architecture>,
     /// Digest of weights, configuration and preprocessing.
     pub digest: Digest,
     /// Digest of the tokenizer.
@@ -47,10 +57,10 @@ pub struct CheckpointInfo {
 }
 
 impl CheckpointInfo {
-    /// How this checkpoint reads images.
-    #[must_use]
-    pub fn preprocessor(&self) -> &Preprocessor {
-        &self.folder.preprocessor
+    /// Takes a checkpoint's digests.
+    pub fn new(architecture: Arc<dyn Architecture>, digests: &FileDigests) -> Result<Self, ModelError> {
+        let (digest, tokenizer) = (architecture.digest(digests)?, architecture.tokenizer_digest()?);
+        Ok(Self { architecture, digest, tokenizer })
     }
 }
 
@@ -108,23 +118,24 @@ fn probe(
     open: &OpenSplit,
     limit: Option<usize>,
 ) -> Result<Probe, PlanError> {
-    let classes = ClassSpace::new(catalog, entry, &*open.data, spec.classes)?;
+    let names = catalog.class_names(entry, &*open.data)?;
+    let rule = catalog.class_rule(entry, names.len())?;
     let templates = match &spec.templates {
         Some(path) => Catalog::check_templates(&entry.name, catalog.lines(Path::new(path))?)?,
         None => catalog.templates(entry)?,
     };
+    let task = Classify::new(&names, &rule, spec.classes, templates);
     let limit = match (spec.limit, limit) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
     let examples = open.data.examples();
-    if let Some(bad) = examples.iter().find(|e| e.label as usize >= classes.known_labels()) {
-        let source =
-            DataError::Label { id: bad.id.clone(), label: bad.label, classes: classes.known_labels() };
+    if let Some(bad) = examples.iter().find(|e| e.label as usize >= task.known_labels()) {
+        let source = DataError::Label { id: bad.id.clone(), label: bad.label, classes: task.known_labels() };
         return Err(PlanError::Data { probe: spec.id.clone(), source });
     }
     let positions: Vec<usize> = (0..examples.len())
-        .filter(|&i| classes.output(examples[i].label).is_some())
+        .filter(|&i| task.target(&examples[i]).is_some())
         .take(limit.unwrap_or(usize::MAX))
         .collect();
     if positions.is_empty() {
@@ -136,9 +147,8 @@ fn probe(
         data_digest: open.digest.clone(),
         incomplete: open.incomplete(),
         licence: entry.licence.clone(),
-        classes,
+        task: Arc::new(task),
         border: entry.border,
-        templates,
         positions,
     })
 }
@@ -151,7 +161,8 @@ pub(super) fn open_checkpoints(
     let mut mistakes = Vec::new();
     for spec in &suite.checkpoints {
         // What lies on top of one that cannot be opened cannot be judged.
-        if spec.base.as_ref().is_some_and(|b| !all.contains_key(b)) {
+        let below = spec.base.iter().chain(spec.combine.iter().flat_map(|c| &c.of));
+        if below.into_iter().any(|b| !all.contains_key(b)) {
             continue;
         }
         match open_checkpoint(spec, catalog, &all) {
@@ -174,6 +185,11 @@ fn open_checkpoint(
     all: &BTreeMap<String, CheckpointInfo>,
 ) -> Result<CheckpointInfo, PlanError> {
     let wrap = |source| PlanError::Model { checkpoint: spec.id.clone(), source };
+    if let Some(how) = &spec.combine {
+        let base = spec.base.as_ref().and_then(|b| all.get(b));
+        let made = combine(how, base, all).and_then(|a| CheckpointInfo::new(a, catalog.digests()));
+        return made.map_err(wrap);
+    }
     let path = match HubRepository::parse(&spec.source) {
         Ok((repository, inside)) => {
             let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
@@ -186,14 +202,23 @@ fn open_checkpoint(
         Err(_) => PathBuf::from(&spec.source),
     };
     let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
-    let folder = match spec.base.as_ref().and_then(|b| all.get(b)) {
-        Some(base) => CheckpointFolder::open_over(&path, &base.folder, classes.as_deref()),
-        None => CheckpointFolder::open_named(&path, classes.as_deref()),
+    let opened = match spec.base.as_ref().and_then(|b| all.get(b)) {
+        Some(base) => base.architecture.over(&path, classes.as_deref()),
+        None => model::open(&path, classes.as_deref()),
     };
-    let folder = folder.map_err(wrap)?;
-    // Tokenizers are opened now: a file that cannot be used is a mistake of the suite, not of a run.
-    folder.tokenizer().map_err(wrap)?;
-    let (digest, tokenizer) =
-        folder.digest(catalog.digests()).and_then(|d| Ok((d, folder.tokenizer_digest()?))).map_err(wrap)?;
-    Ok(CheckpointInfo { folder: Arc::new(folder), digest, tokenizer })
+    opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap)
+}
+
+/// A checkpoint made of others.
+fn combine(
+    spec: &CombineSpec,
+    base: Option<&CheckpointInfo>,
+    all: &BTreeMap<String, CheckpointInfo>,
+) -> Result<Arc<dyn Architecture>, ModelError> {
+    let method = COMBINES.get(&spec.merge).expect("the suite was validated");
+    let of: Vec<Arc<dyn Architecture>> = spec.of.iter().map(|id| Arc::clone(&all[id].architecture)).collect();
+    let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
+    let base = base.map(|b| Arc::clone(b.architecture.weights()));
+    let weights = Combination::new(method, base, weights).map_err(|e| ModelError::Unlike(e.to_string()))?;
+    of[0].combined(weights, &of[1..])
 }

@@ -3,17 +3,17 @@
 //! The unit of results is the *cell* (variant x probe); the unit of work is the *pass* (one split of
 //! one data set, all variants that read it the same way), so that each image is decoded once.
 
+mod cell_inputs;
 mod cells;
-mod classes;
 mod heads;
 mod inputs;
 mod passes;
 mod references;
 mod until;
 
+pub use cell_inputs::CellInputs;
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
-pub use classes::ClassSpace;
-pub use heads::{Dropped, EndHead, HeadKind, HeadRecord};
+pub use heads::{Dropped, HeadRecord};
 pub use inputs::{CheckpointInfo, Probe};
 pub use passes::{Pass, pass_name};
 pub use references::Reference;
@@ -26,7 +26,7 @@ use crate::base::hub::HubError;
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::DataError;
 use crate::metric::{METRICS, Metric};
-use crate::model::ModelError;
+use crate::model::{ModelError, Numerics};
 use crate::suite::Suite;
 
 /// Why a plan cannot be made.
@@ -76,6 +76,16 @@ pub enum PlanError {
     /// Several mistakes, each on its own line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<PlanError>),
+    /// A checkpoint cannot answer what a probe asks.
+    #[error("checkpoint `{checkpoint}` cannot answer probe `{probe}`: {reason}")]
+    CannotAnswer {
+        /// The checkpoint.
+        checkpoint: String,
+        /// The probe.
+        probe: String,
+        /// Why.
+        reason: String,
+    },
     /// A probe has nothing to measure.
     #[error("probe `{0}` selects no example")]
     NoExamples(String),
@@ -108,21 +118,6 @@ fn missing_text(all: &[MissingData]) -> String {
         format!("data set `{}` is missing: no `{}`{hint}", m.dataset, m.path)
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// How numbers are computed, as far as results depend on it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Numerics {
-    /// Type of weights and activations.
-    pub dtype: String,
-    /// Kind of device.
-    pub device: String,
-}
-
-impl Default for Numerics {
-    fn default() -> Self {
-        Self { dtype: "f32".to_owned(), device: "cpu".to_owned() }
-    }
 }
 
 /// What a suite amounts to.
@@ -194,8 +189,8 @@ impl Plan {
     /// Which head a cell's variant uses.
     #[must_use]
     pub fn head(&self, cell: &Cell) -> HeadRecord {
-        let classes = &self.probes[cell.probe].classes;
-        let of = |id: &String| EndHead::of(&self.checkpoints[id].folder, classes);
+        let candidates = self.probes[cell.probe].task.candidates();
+        let of = |id: &String| self.checkpoints[id].architecture.head_choice(candidates);
         match &self.variants[cell.variant].inputs {
             VariantInputs::Checkpoint(id) => HeadRecord::single(&of(id)),
             VariantInputs::Merged { from, to, head, .. } => HeadRecord::pair(&of(from), &of(to), *head),

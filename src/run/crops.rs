@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::digest::Digest;
 use crate::base::fs::{FileError, create_dir};
-use crate::image::{DECODER, Preprocessor, Rgb};
+use crate::image::Rgb;
+use crate::model::Kept;
 
 /// Stands before the checksum of a crop that is there.
 const PRESENT: u32 = 0x4352_4f50;
@@ -38,21 +39,19 @@ pub struct CropCache {
 }
 
 impl CropCache {
-    /// Opens or makes the cache of a split with `examples` examples. `None` if the preprocessing does not fix
-    /// the size of crops or if they would exceed the limit.
+    /// Opens or makes the cache of a split with `examples` examples. `None` if the crops would exceed the limit.
     pub fn open(
         options: &CropCacheOptions,
         data: &Digest,
         border: usize,
-        preprocessor: &Preprocessor,
+        Kept { height, width, key }: Kept,
         examples: usize,
     ) -> Result<Option<Self>, FileError> {
-        let Some((height, width)) = preprocessor.output_size() else { return Ok(None) };
         let size = (height * width * 3) as u64 * examples as u64;
         if size > options.limit || size == 0 {
             return Ok(None);
         }
-        let key = Digest::of_value(&(data, border, &preprocessor.resize, &preprocessor.crop, DECODER));
+        let key = Digest::of_value(&(data, border, key));
         create_dir(&options.folder)?;
         let path = |ending: &str| options.folder.join(format!("{}.{ending}", key.short()));
         let crops = open_sized(&path("crops"), size)?;
@@ -138,7 +137,8 @@ mod tests {
 
     fn open(folder: &Path, limit: u64) -> Option<CropCache> {
         let options = CropCacheOptions { folder: folder.to_owned(), limit };
-        CropCache::open(&options, &Digest::of_bytes(b"data"), 0, &Preprocessor::clip(4), 3).unwrap()
+        let kept = Kept { height: 4, width: 4, key: Digest::of_bytes(b"reader") };
+        CropCache::open(&options, &Digest::of_bytes(b"data"), 0, kept, 3).unwrap()
     }
 
     #[test]

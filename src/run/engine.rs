@@ -4,28 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use super::clusters::write_clusters;
 use super::crops::CropCache;
-use super::family::{Family, Loaded};
-use super::head::{Head, heads};
+use super::family::{Family, Loaded, Models};
+use super::head::heads;
 use super::held::{Held, Turn};
-use super::loader::{LoadedSegment, Reader, SEGMENT, stream};
-use super::placement::Placement;
+use super::loader::{Feed, LoadedSegment, SEGMENT, stream};
 use super::race::{ROUND, Race};
 use super::records::{conclude, is_finished, publish, start_manifest};
-use super::score::score_row;
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
-use crate::image::{Preprocessor, Rgb};
-use crate::model::clip::VisionTower;
-use crate::model::{ModelError, normalise_rows};
-use crate::plan::{Cell, Pass, Plan, Probe};
+use crate::model::{Head, Input, Model, Placement, State};
+use crate::plan::{Cell, Pass, Plan};
 use crate::stats::Interval;
 use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
+use crate::task::Answer;
 
 /// Evaluates every cell that has no result with the same fingerprint yet, and writes predictions
 /// and manifest.
@@ -106,7 +102,6 @@ struct PassRun<'a> {
     plan: &'a Plan,
     options: &'a RunOptions,
     pass: &'a Pass,
-    preprocessor: &'a Preprocessor,
     placement: &'a Placement,
     models: &'a Loaded,
     /// By family, probe of the pass, member.
@@ -115,10 +110,10 @@ struct PassRun<'a> {
     cells: BTreeMap<(usize, usize), u32>,
 }
 
-/// A batch of decoded examples.
+/// A batch of read examples.
 struct Batch {
     positions: Vec<usize>,
-    pixels: Tensor,
+    state: State,
 }
 
 impl<'a> PassRun<'a> {
@@ -144,8 +139,7 @@ impl<'a> PassRun<'a> {
             .iter()
             .map(|f| probes.iter().map(|&p| one(f, p)).collect())
             .collect::<Result<Vec<_>, RunError>>()?;
-        let preprocessor = plan.checkpoints[&pass.reader].preprocessor();
-        Ok(Self { plan, options, pass, preprocessor, placement, models, heads, cells })
+        Ok(Self { plan, options, pass, placement, models, heads, cells })
     }
 
     /// Evaluates this shard's segments; of a race, as many rounds as it needs.
@@ -177,13 +171,7 @@ impl<'a> PassRun<'a> {
         listen(RunEvent::Pass {
             name: self.pass.name.clone(),
             variants: self.models.families.iter().map(|f| f.members.len()).sum(),
-            shared: self
-                .models
-                .families
-                .iter()
-                .map(|f| format!("{} of {}", f.shared, VisionTower::stages(f.config())))
-                .collect::<Vec<_>>()
-                .join(", "),
+            shared: self.models.families.iter().map(|f| (f.shared, f.architecture().stages())).collect(),
             resumed: resumed.len(),
         });
         for (index, positions) in resumed {
@@ -195,22 +183,14 @@ impl<'a> PassRun<'a> {
         if race.as_ref().is_some_and(Race::enough) {
             todo.clear();
         }
-        let probe = &self.plan.probes[self.plan.cells[self.pass.cells[0]].probe];
-        let kept = self.kept_crops(probe).unwrap_or_else(|e| {
+        let kept = self.kept_crops().unwrap_or_else(|e| {
             listen(RunEvent::NotKept { name: self.pass.name.clone(), reason: e.to_string() });
             None
         });
-        let reader = Reader {
-            name: &self.pass.name,
-            data: &*probe.data,
-            border: probe.border,
-            preprocessor: self.preprocessor,
-            corruption: probe.spec.corruption.as_ref(),
-            most_pixels: self.plan.suite.most_pixels,
-            kept: kept.as_ref(),
-        };
+        let most_pixels = self.plan.suite.most_pixels;
+        let feed = Feed { pass: self.pass, most_pixels, kept: kept.as_ref() };
         let mut decoded = 0;
-        stream(&reader, &todo, |segment| {
+        stream(&feed, &todo, |segment| {
             self.options.check_stop()?;
             decoded += segment.decoded;
             let index = segment.index;
@@ -228,10 +208,12 @@ impl<'a> PassRun<'a> {
         Ok(Outcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
     }
 
-    fn kept_crops(&self, probe: &Probe) -> Result<Option<CropCache>, FileError> {
-        let Some(options) = &self.options.crops else { return Ok(None) };
-        let examples = probe.data.examples().len();
-        CropCache::open(options, &probe.data_digest, probe.border, self.preprocessor, examples)
+    fn kept_crops(&self) -> Result<Option<CropCache>, FileError> {
+        let (Some(options), Some(kept)) = (&self.options.crops, self.pass.reader.reader().kept()) else {
+            return Ok(None);
+        };
+        let examples = self.pass.data.examples().len();
+        CropCache::open(options, &self.pass.data_digest, self.pass.border, kept, examples)
     }
 
     /// Predictions that some examples amount to.
@@ -267,20 +249,20 @@ impl<'a> PassRun<'a> {
         Part::path(&self.options.out, self.pass.key.short(), segment).with_extension("skipped.json")
     }
 
-    /// Batches of the examples that could be decoded. Batches are cut before anything is left out,
+    /// Batches of the examples that could be read. Batches are cut before anything is left out,
     /// so that an unreadable image does not move its neighbours to other batches.
     fn batches(&self, segment: LoadedSegment) -> Result<(Vec<Batch>, Vec<SkippedExample>), RunError> {
-        let examples = self.plan.probes[self.plan.cells[self.pass.cells[0]].probe].data.examples();
+        let examples = self.pass.data.examples();
         let mut skipped = Vec::new();
-        let mut parts: Vec<(Vec<usize>, Vec<Rgb>)> = Vec::new();
-        for (i, (position, crop)) in segment.positions.into_iter().zip(segment.crops).enumerate() {
+        let mut parts: Vec<(Vec<usize>, Vec<Input>)> = Vec::new();
+        for (i, (position, input)) in segment.positions.into_iter().zip(segment.inputs).enumerate() {
             if i % self.options.batch == 0 {
                 parts.push((Vec::new(), Vec::new()));
             }
-            match (crop, parts.last_mut()) {
-                (Ok(crop), Some(part)) => {
+            match (input, parts.last_mut()) {
+                (Ok(input), Some(part)) => {
                     part.0.push(position);
-                    part.1.push(crop);
+                    part.1.push(input);
                 }
                 (Err(reason), _) => {
                     let (data, example) = (self.pass.name.clone(), examples[position].id.clone());
@@ -295,17 +277,26 @@ impl<'a> PassRun<'a> {
         let batches = parts
             .into_par_iter()
             .filter(|part| !part.0.is_empty())
-            .map(|(positions, crops)| {
-                let (height, width) = (crops[0].height, crops[0].width);
-                let mut values = Vec::with_capacity(crops.len() * 3 * height * width);
-                crops.iter().for_each(|crop| self.preprocessor.normalise_into(crop, &mut values));
-                let pixels = Tensor::from_vec(values, (crops.len(), 3, height, width), &Device::Cpu);
-                let pixels = pixels.and_then(|p| self.placement.input(&p));
-                let pixels = pixels.map_err(ModelError::compute("input batch"))?;
-                Ok(Batch { positions, pixels })
+            .map(|(positions, inputs)| {
+                let state = self.pass.reader.batch(&inputs, self.placement)?;
+                Ok(Batch { positions, state })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
         Ok((batches, skipped))
+    }
+
+    /// The states after the stages that all members of a family share.
+    fn shared_states(&self, number: usize, batches: &[Batch]) -> Result<Vec<State>, RunError> {
+        let family = &self.models.families[number];
+        if family.shared == 0 {
+            return Ok(batches.iter().map(|b| b.state.clone()).collect());
+        }
+        let first: &dyn Model = match &self.models.models[number] {
+            Models::Resident(models) => &*models[0],
+            Models::AtOnce(_) => &*family.model(&family.members[0], self.placement)?,
+        };
+        let lead = |b: &Batch| Ok(first.lead(&b.state, 0..family.shared)?);
+        batches.par_iter().map(lead).collect()
     }
 
     fn family(
@@ -315,32 +306,21 @@ impl<'a> PassRun<'a> {
         listen: &mut dyn FnMut(RunEvent),
     ) -> Result<Vec<PartRow>, RunError> {
         let family = &self.models.families[number];
-        let wrap = |e| RunError::from(ModelError::compute("image tower")(e));
-        let shared_states: Vec<Tensor> = if family.shared == 0 {
-            batches.iter().map(|b| b.pixels.clone()).collect()
-        } else {
-            let first = match &self.models.resident[number] {
-                Some(towers) => &towers[0],
-                None => &family.tower(&family.members[0], self.placement)?,
-            };
-            let run = |b: &Batch| first.run(&b.pixels, 0..family.shared).map_err(wrap);
-            batches.par_iter().map(run).collect::<Result<_, _>>()?
-        };
+        let states = self.shared_states(number, batches)?;
         let mut rows = Vec::new();
-        let at_once = match &self.models.resident[number] {
-            Some(_) => family.members.len(),
-            // As many as fit, so that there are enough tasks for all threads where batches are few.
-            None => (self.options.memory / family.bytes_per_member(self.placement).max(1)).max(1),
+        let at_once = match &self.models.models[number] {
+            Models::Resident(_) => family.members.len(),
+            Models::AtOnce(n) => *n,
         };
         for first in (0..family.members.len()).step_by(at_once) {
             self.options.check_stop()?;
             let members = first..(first + at_once).min(family.members.len());
-            let formed: Vec<VisionTower>;
-            let towers: &[VisionTower] = match &self.models.resident[number] {
-                Some(towers) => towers,
-                None => {
-                    let now = &family.members[members.clone()];
-                    formed = now.iter().map(|m| family.tower(m, self.placement)).collect::<Result<_, _>>()?;
+            let formed: Vec<Box<dyn Model>>;
+            let models: &[Box<dyn Model>] = match &self.models.models[number] {
+                Models::Resident(models) => models,
+                Models::AtOnce(_) => {
+                    let now = family.members[members.clone()].par_iter();
+                    formed = now.map(|m| family.model(m, self.placement)).collect::<Result<_, _>>()?;
                     &formed
                 }
             };
@@ -350,10 +330,7 @@ impl<'a> PassRun<'a> {
                 .par_iter()
                 .map(|&(m, b)| {
                     self.options.check_stop()?;
-                    let tower = &towers[m - first];
-                    let stages = family.shared..VisionTower::stages(family.config());
-                    let features = tower.run(&shared_states[b], stages).map_err(wrap)?;
-                    self.rows(number, m, &batches[b].positions, &features)
+                    self.rows((number, m), &*models[m - first], &batches[b].positions, &states[b])
                 })
                 .collect::<Result<Vec<_>, RunError>>()?;
             let found: Vec<PartRow> = found.into_iter().flatten().collect();
@@ -363,41 +340,51 @@ impl<'a> PassRun<'a> {
         Ok(rows)
     }
 
-    /// The rows of one member on one batch, for every probe of the pass.
+    /// The rows of one member on one batch, for every probe of the pass that has some of its examples.
     fn rows(
         &self,
-        family: usize,
-        member: usize,
+        (family, member): (usize, usize),
+        model: &dyn Model,
         positions: &[usize],
-        features: &Tensor,
+        state: &State,
     ) -> Result<Vec<PartRow>, RunError> {
-        let wrap = |e| RunError::from(ModelError::compute("logits")(e));
-        let features = features.to_dtype(DType::F32).and_then(|f| normalise_rows(&f)).map_err(wrap)?;
-        let variant = self.models.families[family].members[member].variant;
-        let mut rows = Vec::new();
+        let evaluated = &self.models.families[family];
+        let variant = evaluated.members[member].variant;
+        let mut asked: Vec<(u32, usize, &Head, Vec<usize>)> = Vec::new();
         for (p, heads) in &self.heads[family] {
             let Some(&cell) = self.cells.get(&(variant, *p)) else { continue };
-            let probe = &self.plan.probes[*p];
-            let chosen: Vec<usize> = (0..positions.len())
-                .filter(|&i| probe.positions.binary_search(&positions[i]).is_ok())
-                .collect();
-            if chosen.is_empty() {
-                continue;
+            let uses = |i: &usize| self.plan.probes[*p].positions.binary_search(&positions[*i]).is_ok();
+            let chosen: Vec<usize> = (0..positions.len()).filter(uses).collect();
+            if !chosen.is_empty() {
+                asked.push((cell, *p, &heads[member], chosen));
             }
-            let logits = heads[member].logits(&features).and_then(|l| l.to_vec2::<f32>()).map_err(wrap)?;
+        }
+        let heads: Vec<&Head> = asked.iter().map(|a| a.2).collect();
+        let answers = model.finish(state, evaluated.shared, &heads)?;
+        let mut rows = Vec::new();
+        for ((cell, p, _, chosen), answers) in asked.into_iter().zip(answers) {
             for i in chosen {
-                let example = &probe.data.examples()[positions[i]];
-                let label = probe.classes.output(example.label).unwrap_or_default();
-                let reduced = probe.classes.reduce(&logits[i]);
-                let logits = reduced.as_deref().unwrap_or(&logits[i]);
-                let row = score_row(cell, positions[i] as u32, label, logits);
-                rows.push(row.ok_or_else(|| RunError::NotFinite {
-                    variant: self.plan.variants[variant].id.clone(),
-                    probe: probe.spec.id.clone(),
-                    example: example.id.clone(),
-                })?);
+                rows.push(self.row(cell, p, variant, positions[i], &answers[i])?);
             }
         }
         Ok(rows)
+    }
+
+    fn row(
+        &self,
+        cell: u32,
+        probe: usize,
+        variant: usize,
+        position: usize,
+        answer: &Answer,
+    ) -> Result<PartRow, RunError> {
+        let probe = &self.plan.probes[probe];
+        let choice = probe.task.judge(&probe.target(position), answer);
+        let choice = choice.ok_or_else(|| RunError::NotFinite {
+            variant: self.plan.variants[variant].id.clone(),
+            probe: probe.spec.id.clone(),
+            example: probe.data.examples()[position].id.clone(),
+        })?;
+        Ok(PartRow { cell, position: position as u32, choice })
     }
 }

@@ -1,13 +1,14 @@
 //! Variants that share ends: the models of one curve, or a checkpoint alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::placement::Placement;
+use rayon::prelude::*;
+
 use super::{RunError, RunOptions};
-use crate::checkpoint::Tensors;
-use crate::merge::{Ends, MERGES, MergeMethod, TensorFilter};
-use crate::model::clip::{ClipConfig, Kernels, VisionTower};
-use crate::model::{CheckpointFolder, ModelError};
+use crate::checkpoint::{Budget, Held};
+use crate::merge::{Ends, PATHS, PathMethod, TensorFilter};
+use crate::model::{Architecture, Model, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
 use crate::suite::HeadRule;
 
@@ -23,21 +24,21 @@ pub struct Member {
 pub enum Source {
     /// One checkpoint.
     Single {
-        /// Its folder.
-        folder: Arc<CheckpointFolder>,
+        /// Its architecture.
+        architecture: Arc<dyn Architecture>,
         /// Its weights.
-        tensors: Tensors,
+        weights: Arc<Held>,
     },
     /// Two ends.
     Pair {
-        /// The pretrained end's folder.
-        from: Arc<CheckpointFolder>,
-        /// The fine-tuned end's folder.
-        to: Arc<CheckpointFolder>,
+        /// The pretrained end.
+        from: Arc<dyn Architecture>,
+        /// The fine-tuned end.
+        to: Arc<dyn Architecture>,
         /// Their weights.
         ends: Ends,
         /// How they are combined.
-        method: &'static dyn MergeMethod,
+        path: &'static dyn PathMethod,
         /// Which head is used.
         head: HeadRule,
     },
@@ -49,39 +50,41 @@ pub struct Family {
     pub source: Source,
     /// The variants.
     pub members: Vec<Member>,
-    /// Leading stages of the image tower that all members share.
+    /// Leading stages that all members share.
     pub shared: usize,
 }
 
 impl Family {
-    /// Shapes and hyper-parameters of all members.
-    pub fn config(&self) -> &ClipConfig {
+    /// The architecture of all members.
+    pub fn architecture(&self) -> &dyn Architecture {
         match &self.source {
-            Source::Single { folder, .. } | Source::Pair { from: folder, .. } => &folder.config,
+            Source::Single { architecture, .. } | Source::Pair { from: architecture, .. } => &**architecture,
         }
     }
 
-    /// The image tower of one member.
-    pub fn tower(&self, member: &Member, placement: &Placement) -> Result<VisionTower, RunError> {
-        let wrap = |e| RunError::from(ModelError::compute("image tower")(e));
-        match &self.source {
-            Source::Single { folder, tensors } => {
-                let tensors = placement.tower(tensors)?;
-                VisionTower::new(&folder.config, &tensors, Kernels::Inference).map_err(wrap)
-            }
-            Source::Pair { from, ends, method, .. } => {
-                let tensors = placement.tower(&ends.at(*method, member.alpha)?)?;
-                VisionTower::new(&from.config, &tensors, Kernels::Inference).map_err(wrap)
-            }
-        }
+    /// The model of one member.
+    pub fn model(&self, member: &Member, placement: &Placement) -> Result<Box<dyn Model>, RunError> {
+        let model = match &self.source {
+            Source::Single { architecture, weights } => architecture.build(&**weights, placement),
+            Source::Pair { from, ends, path, .. } => from.build(&ends.at(*path, member.alpha), placement),
+        };
+        Ok(model?)
     }
 
     /// Bytes that one member's own weights take.
     pub fn bytes_per_member(&self, placement: &Placement) -> usize {
         match &self.source {
             Source::Single { .. } => 0,
-            Source::Pair { ends, .. } => ends.interpolated_values() * placement.bytes(),
+            Source::Pair { from, ends, .. } => {
+                ends.interpolated_values(|name| from.stage_of(name).is_some()) * placement.bytes()
+            }
         }
+    }
+
+    /// How many models may be in memory at a time; their bytes are taken from the budget. One always may.
+    fn fitting(&self, placement: &Placement, budget: &Budget) -> usize {
+        let bytes = self.bytes_per_member(placement);
+        (1..=self.members.len()).rev().find(|n| budget.take(n * bytes)).unwrap_or(1)
     }
 }
 
@@ -91,38 +94,56 @@ pub struct Loaded {
     pub variants: Vec<usize>,
     /// The families.
     pub families: Vec<Family>,
-    /// Towers of families that stay in memory, member by member.
-    pub resident: Vec<Option<Vec<VisionTower>>>,
+    /// The models of each family.
+    pub models: Vec<Models>,
+}
+
+/// The models of a family.
+pub enum Models {
+    /// All stay in memory, member by member.
+    Resident(Vec<Box<dyn Model>>),
+    /// So many are formed at a time.
+    AtOnce(usize),
 }
 
 impl Loaded {
-    /// Loads the weights of some variants, and forms as many towers as the options' memory holds.
+    /// Opens the weights of some variants, and forms as many models as the options' memory holds.
     pub fn new(
         plan: &Plan,
         options: &RunOptions,
         placement: &Placement,
         variants: Vec<usize>,
     ) -> Result<Self, RunError> {
-        let families = families(plan, &variants, options.share)?;
-        let mut budget = options.memory;
-        let resident = families
-            .iter()
-            .map(|family| {
-                let bytes = family.bytes_per_member(placement) * family.members.len();
-                if bytes > budget {
-                    return Ok(None);
-                }
-                budget -= bytes;
-                family.members.iter().map(|m| family.tower(m, placement)).collect::<Result<_, _>>().map(Some)
-            })
-            .collect::<Result<Vec<_>, RunError>>()?;
-        Ok(Self { variants, families, resident })
+        // Everything that is held comes out of one budget: models first, then the ends as they are loaded.
+        let budget = Budget::new(options.memory);
+        let mut ends: BTreeMap<String, Arc<Held>> = BTreeMap::new();
+        let mut held = |id: &str| {
+            let weights =
+                || Held::new(Arc::clone(plan.checkpoints[id].architecture.weights()), Arc::clone(&budget));
+            Arc::clone(ends.entry(id.to_owned()).or_insert_with(weights))
+        };
+        let families = families(plan, &variants, options.share, &mut held)?;
+        let at_once: Vec<usize> = families.iter().map(|f| f.fitting(placement, &budget)).collect();
+        let models = families.iter().zip(at_once).map(|(family, at_once)| {
+            if at_once < family.members.len() {
+                return Ok(Models::AtOnce(at_once));
+            }
+            let models = family.members.par_iter().map(|m| family.model(m, placement));
+            Ok(Models::Resident(models.collect::<Result<_, RunError>>()?))
+        });
+        let models = models.collect::<Result<Vec<_>, RunError>>()?;
+        Ok(Self { variants, families, models })
     }
 }
 
-/// Groups the wanted variants of a plan into families and loads their weights. Each variant is in
+/// Groups the wanted variants of a plan into families; nothing is loaded yet. Each variant is in
 /// one family; the ends of a curve are evaluated with it.
-fn families(plan: &Plan, wanted: &[usize], share: bool) -> Result<Vec<Family>, RunError> {
+fn families(
+    plan: &Plan,
+    wanted: &[usize],
+    share: bool,
+    held: &mut impl FnMut(&str) -> Arc<Held>,
+) -> Result<Vec<Family>, RunError> {
     let mut left: Vec<usize> = wanted.to_vec();
     let mut all = Vec::new();
     for curve in &plan.curves {
@@ -135,20 +156,26 @@ fn families(plan: &Plan, wanted: &[usize], share: bool) -> Result<Vec<Family>, R
             })
             .collect();
         if !members.is_empty() {
-            all.push(pair(plan, curve, members, share)?);
+            let ends = (held(&curve.from), held(&curve.to));
+            all.push(pair(plan, curve, ends, members, share)?);
         }
     }
     for variant in left {
         let VariantInputs::Checkpoint(id) = &plan.variants[variant].inputs else { continue };
-        let folder = Arc::clone(&plan.checkpoints[id].folder);
-        let tensors = folder.weights.load_all()?;
-        let members = vec![Member { variant, alpha: 0.0 }];
-        all.push(Family { source: Source::Single { folder, tensors }, members, shared: 0 });
+        let architecture = Arc::clone(&plan.checkpoints[id].architecture);
+        let source = Source::Single { architecture, weights: held(id) };
+        all.push(Family { source, members: vec![Member { variant, alpha: 0.0 }], shared: 0 });
     }
     Ok(all)
 }
 
-fn pair(plan: &Plan, curve: &Curve, members: Vec<Member>, share: bool) -> Result<Family, RunError> {
+fn pair(
+    plan: &Plan,
+    curve: &Curve,
+    (start, end): (Arc<Held>, Arc<Held>),
+    members: Vec<Member>,
+    share: bool,
+) -> Result<Family, RunError> {
     let rules = curve.points.iter().find_map(|point| {
         let variant = plan.variants.iter().find(|v| v.id == point.variant)?;
         match &variant.inputs {
@@ -163,16 +190,12 @@ fn pair(plan: &Plan, curve: &Curve, members: Vec<Member>, share: bool) -> Result
         }
         None => (TensorFilter::default(), HeadRule::Interpolate),
     };
-    let from = Arc::clone(&plan.checkpoints[&curve.from].folder);
-    let to = Arc::clone(&plan.checkpoints[&curve.to].folder);
-    let ends = Ends::load(&from.weights, &to.weights, &filter, CheckpointFolder::is_head)?;
-    let stage = |name: &str| VisionTower::stage_of(&from.config, name);
-    let stages = VisionTower::stages(&from.config);
-    let shared = (0..stages).take_while(|&s| ends.shares(|name| stage(name) == Some(s))).count();
-    let method = MERGES.get(&curve.merge).expect("the suite was validated");
-    Ok(Family {
-        source: Source::Pair { from, to, ends, method, head },
-        members,
-        shared: if share { shared } else { 0 },
-    })
+    let from = Arc::clone(&plan.checkpoints[&curve.from].architecture);
+    let to = Arc::clone(&plan.checkpoints[&curve.to].architecture);
+    let ends = Ends::new(start, end, &filter, |name| from.is_head(name))?;
+    let is_shared = |stage: &usize| ends.shares(|name| from.stage_of(name) == Some(*stage));
+    let shared = (0..from.stages()).take_while(is_shared).count();
+    let path = PATHS.get(&curve.merge).expect("the suite was validated");
+    let source = Source::Pair { from, to, ends, path, head };
+    Ok(Family { source, members, shared: if share { shared } else { 0 } })
 }

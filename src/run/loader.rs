@@ -1,4 +1,4 @@
-//! Reads, decodes and preprocesses segments ahead of the models.
+//! Reads segments ahead of the models: records to questions to inputs.
 
 use std::ops::ControlFlow;
 
@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::RunError;
 use super::crops::CropCache;
 use crate::base::rng::CounterRng;
-use crate::data::{Dataset, RawImage};
+use crate::data::Record;
 use crate::image::corruptions::CORRUPTIONS;
-use crate::image::{Preprocessor, Rgb, recycle};
-use crate::suite::CorruptionSpec;
+use crate::model::{Input, Reading};
+use crate::plan::Pass;
 
 /// Examples per segment: the unit of storing, resuming and sharding.
 pub const SEGMENT: usize = 512;
@@ -28,25 +28,17 @@ pub struct LoadedSegment {
     pub index: usize,
     /// Positions of its examples in the data set.
     pub positions: Vec<usize>,
-    /// 8-bit crops, or why an image cannot be decoded.
-    pub crops: Vec<Result<Rgb, String>>,
-    /// How many of them were decoded now; the rest were kept.
+    /// What the models read, or why a question cannot be read.
+    pub inputs: Vec<Result<Input, String>>,
+    /// How many of them were read now; the rest were kept.
     pub decoded: usize,
 }
 
-/// How the images of a pass become crops.
+/// How the examples of a pass become inputs.
 #[derive(Clone, Copy)]
-pub struct Reader<'a> {
-    /// Data set and split, for messages.
-    pub name: &'a str,
-    /// The opened split.
-    pub data: &'a dyn Dataset,
-    /// Pixels cut off each side before preprocessing.
-    pub border: usize,
-    /// Resize, crop, normalise.
-    pub preprocessor: &'a Preprocessor,
-    /// What is done to every crop; crops are kept without it.
-    pub corruption: Option<&'a CorruptionSpec>,
+pub struct Feed<'a> {
+    /// The pass.
+    pub pass: &'a Pass,
     /// Pixels that an image may have at most.
     pub most_pixels: u64,
     /// Crops of earlier runs.
@@ -57,7 +49,7 @@ pub struct Reader<'a> {
 ///
 /// Ends early when `consume` fails or has enough.
 pub fn stream(
-    reader: &Reader<'_>,
+    feed: &Feed<'_>,
     segments: &[(usize, &[usize])],
     mut consume: impl FnMut(LoadedSegment) -> Result<ControlFlow<()>, RunError>,
 ) -> Result<(), RunError> {
@@ -68,7 +60,7 @@ pub fn stream(
             // Its own pool: the models' pool is busy, and decoding must run beside it.
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             for &(index, positions) in segments {
-                let work = || reader.load(index, positions);
+                let work = || feed.load(index, positions);
                 let loaded = match &pool {
                     Ok(pool) => pool.install(work),
                     Err(_) => work(),
@@ -89,76 +81,54 @@ pub fn stream(
     })
 }
 
-impl Reader<'_> {
+impl Feed<'_> {
     fn load(&self, index: usize, positions: &[usize]) -> Result<LoadedSegment, RunError> {
-        let wrap = |source| RunError::Data { name: self.name.to_owned(), source };
-        let kept = |&position: &usize| self.kept.and_then(|cache| cache.get(position));
-        let mut crops: Vec<Option<Result<Rgb, String>>> =
+        let wrap = |source| RunError::Data { name: self.pass.name.clone(), source };
+        let kept = |&position: &usize| self.kept.and_then(|cache| cache.get(position)).map(Input::Image);
+        let mut inputs: Vec<Option<Result<Input, String>>> =
             positions.par_iter().map(|p| kept(p).map(Ok)).collect();
-        let mut missing: Vec<usize> = (0..positions.len()).filter(|&i| crops[i].is_none()).collect();
+        let mut missing: Vec<usize> = (0..positions.len()).filter(|&i| inputs[i].is_none()).collect();
         missing.sort_unstable_by_key(|&i| positions[i]);
         // Positions that lie near each other are one read, whatever lies between.
         for run in missing.chunk_by(|&a, &b| positions[b] - positions[a] <= GAP) {
             let (first, last) = (positions[run[0]], positions[run[run.len() - 1]]);
-            let raw = self.data.read(first..last + 1).map_err(wrap)?;
-            let mut raw: Vec<Option<RawImage>> = raw.into_iter().map(Some).collect();
-            let taken: Vec<(usize, Option<RawImage>)> =
-                run.iter().map(|&i| (positions[i], raw[positions[i] - first].take())).collect();
-            let gone = || "the data set gave too few images".to_owned();
-            let decoded: Vec<_> = taken
+            let records = self.pass.data.read(first..last + 1).map_err(wrap)?;
+            let mut records: Vec<Option<Record>> = records.into_iter().map(Some).collect();
+            let mut take = |position: usize| records.get_mut(position - first).and_then(Option::take);
+            let taken: Vec<(usize, Option<Record>)> =
+                run.iter().map(|&i| (positions[i], take(positions[i]))).collect();
+            let gone = || "the data set gave too few examples".to_owned();
+            let read: Vec<_> = taken
                 .into_par_iter()
-                .map(|(position, image)| self.crop(position, image.ok_or_else(gone)?))
+                .map(|(position, record)| self.input(position, record.ok_or_else(gone)?))
                 .collect();
-            for (&place, crop) in run.iter().zip(decoded) {
-                crops[place] = Some(crop);
+            for (&place, input) in run.iter().zip(read) {
+                inputs[place] = Some(input);
             }
         }
-        let crops: Vec<_> = crops.into_iter().flatten().collect();
-        let ready = crops.into_par_iter().zip(positions).map(|(c, &p)| c.map(|c| self.corrupted(c, p)));
-        let crops = ready.collect();
-        Ok(LoadedSegment { index, positions: positions.to_vec(), crops, decoded: missing.len() })
+        let inputs: Vec<_> = inputs.into_iter().flatten().collect();
+        let ready = inputs.into_par_iter().zip(positions).map(|(c, &p)| c.map(|c| self.corrupted(c, p)));
+        let inputs = ready.collect();
+        Ok(LoadedSegment { index, positions: positions.to_vec(), inputs, decoded: missing.len() })
     }
 
-    fn corrupted(&self, crop: Rgb, position: usize) -> Rgb {
-        let Some(spec) = self.corruption else { return crop };
+    fn corrupted(&self, input: Input, position: usize) -> Input {
+        let Some(spec) = &self.pass.corruption else { return input };
         let corruption = CORRUPTIONS.get(&spec.name).expect("the suite was validated");
         // Keyed by the example, not by its place: a limit or a shard changes nothing.
-        let id = &self.data.examples()[position].id;
+        let id = &self.pass.data.examples()[position].id;
         let mut rng = CounterRng::new(0, &format!("{}:{}:{id}", spec.name, spec.severity));
-        corruption.apply(&crop, spec.severity, &mut rng)
+        let Input::Image(crop) = input;
+        Input::Image(corruption.apply(&crop, spec.severity, &mut rng))
     }
 
-    fn crop(&self, position: usize, image: RawImage) -> Result<Rgb, String> {
-        let image = image.decode(self.most_pixels).map_err(|e| e.to_string())?;
-        let image = without_border(image, self.border);
-        let crop = self.preprocessor.crop_u8(&image);
-        recycle(image);
-        if let Some(cache) = self.kept {
-            cache.put(position, &crop);
+    fn input(&self, position: usize, record: Record) -> Result<Input, String> {
+        let question = self.pass.task.question(record)?;
+        let reading = Reading { most_pixels: self.most_pixels, border: self.pass.border };
+        let input = self.pass.reader.reader().read(question, reading)?;
+        if let (Some(cache), Input::Image(crop)) = (self.kept, &input) {
+            cache.put(position, crop);
         }
-        Ok(crop)
-    }
-}
-
-/// The image without `border` pixels on each side; unchanged if nothing would remain.
-pub(super) fn without_border(image: Rgb, border: usize) -> Rgb {
-    if border == 0 || image.width <= 2 * border || image.height <= 2 * border {
-        return image;
-    }
-    let (width, height) = (image.width - 2 * border, image.height - 2 * border);
-    image.crop(border as isize, border as isize, width, height)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_border_goes_on_all_sides() {
-        let mut image = Rgb::filled(6, 5, [255, 0, 0]);
-        image.data[(2 * 6 + 3) * 3] = 7;
-        let inner = without_border(image.clone(), 2);
-        assert_eq!((inner.width, inner.height, inner.data[3]), (2, 1, 7));
-        assert_eq!(without_border(image.clone(), 3), image);
+        Ok(input)
     }
 }

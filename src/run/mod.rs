@@ -13,10 +13,8 @@ mod head;
 mod held;
 mod loader;
 mod pictures;
-mod placement;
 mod race;
 mod records;
-mod score;
 mod written;
 
 use std::path::PathBuf;
@@ -26,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use crops::CropCacheOptions;
 pub use engine::run;
 pub use pictures::pictures;
-pub use placement::numerics;
 pub use written::{HeadPlan, WriteError, write_point};
 
 use crate::checkpoint::CheckpointError;
@@ -89,9 +86,6 @@ pub enum RunError {
     /// Every example of a probe was left out.
     #[error("probe `{0}`: no example is left; every image was refused")]
     NothingLeft(String),
-    /// The device cannot be used.
-    #[error("{0}")]
-    Device(String),
     /// Stopped from outside.
     #[error("interrupted; run the same command again to go on")]
     Interrupted,
@@ -169,8 +163,8 @@ pub enum RunEvent {
         name: String,
         /// Variants evaluated.
         variants: usize,
-        /// Stages of the image tower that the variants share, out of all.
-        shared: String,
+        /// Of each family of variants: the stages that they share, out of all.
+        shared: Vec<(usize, usize)>,
         /// Segments of an earlier run that are reused.
         resumed: usize,
     },

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::RunError;
-use super::loader::without_border;
 use crate::base::fs::write_atomic;
 use crate::image::{Filter, Rgb, resize_region};
+use crate::model::{Input, Reading};
 use crate::plan::Plan;
 use crate::store::StoreError;
 
@@ -28,10 +28,12 @@ pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(),
         for (_, example, path) in missing {
             let Some(&place) = places.get(example.as_str()) else { continue };
             let wrap = |source| RunError::Data { name: probe.spec.dataset.clone(), source };
-            let raw = probe.data.read(place..place + 1).map_err(wrap)?.pop();
+            let record = probe.data.read(place..place + 1).map_err(wrap)?.pop();
+            let question = record.and_then(|r| probe.task.question(r).ok());
+            let reading = Reading { most_pixels: plan.suite.most_pixels, border: probe.border };
+            let input = question.and_then(|q| reader.architecture.reader().read(q, reading).ok());
             // An image that cannot be decoded is no example of any prediction.
-            let Some(image) = raw.and_then(|r| r.decode(plan.suite.most_pixels).ok()) else { continue };
-            let crop = reader.preprocessor().crop_u8(&without_border(image, probe.border));
+            let Some(Input::Image(crop)) = input else { continue };
             write_atomic(path, &small(crop).to_png()).map_err(StoreError::from)?;
         }
     }

@@ -59,17 +59,14 @@ impl<'a> Race<'a> {
         for (number, lane) in self.lanes.iter().enumerate() {
             let probe = &self.plan.probes[lane.probe];
             let rows = Part::read(path, number as u32)?;
-            let label = |row: &PartRow| {
-                let label = probe.data.examples()[row.position as usize].label;
-                probe.classes.output(label).unwrap_or_default()
-            };
+            let label = |row: &PartRow| probe.target(row.position as usize).output();
             let columns = Columns {
                 label: rows.iter().map(label).collect(),
-                prediction: rows.iter().map(|r| r.prediction).collect(),
-                in_top5: rows.iter().map(|r| r.top_classes.contains(&label(r))).collect(),
-                loss: rows.iter().map(|r| r.loss).collect(),
-                confidence: rows.iter().map(|r| f64::from(r.score)).collect(),
-                classes: probe.classes.outputs.len(),
+                prediction: rows.iter().map(|r| r.choice.prediction).collect(),
+                in_top5: rows.iter().map(|r| r.choice.top_classes.contains(&label(r))).collect(),
+                loss: rows.iter().map(|r| r.choice.loss).collect(),
+                confidence: rows.iter().map(|r| f64::from(r.choice.score)).collect(),
+                classes: probe.task.outputs().len(),
             };
             // The plan has made sure that the metric is a mean of hits.
             let form = METRICS.get(&probe.spec.metric).and_then(|m| m.form(&columns));

@@ -12,8 +12,9 @@ use crate::plan::{Pass, Plan, pass_name};
 use crate::stats::Interval;
 use crate::store::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, RaceRecord,
-    SkippedExample, StoreError, SuiteRecord, TOP, Timing,
+    SkippedExample, StoreError, SuiteRecord, Timing,
 };
+use crate::task::TOP;
 
 /// The manifest of this plan, with the cells of an earlier run that are still valid.
 pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunError> {
@@ -27,7 +28,7 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
             source: c.source.clone(),
             digest: info.digest.clone(),
             tokenizer: info.tokenizer.clone(),
-            preprocess: info.preprocessor().clone(),
+            preprocess: info.architecture.reader().record(),
         }
     });
     let probes = plan.probes.iter().map(|p| ProbeRecord {
@@ -36,8 +37,8 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         licence: p.licence.clone(),
         examples: p.positions.len(),
         incomplete: p.incomplete.clone(),
-        class_names: p.classes.outputs.clone(),
-        templates_used: p.templates.clone(),
+        class_names: p.task.outputs().to_vec(),
+        templates_used: p.task.candidates().templates.clone(),
     });
     let mut manifest = Manifest {
         format: FORMAT.to_owned(),
@@ -243,17 +244,17 @@ fn write_cell(
         return Err(RunError::NothingLeft(probe.spec.id.clone()));
     }
     let examples = probe.data.examples();
-    let mut all = Predictions { k: probe.classes.outputs.len().min(TOP), ..Predictions::default() };
+    let mut all = Predictions { k: probe.task.outputs().len().min(TOP), ..Predictions::default() };
     rows.sort_by_key(|r| r.position);
     for row in rows {
         let example = &examples[row.position as usize];
         all.example_id.push(example.id.clone());
-        all.label.push(probe.classes.output(example.label).unwrap_or_default());
-        all.prediction.push(row.prediction);
-        all.score.push(row.score);
-        all.loss.push(row.loss);
-        all.top_classes.extend_from_slice(&row.top_classes[..all.k]);
-        all.top_logits.extend_from_slice(&row.top_logits[..all.k]);
+        all.label.push(probe.target(row.position as usize).output());
+        all.prediction.push(row.choice.prediction);
+        all.score.push(row.choice.score);
+        all.loss.push(row.choice.loss);
+        all.top_classes.extend_from_slice(&row.choice.top_classes[..all.k]);
+        all.top_logits.extend_from_slice(&row.choice.top_logits[..all.k]);
     }
     let path = Predictions::path(&options.out, variant, &probe.spec.id);
     all.write(&path)?;
@@ -261,6 +262,7 @@ fn write_cell(
         variant: variant.clone(),
         probe: probe.spec.id.clone(),
         fingerprint: cell.fingerprint.clone(),
+        inputs: Some(cell.inputs.clone()),
         file: Digest::of_file(&path).map_err(StoreError::from)?,
         examples: all.label.len(),
         head: Some(plan.head(cell)),

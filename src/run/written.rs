@@ -1,11 +1,14 @@
 //! Writes a point between two checkpoint folders as a folder of its own: what the sweep evaluates there, to the last bit.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::DType;
 
-use crate::merge::{Ends, MergeError, MergeMethod, TensorFilter, merge_tensors};
-use crate::model::{CheckpointFolder, Classifier, HeadRows, ModelError, zero_shot};
+use crate::checkpoint::{Budget, Held, Weights as _};
+use crate::merge::{Ends, MergeError, PathMethod, TensorFilter, merge_tensors};
+use crate::model::clip::{CheckpointFolder, Classifier, zero_shot};
+use crate::model::{HeadRows, ModelError};
 
 /// What becomes of the heads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +87,20 @@ pub enum WriteError {
 /// possible.
 pub fn write_point(
     (from, to): (&CheckpointFolder, &CheckpointFolder),
-    (method, alpha): (&dyn MergeMethod, f64),
+    (method, alpha): (&dyn PathMethod, f64),
     filter: &TensorFilter,
     heads: HeadPlan,
     out: &Path,
 ) -> Result<(), WriteError> {
-    let ends = Ends::load(&from.weights, &to.weights, filter, CheckpointFolder::is_head)?;
-    let mut tensors = ends.at(method, alpha)?;
+    // Each tensor is needed once or twice; none is kept.
+    let held = |folder: &CheckpointFolder| Held::new(Arc::clone(&folder.weights), Budget::new(0));
+    let ends = Ends::new(held(from), held(to), filter, CheckpointFolder::is_head)?;
+    let mut tensors = ends.at(method, alpha).load_all().map_err(ModelError::from)?;
     let mut classifier = None;
     if let HeadPlan::Merge { classes, templates } = heads {
         let head = |folder: &CheckpointFolder, end: f64| -> Result<HeadRows, WriteError> {
             if folder.classifier.is_none() {
-                return Ok(zero_shot(folder, &ends.at(method, end)?, &classes, &templates)?);
+                return Ok(zero_shot(folder, &ends.at(method, end), &classes, &templates)?);
             }
             let load = |name: &str| folder.weights.load(name).map_err(ModelError::from);
             let bias = folder.weights.contains(Classifier::BIAS);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
+use super::{StoreError, columns};
 use crate::base::table::{Table, TableError};
 
 /// A probe's clusters.
@@ -21,8 +21,8 @@ impl Clusters {
         let fill = || -> Result<(), TableError> {
             let mut table = Table::new(examples.len());
             let (ids, names): (Vec<String>, Vec<String>) = examples.into_iter().unzip();
-            table.push_strings("example_id", ids)?;
-            table.push_strings("cluster", names)?;
+            table.push_strings(columns::EXAMPLE, ids)?;
+            table.push_strings(columns::CLUSTER, names)?;
             table.write(path)
         };
         fill().map_err(|e| StoreError::table(path, e))
@@ -32,7 +32,7 @@ impl Clusters {
     pub fn names(path: &Path, ids: &[String]) -> Result<Vec<String>, StoreError> {
         let load = || -> Result<BTreeMap<String, String>, TableError> {
             let table = Table::read(path, None, None)?;
-            Ok(table.strings("example_id")?.into_iter().zip(table.strings("cluster")?).collect())
+            Ok(table.strings(columns::EXAMPLE)?.into_iter().zip(table.strings(columns::CLUSTER)?).collect())
         };
         let known = load().map_err(|e| StoreError::table(path, e))?;
         let name = |id: &String| match known.get(id) {

@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use crate::base::digest::Digest;
 use crate::base::fs::{read, write_atomic};
-use crate::image::Preprocessor;
-use crate::plan::{Curve, HeadRecord, Numerics, Reference, Variant};
+use crate::model::Numerics;
+use crate::plan::{CellInputs, Curve, HeadRecord, Reference, Variant};
 use crate::stats::{Aggregate, Interval};
 use crate::suite::{CheckpointRole, GateSpec, ProbeSpec, StatsSpec};
 
-/// Format of the results folder. 1: first release.
-pub const FORMAT: &str = "1";
+/// Format of the results folder: major and minor. A minor version adds what older readers may ignore; a major one changes
+/// what is there. 1: first release. 2.0: cells keep the parts of their fingerprints, curves may have names of their own.
+pub const FORMAT: &str = "2.0";
+
+/// Majors that are read. The first had no parts of fingerprints; all else is the same.
+const READABLE: [&str; 2] = ["1", "2"];
 
 /// The suite as it was run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,8 +57,8 @@ pub struct CheckpointRecord {
     pub digest: Digest,
     /// Digest of the tokenizer.
     pub tokenizer: Digest,
-    /// How it reads images.
-    pub preprocess: Preprocessor,
+    /// How it reads questions.
+    pub preprocess: serde_json::Value,
 }
 
 /// A probe as it was read.
@@ -106,6 +110,9 @@ pub struct CellRecord {
     pub probe: String,
     /// Digest of everything that the predictions depend on.
     pub fingerprint: Digest,
+    /// Its parts, so that it can be said which part changed; absent in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<CellInputs>,
     /// Digest of the predictions file.
     pub file: Digest,
     /// Rows.
@@ -191,7 +198,8 @@ impl Manifest {
         let bad = |e: serde_json::Error| StoreError::Manifest { path: path.clone(), reason: e.to_string() };
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(bad)?;
         let format = json.get("format").and_then(serde_json::Value::as_str).unwrap_or("none");
-        if format != FORMAT {
+        let major = format.split('.').next().unwrap_or_default();
+        if !READABLE.contains(&major) {
             return Err(StoreError::Format { path, found: format.to_owned() });
         }
         let manifest: Self = serde_json::from_value(json).map_err(bad)?;

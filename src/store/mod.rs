@@ -8,6 +8,7 @@
 //! | `.parts/<pass>/<segment>.parquet` | [`Part`] | finished segments of a pass |
 
 mod clusters;
+mod columns;
 mod manifest;
 mod part;
 mod predictions;
@@ -18,7 +19,7 @@ pub use manifest::{
     Timing,
 };
 pub use part::{Part, PartRow, PartState};
-pub use predictions::{Predictions, TOP};
+pub use predictions::Predictions;
 
 use std::path::{Path, PathBuf};
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
-use super::predictions::TOP;
+use super::{StoreError, columns};
 use crate::base::digest::Digest;
 use crate::base::fs::{read_text, write_atomic};
 use crate::base::table::{Table, TableError};
+use crate::task::{Choice, TOP};
 
 /// One prediction of a segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,16 +16,8 @@ pub struct PartRow {
     pub cell: u32,
     /// Position of the example in the data set.
     pub position: u32,
-    /// Class with the largest logit.
-    pub prediction: u32,
-    /// Softmax probability of the predicted class.
-    pub score: f32,
-    /// Negative log-likelihood of the label.
-    pub loss: f32,
-    /// Classes of the largest logits; `u32::MAX` where there are fewer than [`TOP`].
-    pub top_classes: [u32; TOP],
-    /// The largest logits.
-    pub top_logits: [f32; TOP],
+    /// The judged answer.
+    pub choice: Choice,
 }
 
 /// What is known of a segment's file.
@@ -79,15 +71,15 @@ impl Part {
         rows.sort_by_key(|r| (r.cell, r.position));
         let fill = || -> Result<(), TableError> {
             let mut table = Table::new(rows.len());
-            table.push_u32("cell", rows.iter().map(|r| r.cell).collect())?;
-            table.push_u32("position", rows.iter().map(|r| r.position).collect())?;
-            table.push_u32("prediction", rows.iter().map(|r| r.prediction).collect())?;
-            table.push_f32("score", rows.iter().map(|r| r.score).collect())?;
-            table.push_f32("loss", rows.iter().map(|r| r.loss).collect())?;
-            let classes: Vec<u32> = rows.iter().flat_map(|r| r.top_classes).collect();
-            table.push_u32_lists("top_classes", &classes, TOP)?;
-            let logits: Vec<f32> = rows.iter().flat_map(|r| r.top_logits).collect();
-            table.push_f32_lists("top_logits", &logits, TOP)?;
+            table.push_u32(columns::CELL, rows.iter().map(|r| r.cell).collect())?;
+            table.push_u32(columns::POSITION, rows.iter().map(|r| r.position).collect())?;
+            table.push_u32(columns::PREDICTION, rows.iter().map(|r| r.choice.prediction).collect())?;
+            table.push_f32(columns::SCORE, rows.iter().map(|r| r.choice.score).collect())?;
+            table.push_f32(columns::LOSS, rows.iter().map(|r| r.choice.loss).collect())?;
+            let classes: Vec<u32> = rows.iter().flat_map(|r| r.choice.top_classes).collect();
+            table.push_u32_lists(columns::TOP_CLASSES, &classes, TOP)?;
+            let logits: Vec<f32> = rows.iter().flat_map(|r| r.choice.top_logits).collect();
+            table.push_f32_lists(columns::TOP_LOGITS, &logits, TOP)?;
             table.write(path)
         };
         fill().map_err(|e| StoreError::table(path, e))?;
@@ -103,24 +95,27 @@ impl Part {
     /// Reads the rows of some neighbouring cells.
     pub fn read_cells(path: &Path, wanted: Range<u32>) -> Result<Vec<PartRow>, StoreError> {
         let load = || -> Result<Vec<PartRow>, TableError> {
-            let cells = Table::read(path, Some(&["cell"]), None)?.u32s("cell")?;
+            let cells = Table::read(path, Some(&[columns::CELL]), None)?.u32s(columns::CELL)?;
             let start = cells.partition_point(|&c| c < wanted.start);
             let length = cells.partition_point(|&c| c < wanted.end) - start;
             if length == 0 {
                 return Ok(Vec::new());
             }
             let table = Table::read(path, None, Some((start, length)))?;
-            let (positions, predictions) = (table.u32s("position")?, table.u32s("prediction")?);
-            let (scores, losses) = (table.f32s("score")?, table.f32s("loss")?);
-            let (classes, logits) = (table.u32_lists("top_classes")?, table.f32_lists("top_logits")?);
+            let (positions, predictions) = (table.u32s(columns::POSITION)?, table.u32s(columns::PREDICTION)?);
+            let (scores, losses) = (table.f32s(columns::SCORE)?, table.f32s(columns::LOSS)?);
+            let (classes, logits) =
+                (table.u32_lists(columns::TOP_CLASSES)?, table.f32_lists(columns::TOP_LOGITS)?);
             let row = |i: usize| PartRow {
                 cell: cells[start + i],
                 position: positions[i],
-                prediction: predictions[i],
-                score: scores[i],
-                loss: losses[i],
-                top_classes: std::array::from_fn(|k| classes[i * TOP + k]),
-                top_logits: std::array::from_fn(|k| logits[i * TOP + k]),
+                choice: Choice {
+                    prediction: predictions[i],
+                    score: scores[i],
+                    loss: losses[i],
+                    top_classes: std::array::from_fn(|k| classes[i * TOP + k]),
+                    top_logits: std::array::from_fn(|k| logits[i * TOP + k]),
+                },
             };
             Ok((0..length).map(row).collect())
         };
@@ -137,11 +132,13 @@ mod tests {
         let row = |cell, position| PartRow {
             cell,
             position,
-            prediction: position,
-            score: 0.5,
-            loss: 1.0,
-            top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
-            top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
+            choice: Choice {
+                prediction: position,
+                score: 0.5,
+                loss: 1.0,
+                top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
+                top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
+            },
         };
         let dir = tempfile::tempdir().unwrap();
         let path = Part::path(dir.path(), "abc", 3);

@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
 use super::manifest::CellRecord;
+use super::{StoreError, columns};
 use crate::base::digest::Digest;
 use crate::base::table::{Table, TableError};
 use crate::metric::Columns;
-
-/// How many of the largest logits are kept.
-pub const TOP: usize = 5;
 
 /// One row per example, in the order of the data set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,15 +40,15 @@ impl Predictions {
     pub fn write(&self, path: &Path) -> Result<(), StoreError> {
         let fill = || -> Result<(), TableError> {
             let mut table = Table::new(self.label.len());
-            table.push_strings("example_id", self.example_id.clone())?;
-            table.push_u32("label", self.label.clone())?;
-            table.push_u32("prediction", self.prediction.clone())?;
+            table.push_strings(columns::EXAMPLE, self.example_id.clone())?;
+            table.push_u32(columns::LABEL, self.label.clone())?;
+            table.push_u32(columns::PREDICTION, self.prediction.clone())?;
             let correct = self.label.iter().zip(&self.prediction).map(|(a, b)| a == b).collect();
-            table.push_bools("correct", correct)?;
-            table.push_f32("score", self.score.clone())?;
-            table.push_f32("loss", self.loss.clone())?;
-            table.push_u32_lists("top_classes", &self.top_classes, self.k)?;
-            table.push_f32_lists("top_logits", &self.top_logits, self.k)?;
+            table.push_bools(columns::CORRECT, correct)?;
+            table.push_f32(columns::SCORE, self.score.clone())?;
+            table.push_f32(columns::LOSS, self.loss.clone())?;
+            table.push_u32_lists(columns::TOP_CLASSES, &self.top_classes, self.k)?;
+            table.push_f32_lists(columns::TOP_LOGITS, &self.top_logits, self.k)?;
             table.write(path)
         };
         fill().map_err(|e| StoreError::table(path, e))
@@ -61,14 +58,14 @@ impl Predictions {
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let load = || -> Result<Self, TableError> {
             let table = Table::read(path, None, None)?;
-            let top_classes = table.u32_lists("top_classes")?;
+            let top_classes = table.u32_lists(columns::TOP_CLASSES)?;
             Ok(Self {
-                example_id: table.strings("example_id")?,
-                label: table.u32s("label")?,
-                prediction: table.u32s("prediction")?,
-                score: table.f32s("score")?,
-                loss: table.f32s("loss")?,
-                top_logits: table.f32_lists("top_logits")?,
+                example_id: table.strings(columns::EXAMPLE)?,
+                label: table.u32s(columns::LABEL)?,
+                prediction: table.u32s(columns::PREDICTION)?,
+                score: table.f32s(columns::SCORE)?,
+                loss: table.f32s(columns::LOSS)?,
+                top_logits: table.f32_lists(columns::TOP_LOGITS)?,
                 k: top_classes.len() / table.rows().max(1),
                 top_classes,
             })
@@ -79,7 +76,7 @@ impl Predictions {
     /// Reads the ids of a finished cell's examples.
     pub fn ids(out: &Path, record: &CellRecord) -> Result<Vec<String>, StoreError> {
         let path = Self::path(out, &record.variant, &record.probe);
-        let load = || Table::read(&path, Some(&["example_id"]), None)?.strings("example_id");
+        let load = || Table::read(&path, Some(&[columns::EXAMPLE]), None)?.strings(columns::EXAMPLE);
         load().map_err(|e| StoreError::table(&path, e))
     }
 

@@ -6,6 +6,6 @@ mod spec;
 
 pub use read::SuiteError;
 pub use spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec, HeadRule,
-    IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec,
+    HeadRule, IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
 };

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::alphas::{check_grid, parse_grid};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec, HeadRule,
-    IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
+    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec,
+    HeadRule, IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
 };
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
 use crate::image::MOST_PIXELS;
 use crate::image::corruptions::CORRUPTIONS;
-use crate::merge::MERGES;
+use crate::merge::{COMBINES, Combine, PATHS, PathMethod};
 use crate::metric::METRICS;
 use crate::stats::Aggregate;
 
@@ -131,7 +131,18 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         let id = read_id(section, &mut seen, "checkpoint");
         let role = section.required_choice("role", &roles);
         let method = section.text("method").map(|m| m.value);
-        let source = section.required_text("source");
+        let combine = read_combine(section, &all);
+        let source = match &combine {
+            Some(combine) => {
+                if let Some(source) = section.text("source") {
+                    let message = "a checkpoint has either `source` or `merge`";
+                    section.note(source.span, message, None);
+                }
+                let text = format!("{} of {}", combine.merge, combine.of.join(", "));
+                Some(Located { value: text, span: section.span.clone() })
+            }
+            None => section.required_text("source"),
+        };
         if let Some(source) = source.as_ref().filter(|s| s.value.starts_with("hf:"))
             && let Err(error) = HubRepository::parse(&source.value)
         {
@@ -141,6 +152,10 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         if let Some(base) = &base {
             // Only checkpoints above it are known here, so that a chain of bases always ends.
             known_checkpoint(section, base, &all);
+            if all.iter().any(|c| c.id == base.value && c.combine.is_some()) {
+                let message = "a combination is no `base`: it has no files of its own";
+                section.note(base.span.clone(), message, None);
+            }
         }
         let classes = section.text("classes").map(|c| c.value);
         let seed = section.count("seed").map(|s| s.value);
@@ -148,10 +163,36 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         section.finish();
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
             let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
-            all.push(CheckpointSpec { id, role, method, source, base, classes, seed, probes });
+            all.push(CheckpointSpec { id, role, method, source, combine, base, classes, seed, probes });
         }
     }
     all
+}
+
+/// What a checkpoint is combined from; only checkpoints above it are known.
+fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<CombineSpec> {
+    let merge = section.text("merge");
+    let of = section.texts("of");
+    let Some(merge) = merge else {
+        if of.is_some() {
+            section.note(section.span.clone(), "`of` needs `merge`, the way they are combined", None);
+        }
+        return None;
+    };
+    known(section, &merge, &COMBINES);
+    let needs_base = COMBINES.get(&merge.value).is_some_and(Combine::needs_base);
+    if let Some(base) = section.text("base").filter(|_| !needs_base) {
+        let message = format!("`{}` combines whole weights and takes no `base`", merge.value);
+        section.note(base.span, message, None);
+    }
+    let of = of.unwrap_or_default();
+    if of.is_empty() {
+        section.note(section.span.clone(), "a combination needs `of`, a list of checkpoint ids", None);
+    }
+    for name in &of {
+        known_checkpoint(section, name, all);
+    }
+    Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect() })
 }
 
 fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[CheckpointSpec]) {
@@ -185,9 +226,14 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
     root.sections("sweep")
         .iter()
         .filter_map(|section| {
+            let name = section.text("name");
+            if let Some(name) = name.as_ref().filter(|n| !is_plain(&n.value)) {
+                let help = "use letters, digits, `-`, `_` and `.`".to_owned();
+                section.note(name.span.clone(), format!("`{}` cannot name a curve", name.value), Some(help));
+            }
             let merge = section.required_text("merge");
             if let Some(merge) = &merge {
-                known(section, merge, &MERGES);
+                known(section, merge, &PATHS);
             }
             let from = section.required_text("from");
             let to = section.texts("to").unwrap_or_default();
@@ -198,19 +244,12 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 known_checkpoint(section, name, checkpoints);
             }
             for name in &to {
-                if curves.contains(&name.value) {
-                    let message = format!("a second sweep leads to `{}`", name.value);
-                    section.note(name.span.clone(), message, None);
-                }
                 if from.as_ref().is_some_and(|f| f.value == name.value) {
                     section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
                 }
-                curves.push(name.value.clone());
             }
-            let range = merge
-                .as_ref()
-                .and_then(|m| MERGES.get(&m.value))
-                .map_or(0.0..=1.0, crate::merge::MergeMethod::alphas);
+            let range =
+                merge.as_ref().and_then(|m| PATHS.get(&m.value)).map_or(0.0..=1.0, PathMethod::alphas);
             let alphas = section.numbers_or_text("alphas").map_or_else(
                 || parse_grid("0:1:0.1"),
                 |found| {
@@ -227,7 +266,8 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
             let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
             section.finish();
-            Some(SweepSpec {
+            let sweep = SweepSpec {
+                name: name.map(|n| n.value),
                 merge: merge?.value,
                 from: from?.value,
                 to: to.into_iter().map(|t| t.value).collect(),
@@ -235,7 +275,15 @@ fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepS
                 include,
                 exclude,
                 head,
-            })
+            };
+            for id in sweep.to.iter().map(|to| sweep.curve(to)) {
+                if curves.contains(&id) {
+                    let message = format!("a second sweep makes the curve `{id}`");
+                    section.note(section.span.clone(), message, Some("give one of them a `name`".to_owned()));
+                }
+                curves.push(id);
+            }
+            Some(sweep)
         })
         .collect()
 }

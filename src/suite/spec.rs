@@ -73,8 +73,11 @@ pub struct CheckpointSpec {
     pub role: CheckpointRole,
     /// How it was made; shown in tables and legends.
     pub method: Option<String>,
-    /// Folder, file, or `hf:owner/name@revision`, as written in the suite.
+    /// Folder, file, or `hf:owner/name@revision`, as written in the suite; of a combination, what it is made of.
     pub source: String,
+    /// What it is combined from, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combine: Option<CombineSpec>,
     /// Id of the checkpoint that gives what this one does not hold (adapters, heads, learned context).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -89,6 +92,15 @@ pub struct CheckpointSpec {
     pub probes: Vec<String>,
 }
 
+/// A checkpoint that is combined from others, and never written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CombineSpec {
+    /// Name of a registered combination.
+    pub merge: String,
+    /// Ids of the checkpoints that are combined.
+    pub of: Vec<String>,
+}
+
 impl CheckpointSpec {
     /// Whether the checkpoint is evaluated on a probe.
     #[must_use]
@@ -100,7 +112,10 @@ impl CheckpointSpec {
 /// One sweep: a curve for each of `to`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepSpec {
-    /// Name of a registered merge method.
+    /// Name of the curve (of each of its curves, before the fine-tuned end's), if the suite gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Name of a registered path.
     pub merge: String,
     /// The pretrained end.
     pub from: String,
@@ -114,6 +129,20 @@ pub struct SweepSpec {
     pub exclude: Vec<String>,
     /// Which head is used.
     pub head: HeadRule,
+}
+
+impl SweepSpec {
+    /// Id of the curve to one of the ends; its points are `<id>@<alpha>`. It names the merge, so that sweeps by several
+    /// methods to one checkpoint are apart; WiSE-FT's is the checkpoint's own.
+    #[must_use]
+    pub fn curve(&self, to: &str) -> String {
+        match &self.name {
+            Some(name) if self.to.len() == 1 => name.clone(),
+            Some(name) => format!("{name}+{to}"),
+            None if self.merge == "wise-ft" => to.to_owned(),
+            None => format!("{to}+{}", self.merge),
+        }
+    }
 }
 
 /// One probe: a data set, a set of classes, a metric, a role.

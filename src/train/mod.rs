@@ -24,10 +24,10 @@ use crate::base::config::ConfigError;
 use crate::base::fs::FileError;
 use crate::base::registry::Named;
 use crate::catalog::{Catalog, CatalogError};
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{CheckpointError, Tensors};
 use crate::data::DataError;
-use crate::model::clip::ClipConfig;
-use crate::model::{CheckpointFolder, Classifier, ModelError};
+use crate::model::ModelError;
+use crate::model::clip::{CheckpointFolder, Classifier, ClipConfig};
 
 /// Why a model could not be tuned.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,12 @@ pub enum TrainError {
     /// Stopped from outside.
     #[error("stopped after {0} steps; nothing was written")]
     Interrupted(usize),
+}
+
+impl From<CheckpointError> for TrainError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Model(error.into())
+    }
 }
 
 /// Loss and gradients of one step.

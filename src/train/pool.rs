@@ -71,7 +71,7 @@ impl Pool {
             let chosen = drawn;
             for block in chosen.chunks(BLOCK) {
                 let (first, last) = (block[0], block[block.len() - 1]);
-                let raw = data.read(first..last + 1)?;
+                let raw = data.images(first..last + 1)?;
                 let crops: Vec<Rgb> = block
                     .par_iter()
                     .map(|&i| {

@@ -10,7 +10,7 @@ use super::methods::METHODS;
 use super::{Objective, Recipe, TrainError, TunedModel};
 use crate::catalog::Catalog;
 use crate::image::Preprocessor;
-use crate::model::CheckpointFolder;
+use crate::model::clip::CheckpointFolder;
 
 /// What happens while a model is tuned.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use specbench::checkpoint::{StateDict, Tensors};
+use specbench::checkpoint::{Tensors, Weights as _};
 use specbench::model::clip::{
     ClipConfig, Kernels, TextPool, TextTower, VisionTower, hugging_face, open_clip,
 };
@@ -83,7 +83,7 @@ fn every_option_that_is_read_gives_the_references_features() {
             continue;
         }
         let (config, expected) = (config(&folder), golden(&folder));
-        let dict = StateDict::open(&folder).unwrap();
+        let dict = crate::support::clip_weights(&folder).unwrap();
         // The configuration knows every tensor, and asks for no other.
         assert!(dict.entries().keys().eq(config.tensors().keys()), "{}", folder.display());
         let tensors = dict.load_all().unwrap();
@@ -103,10 +103,10 @@ fn every_option_that_is_read_gives_the_references_features() {
 fn adapters_with_each_option_equal_peft() {
     let base_folder = root().join("tests/golden/clip-quick-gelu");
     let (config, inputs) = (config(&base_folder), golden(&base_folder));
-    let base = Arc::new(StateDict::open(&base_folder).unwrap());
+    let base = Arc::new(crate::support::clip_weights(&base_folder).unwrap());
     for name in ["lora-patterns", "lora-bias", "lora-stabilised", "lora-gaussian", "lora-vision-only"] {
         let expected = golden(&folder(name));
-        let adapted = StateDict::open(&folder(name)).unwrap().over(Arc::clone(&base)).unwrap();
+        let adapted = crate::support::clip_weights(&folder(name)).unwrap().over(Arc::clone(&base)).unwrap();
         let tensors = adapted.load_all().unwrap();
         let image = VisionTower::new(&config, &tensors, Kernels::Inference).unwrap();
         let found = difference(&image.forward(&inputs["pixels"]).unwrap(), &expected["image"]);
@@ -129,7 +129,7 @@ fn low_types_accumulate_in_f32() {
     for name in names {
         let folder = folder(name);
         let (config, expected) = (config(&folder), golden(&folder));
-        let tensors = StateDict::open(&folder).unwrap().load_all().unwrap();
+        let tensors = crate::support::clip_weights(&folder).unwrap().load_all().unwrap();
         let right = &expected["image"];
         for (dtype, key) in [(DType::BF16, "bf16_error"), (DType::F16, "f16_error")] {
             let low: Tensors = tensors.iter().map(|(n, t)| (n.clone(), t.to_dtype(dtype).unwrap())).collect();
@@ -155,8 +155,8 @@ fn what_is_left_over_is_refused_by_name() {
     std::fs::write(dir.path().join("config.json"), fewer.to_string()).unwrap();
     let preprocessor = r#"{"size": 20, "crop_size": 20}"#;
     std::fs::write(dir.path().join("preprocessor_config.json"), preprocessor).unwrap();
-    let error = specbench::model::CheckpointFolder::open(dir.path()).err().unwrap().to_string();
+    let error = specbench::model::clip::CheckpointFolder::open(dir.path()).err().unwrap().to_string();
     assert!(error.contains("vision_model.encoder.layers.1.") && error.contains("too few layers"), "{error}");
     std::fs::copy(folder.join("config.json"), dir.path().join("config.json")).unwrap();
-    specbench::model::CheckpointFolder::open(dir.path()).unwrap();
+    specbench::model::clip::CheckpointFolder::open(dir.path()).unwrap();
 }

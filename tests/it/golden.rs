@@ -6,11 +6,14 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use specbench::base::digest::Digest;
 use specbench::base::rng::CounterRng;
-use specbench::checkpoint::{CONTEXT, StateDict};
+use specbench::checkpoint::Weights as _;
 use specbench::image::corruptions::CORRUPTIONS;
 use specbench::image::{Preprocessor, Rgb, decode};
-use specbench::model::clip::{ClipConfig, Kernels, TextTower, VisionTower, hugging_face};
-use specbench::model::{CheckpointFolder, ModelError, context_embeddings, context_places, normalise_rows};
+use specbench::model::clip::{
+    CONTEXT, CheckpointFolder, ClipConfig, Kernels, TextTower, VisionTower, context_embeddings,
+    context_places, hugging_face,
+};
+use specbench::model::{ModelError, normalise_rows};
 
 use crate::support::root;
 
@@ -32,7 +35,7 @@ fn read_config(folder: &Path) -> ClipConfig {
 fn check_model(name: &str, kernels: Kernels) {
     let folder = golden().join(name);
     let config = read_config(&folder);
-    let tensors = StateDict::open(&folder).unwrap().load_all().unwrap();
+    let tensors = crate::support::clip_weights(&folder).unwrap().load_all().unwrap();
     let expected = candle_core::safetensors::load(folder.join("golden.safetensors"), &Device::Cpu).unwrap();
 
     let vision = VisionTower::new(&config, &tensors, kernels).unwrap();
@@ -84,15 +87,17 @@ fn siglip() {
 #[test]
 fn a_lora_adapter_of_peft() {
     let config = read_config(&golden().join("clip-quick-gelu"));
-    let base = Arc::new(StateDict::open(&golden().join("clip-quick-gelu")).unwrap());
-    let adapted = StateDict::open(&golden().join("lora")).unwrap().over(Arc::clone(&base)).unwrap();
+    let base = Arc::new(crate::support::clip_weights(&golden().join("clip-quick-gelu")).unwrap());
+    let adapted =
+        crate::support::clip_weights(&golden().join("lora")).unwrap().over(Arc::clone(&base)).unwrap();
     assert!(adapted.entries().keys().eq(base.entries().keys()), "an adapter adds no tensors");
     let name = |part: &str| format!("vision_model.encoder.layers.0.self_attn.{part}.weight");
     assert!(!adapted.same_tensor(&base, &name("q_proj")) && adapted.same_tensor(&base, &name("k_proj")));
     let digests = specbench::base::file_digests::FileDigests::default();
     assert_ne!(adapted.digest(&digests).unwrap(), base.digest(&digests).unwrap());
-    let other = Arc::new(StateDict::open(&root().join("suites/demo/zero-shot")).unwrap());
-    let wrong = StateDict::open(&golden().join("lora")).unwrap().over(other).err().unwrap().to_string();
+    let other = Arc::new(crate::support::clip_weights(&root().join("suites/demo/zero-shot")).unwrap());
+    let wrong =
+        crate::support::clip_weights(&golden().join("lora")).unwrap().over(other).err().unwrap().to_string();
     assert!(wrong.contains("is this the checkpoint that it was trained on?"), "{wrong}");
     let tensors = adapted.load_all().unwrap();
     let load = |path: &str| candle_core::safetensors::load(golden().join(path), &Device::Cpu).unwrap();
@@ -108,8 +113,8 @@ fn a_lora_adapter_of_peft() {
 #[test]
 fn learned_context_of_coop() {
     let config = read_config(&golden().join("clip-quick-gelu"));
-    let base = Arc::new(StateDict::open(&golden().join("clip-quick-gelu")).unwrap());
-    let weights = StateDict::open(&golden().join("context")).unwrap();
+    let base = Arc::new(crate::support::clip_weights(&golden().join("clip-quick-gelu")).unwrap());
+    let weights = crate::support::clip_weights(&golden().join("context")).unwrap();
     assert_eq!(weights.own(), [CONTEXT]);
     let tensors = weights.over(base).unwrap().load_all().unwrap();
     let expected =
@@ -248,7 +253,7 @@ fn the_open_clip_layout_as_safetensors_and_as_pickle() {
         assert!(largest_difference(&image, &expected["image"]) < 1e-4, "{name} image");
         assert!(largest_difference(&text, &expected["text"]) < 1e-4, "{name} text");
     }
-    let open = |name: &str| StateDict::open(&golden().join(name)).unwrap();
+    let open = |name: &str| crate::support::clip_weights(&golden().join(name)).unwrap();
     let (a, b) = (open("open-clip"), open("open-clip-pickle"));
     assert_eq!(a.entries().keys().collect::<Vec<_>>(), b.entries().keys().collect::<Vec<_>>());
     assert!(a.entries().keys().all(|n| a.same_tensor(&b, n) && a.same_tensor(&a, n)));

@@ -25,3 +25,4 @@ mod statistics;
 mod support;
 mod tidy;
 mod train;
+mod var_builder;

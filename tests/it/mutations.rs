@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use specbench::base::rng::CounterRng;
 use specbench::base::table::Table;
-use specbench::checkpoint::StateDict;
+use specbench::checkpoint::Weights as _;
 use specbench::data::{LAYOUTS, LayoutOptions};
 use specbench::image::decode_within;
 use specbench::model::clip::{hugging_face, open_clip};
@@ -194,7 +194,7 @@ fn weights() {
         root().join("tests/golden/context/model.pth.tar-50"),
     ]);
     let load = |path: &Path| {
-        let dict = StateDict::open(path).map_err(|e| e.to_string())?;
+        let dict = crate::support::clip_weights(path).map_err(|e| e.to_string())?;
         // A message names the file; numbers that are none are one of the answers.
         dict.load_all().map(drop).map_err(|e| e.to_string())
     };
@@ -207,7 +207,7 @@ fn weights() {
     std::fs::copy(from, dir.path().join("adapter_model.safetensors")).unwrap();
     feed("adapters", &adapters, |bytes| {
         std::fs::write(dir.path().join("adapter_config.json"), bytes).unwrap();
-        if let Err(error) = StateDict::open(dir.path()) {
+        if let Err(error) = crate::support::clip_weights(dir.path()) {
             assert!(error.to_string().contains("adapter_config.json"), "{error}");
         }
     });

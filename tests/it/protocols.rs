@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use specbench::catalog::Catalog;
-use specbench::checkpoint::{StateDict, write_safetensors};
+use specbench::checkpoint::{Weights as _, write_safetensors};
 use specbench::suite::Suite;
 
 use crate::support::{Bench, assert_same, root, specbench};
@@ -16,7 +16,7 @@ fn write(folder: &Path, tensors: &BTreeMap<String, Tensor>) {
 
 /// Context vectors around the embedding of some tokens of the demo's model.
 fn context(folder: &Path, seed: u32) {
-    let demo = StateDict::open(&root().join("suites/demo/zero-shot")).unwrap();
+    let demo = crate::support::clip_weights(&root().join("suites/demo/zero-shot")).unwrap();
     let table = demo.load("text_model.embeddings.token_embedding.weight").unwrap();
     let rows = Tensor::new(&[10 + seed, 20 + seed, 30 + seed], &Device::Cpu).unwrap();
     write(folder, &BTreeMap::from([("ctx".to_owned(), table.index_select(&rows, 0).unwrap())]));
@@ -166,7 +166,7 @@ fn a_head_on_a_frozen_backbone_costs_no_forward_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let head = dir.path().join("head");
     std::fs::create_dir(&head).unwrap();
-    let tuned = StateDict::open(&root().join("suites/demo/ft-noto")).unwrap();
+    let tuned = crate::support::clip_weights(&root().join("suites/demo/ft-noto")).unwrap();
     let names = ["classifier.weight", "classifier.bias"];
     write(&head, &names.map(|n| (n.to_owned(), tuned.load(n).unwrap())).into());
     std::fs::copy(root().join("suites/demo/ft-noto/classifier.json"), head.join("classifier.json")).unwrap();

@@ -161,7 +161,7 @@ fn a_report_is_rebuilt_byte_for_byte() {
 
 /// A suite whose fine-tuned end differs from the pretrained one only in tensors that `changed` names.
 fn partly_tuned(changed: impl Fn(&str) -> bool) -> Bench {
-    use specbench::checkpoint::{StateDict, write_safetensors};
+    use specbench::checkpoint::{Weights as _, write_safetensors};
     let demo = crate::support::root().join("suites/demo");
     let bench = Bench::new("");
     let folder = bench.out("tuned");
@@ -169,8 +169,8 @@ fn partly_tuned(changed: impl Fn(&str) -> bool) -> Bench {
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "classifier.json"] {
         std::fs::copy(demo.join("ft-noto").join(name), folder.join(name)).unwrap();
     }
-    let mut tensors = StateDict::open(&demo.join("zero-shot")).unwrap().load_all().unwrap();
-    for (name, tensor) in StateDict::open(&demo.join("ft-noto")).unwrap().load_all().unwrap() {
+    let mut tensors = crate::support::clip_weights(&demo.join("zero-shot")).unwrap().load_all().unwrap();
+    for (name, tensor) in crate::support::clip_weights(&demo.join("ft-noto")).unwrap().load_all().unwrap() {
         if name.starts_with("classifier.") || changed(&name) {
             tensors.insert(name, tensor);
         }

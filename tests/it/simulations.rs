@@ -22,7 +22,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
         suite: "s".to_owned(),
         suite_digest: digest.clone(),
         version: "0".to_owned(),
-        numerics: specbench::plan::Numerics::default(),
+        numerics: specbench::model::Numerics::default(),
         decoder: String::new(),
         pretrained: vec![("zs".to_owned(), digest.clone())],
         speciality: Aggregate::Mean,

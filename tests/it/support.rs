@@ -133,3 +133,10 @@ pub(crate) fn assert_same(a: &Path, b: &Path) {
         assert!(bytes == &b[name], "`{name}` differs");
     }
 }
+
+/// Weights under CLIP's names, whatever their layout.
+pub fn clip_weights(
+    path: &std::path::Path,
+) -> Result<specbench::checkpoint::StateDict, specbench::checkpoint::CheckpointError> {
+    specbench::checkpoint::StateDict::open_as(path, &specbench::model::clip::ClipNames)
+}

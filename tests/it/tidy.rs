@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The layers in order; a module may use only itself and those above it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "base",
     "image",
     "data",
+    "task",
     "catalog",
     "emoji",
     "checkpoint",
@@ -88,7 +89,16 @@ fn files_are_short_and_say_what_they_are() {
 
 #[test]
 fn every_file_of_a_registry_is_registered() {
-    for folder in ["metric/metrics", "merge/methods", "train/methods", "data/layouts", "report/tables"] {
+    for folder in [
+        "metric/metrics",
+        "merge/path",
+        "merge/combine",
+        "train/methods",
+        "data/layouts",
+        "report/tables",
+        "report/figures",
+        "image/corruptions",
+    ] {
         let dir = root().join("src").join(folder);
         let list = std::fs::read_to_string(dir.join("mod.rs")).unwrap();
         for entry in std::fs::read_dir(&dir).unwrap() {

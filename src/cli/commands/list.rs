@@ -8,8 +8,9 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::data::LAYOUTS;
 use crate::image::corruptions::CORRUPTIONS;
-use crate::merge::MERGES;
+use crate::merge::{COMBINES, PATHS};
 use crate::metric::METRICS;
+use crate::model::ARCHITECTURES;
 use crate::report::{FIGURES, Grid, TABLES};
 use crate::suite::ProbeRole;
 use crate::train::METHODS;
@@ -18,28 +19,17 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
     match what {
         ListKind::Datasets => return super::data::list(&super::open_catalog(global, output)?, output),
         ListKind::Metrics => show(&METRICS, output),
-        ListKind::Merges => show(&MERGES, output),
+        ListKind::Merges => {
+            let paths = PATHS.items.iter().map(|m| (m.name(), m.summary(), m.reference()));
+            let combinations = COMBINES.items.iter().map(|m| (m.name(), m.summary(), m.reference()));
+            rows("merge", output, &paths.chain(combinations).collect::<Vec<_>>());
+        }
         ListKind::Methods => show(&METHODS, output),
         ListKind::Layouts => show(&LAYOUTS, output),
         ListKind::Corruptions => show(&CORRUPTIONS, output),
         ListKind::Tables => show(&TABLES, output),
         ListKind::Figures => show(&FIGURES, output),
-        ListKind::Models => rows(
-            "model",
-            output,
-            &[
-                (
-                    "clip",
-                    "CLIP, both towers, QuickGELU or exact GELU; Hugging Face, open_clip and OpenAI names",
-                    "arXiv:2103.00020, huggingface/transformers",
-                ),
-                (
-                    "siglip",
-                    "SigLIP, attention pooling, bias on the logits; Hugging Face names",
-                    "arXiv:2303.15343, huggingface/transformers",
-                ),
-            ],
-        ),
+        ListKind::Models => show(&ARCHITECTURES, output),
         ListKind::Probes => {
             let roles = [ProbeRole::Speciality, ProbeRole::Generality, ProbeRole::Selection];
             let names = roles.map(|r| format!("{r:?}").to_lowercase());

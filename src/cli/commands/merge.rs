@@ -6,15 +6,16 @@ use crate::base::fs::read_lines;
 use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::merge::{Fate, MERGES, MergeError, Preflight, TensorFilter};
-use crate::model::{CheckpointFolder, ModelError};
+use crate::merge::{Fate, MergeError, PATHS, Preflight, TensorFilter};
+use crate::model::ModelError;
+use crate::model::clip::CheckpointFolder;
 use crate::report::Grid;
 use crate::run::{HeadPlan, write_point};
 
 pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     let usage = |text: String| CliError::new(Exit::Usage, text);
-    let method = MERGES.get(&args.method).ok_or_else(|| {
-        let (message, help) = MERGES.unknown(&args.method);
+    let method = PATHS.get(&args.method).ok_or_else(|| {
+        let (message, help) = PATHS.unknown(&args.method);
         usage(format!("{message}; {help}"))
     })?;
     if !method.alphas().contains(&args.alpha) {
@@ -30,8 +31,8 @@ pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     };
     let filter = TensorFilter { include: compile(&args.include)?, exclude: compile(&args.exclude)? };
     let skip = CheckpointFolder::is_head;
-    let mut look = Preflight::new(&from.weights, &to.weights, &filter, skip);
-    if let Some(difference) = from.differs_from(&to, None).map_err(fail)? {
+    let mut look = Preflight::new(&*from.weights, &*to.weights, &filter, skip);
+    if let Some(difference) = from.differs_on(&to, None).map_err(fail)? {
         look.problems.push(format!("the {difference} differs"));
     }
     let templates = args.templates.as_ref().map(|p| read_lines(p)).transpose();

@@ -21,7 +21,8 @@ use super::stop::Stop;
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
-use crate::plan::{Numerics, Plan, Until};
+use crate::model::Numerics;
+use crate::plan::{Plan, Until};
 use crate::suite::Suite;
 
 /// Where digests of files that have not changed are kept.
@@ -76,7 +77,7 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
         DtypeArg::Bf16 => "bf16",
         DtypeArg::F16 => "f16",
     };
-    crate::run::numerics(&global.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
+    crate::model::numerics(&global.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
 }
 
 /// The registry, with the hub as the flags say.

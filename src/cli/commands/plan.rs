@@ -34,7 +34,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
             "suite": plan.suite.name, "out": out,
             "variants": plan.variants.iter().map(|v| &v.id).collect::<Vec<_>>(),
             "probes": plan.probes.iter().map(|p| json!({
-                "id": p.spec.id, "examples": p.positions.len(), "classes": p.classes.outputs.len(),
+                "id": p.spec.id, "examples": p.positions.len(), "classes": p.task.outputs().len(),
                 "data": p.data_digest, "licence": p.licence,
             })).collect::<Vec<_>>(),
             "heads": heads(&plan), "notes": plan.fallbacks(),
@@ -97,7 +97,7 @@ fn probes(plan: &Plan) -> Grid {
                 p.spec.group.clone(),
                 p.spec.metric.clone(),
                 p.positions.len().to_string(),
-                p.classes.outputs.len().to_string(),
+                p.task.outputs().len().to_string(),
                 p.licence.clone(),
             ]
         })

@@ -87,7 +87,8 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
         RunEvent::Pass { name, variants, shared, resumed } => {
             let resumed =
                 if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
-            format!("{name}: {variants} variants, shared stages {shared}{resumed}")
+            let shared: Vec<String> = shared.iter().map(|(n, of)| format!("{n} of {of}")).collect();
+            format!("{name}: {variants} variants, shared stages {}{resumed}", shared.join(", "))
         }
         RunEvent::Waiting { name } => {
             format!("{name}: another run has this in hand; waiting for it")

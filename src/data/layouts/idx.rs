@@ -10,7 +10,7 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, LARGEST_WHOLE, open};
 use crate::base::registry::Named;
-use crate::data::{DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, format_error};
+use crate::data::{DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, format_error};
 use crate::image::Rgb;
 
 /// The layout.
@@ -72,12 +72,12 @@ impl Dataset for IdxData {
         &self.examples
     }
 
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
+    fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {
         let size = self.width * self.height;
         let image = |i: usize| {
             let grey = &self.pixels[i * size..(i + 1) * size];
             let data = grey.iter().flat_map(|&v| [v; 3]).collect();
-            RawImage::Pixels(Rgb { width: self.width, height: self.height, data })
+            Record::from(RawImage::Pixels(Rgb { width: self.width, height: self.height, data }))
         };
         Ok(range.map(image).collect())
     }
@@ -135,7 +135,7 @@ mod tests {
         std::fs::write(&labels, idx(&[2], &[7, 9])).unwrap();
         let data = Idx.open(&[images.clone(), labels.clone()], &LayoutOptions::default()).unwrap();
         assert_eq!(data.examples()[1], Example { id: "00001".to_owned(), label: 9 });
-        let image = data.read(1..2).unwrap().remove(0).decode(100).unwrap();
+        let image = data.images(1..2).unwrap().remove(0).decode(100).unwrap();
         assert_eq!(image.data, [3, 3, 3, 4, 4, 4]);
 
         std::fs::write(&images, idx(&[2, 1, 2], &[1, 2, 3])).unwrap();

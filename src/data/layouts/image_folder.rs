@@ -253,7 +253,7 @@ mod tests {
             ids,
             ["cat/a\\b.png", "cat/b.JPEG", "cat/dead.png", "cat/f\\xff.png", "cat/x/y.png/z.png"]
         );
-        let read = data.read(0..5).unwrap();
+        let read = data.images(0..5).unwrap();
         assert!(matches!(&read[0], RawImage::Encoded(b) if b == b"backslash"));
         assert!(matches!(&read[2], RawImage::Unreadable(_)));
         assert!(matches!(&read[3], RawImage::Encoded(b) if b == b"no text"));
@@ -276,6 +276,6 @@ mod tests {
         let dir = tree(&["a", "b"]);
         let options = LayoutOptions::default();
         let data = ImageFolder.open(&[dir.path().to_owned()], &options).unwrap();
-        assert!(matches!(&data.read(1..2).unwrap()[0], RawImage::Encoded(b) if b == b"b"));
+        assert!(matches!(&data.images(1..2).unwrap()[0], RawImage::Encoded(b) if b == b"b"));
     }
 }

@@ -13,7 +13,7 @@ use crate::base::fs::read_regular;
 use crate::base::registry::Named;
 use crate::base::table::{StoredFile, Table, TableError};
 use crate::data::{
-    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, check_ids, format_error,
+    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, check_ids, format_error,
 };
 
 /// The layout.
@@ -89,7 +89,7 @@ impl Dataset for ParquetData {
         Held::digest(&held, digests)
     }
 
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
+    fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {
         let mut images = Vec::with_capacity(range.len());
         let missing = || RawImage::Unreadable("the table holds no image for it".to_owned());
         for (held, rows) in &self.shards {
@@ -109,7 +109,7 @@ impl Dataset for ParquetData {
                 images.extend(bytes.into_iter().map(|b| b.map_or_else(missing, RawImage::Encoded)));
             }
         }
-        Ok(images)
+        Ok(images.into_iter().map(Record::from).collect())
     }
 
     fn column(&self, name: &str) -> Result<Option<Vec<String>>, DataError> {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(data.examples().len(), 7);
         assert_eq!(data.examples()[4], Example { id: "1/1".to_owned(), label: 1 });
         let bytes: Vec<_> = data
-            .read(2..5)
+            .images(2..5)
             .unwrap()
             .into_iter()
             .map(|r| match r {
@@ -187,7 +187,7 @@ mod tests {
         let ids: Vec<&str> = data.examples().iter().map(|e| e.id.as_str()).collect();
         assert_eq!(ids, ["hub-images.parquet/0", "hub-images.parquet/1", "hub-images.parquet/2"]);
         assert_eq!(data.examples()[2].label, 7);
-        let images = data.read(0..3).unwrap();
+        let images = data.images(0..3).unwrap();
         let sizes: Vec<_> =
             images.into_iter().map(|i| i.decode(1 << 20).unwrap()).map(|i| (i.width, i.height)).collect();
         // The third has no bytes; its path names a file beside the table.

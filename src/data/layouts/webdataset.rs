@@ -10,7 +10,7 @@ use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, LARGEST_WHOLE, open, read_text};
 use crate::base::registry::Named;
 use crate::data::{
-    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, check_ids, format_error,
+    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, check_ids, format_error,
 };
 
 const IMAGES: [&str; 4] = ["webp", "png", "jpg", "jpeg"];
@@ -152,7 +152,7 @@ impl Dataset for TarData {
         Held::digest(&self.held, digests)
     }
 
-    fn read(&self, range: Range<usize>) -> Result<Vec<RawImage>, DataError> {
+    fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {
         let mut current = None;
         let mut images = Vec::with_capacity(range.len());
         for place in &self.places[range] {
@@ -173,7 +173,7 @@ impl Dataset for TarData {
                 images.push(RawImage::Encoded(bytes));
             }
         }
-        Ok(images)
+        Ok(images.into_iter().map(Record::from).collect())
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         let data = WebDataset.open(&[dir.path().to_owned()], &LayoutOptions::default()).unwrap();
         let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
         assert_eq!(labels, [3, 4, 0]);
-        let images = data.read(1..3).unwrap();
+        let images = data.images(1..3).unwrap();
         assert!(matches!(&images[0], RawImage::Encoded(b) if b == b"second"));
         assert!(matches!(&images[1], RawImage::Encoded(b) if b == b"third"));
     }

@@ -8,7 +8,10 @@ use candle_nn::ops::{sigmoid, softmax, softmax_last_dim};
 
 use super::config::{Activation, TowerConfig};
 use super::norm::TwoPassNorm;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{CheckpointError, Weights};
+
+/// What is put together from weights by name.
+pub type Built<T> = std::result::Result<T, CheckpointError>;
 
 /// Which implementations of the operators are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,29 +24,27 @@ pub enum Kernels {
 
 /// Looks tensors up by name and checks their shapes.
 #[derive(Clone, Copy)]
-pub struct Weights<'a> {
-    tensors: &'a Tensors,
+pub struct Loader<'a> {
+    weights: &'a dyn Weights,
     kernels: Kernels,
 }
 
-impl<'a> Weights<'a> {
-    pub const fn new(tensors: &'a Tensors, kernels: Kernels) -> Self {
-        Self { tensors, kernels }
+impl<'a> Loader<'a> {
+    pub const fn new(weights: &'a dyn Weights, kernels: Kernels) -> Self {
+        Self { weights, kernels }
     }
 
-    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = self.tensors.get(name);
-        let tensor = tensor.ok_or_else(|| candle_core::Error::Msg(format!("no tensor `{name}`")))?;
+    pub fn get(&self, name: &str, shape: &[usize]) -> Built<Tensor> {
+        let tensor = self.weights.load(name)?;
         if tensor.dims() != shape {
-            candle_core::bail!(
-                "tensor `{name}` has shape {:?}, the configuration says {shape:?}",
-                tensor.dims()
-            );
+            let found = tensor.dims();
+            let what = format!("holds `{name}` of shape {found:?}, its configuration says {shape:?}");
+            return Err(CheckpointError::Unaccounted { path: self.weights.label().into(), what });
         }
-        Ok(tensor.clone())
+        Ok(tensor)
     }
 
-    pub fn norm(&self, name: &str, width: usize, eps: f64) -> Result<LayerNorm> {
+    pub fn norm(&self, name: &str, width: usize, eps: f64) -> Built<LayerNorm> {
         Ok(LayerNorm {
             weight: self.get(&format!("{name}.weight"), &[width])?,
             bias: self.get(&format!("{name}.bias"), &[width])?,
@@ -52,18 +53,18 @@ impl<'a> Weights<'a> {
         })
     }
 
-    pub fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+    pub fn linear(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
         Ok(Linear {
             weight: self.get(&format!("{name}.weight"), &[to, from])?,
             bias: Some(self.get(&format!("{name}.bias"), &[to])?),
         })
     }
 
-    pub fn projection(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+    pub fn projection(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
         Ok(Linear { weight: self.get(&format!("{name}.weight"), &[to, from])?, bias: None })
     }
 
-    pub fn blocks(&self, tower: &str, config: &TowerConfig) -> Result<Vec<Block>> {
+    pub fn blocks(&self, tower: &str, config: &TowerConfig) -> Built<Vec<Block>> {
         let load = |i| Block::load(self, &format!("{tower}.encoder.layers.{i}"), config);
         (0..config.num_hidden_layers).map(load).collect()
     }
@@ -127,7 +128,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+    fn load(weights: &Loader<'_>, prefix: &str, config: &TowerConfig) -> Built<Self> {
         let d = config.hidden_size;
         let linear = |part: &str| weights.linear(&format!("{prefix}.{part}"), d, d);
         Ok(Self {
@@ -141,12 +142,20 @@ impl Attention {
     }
 
     /// The layout of PyTorch's `MultiheadAttention`: one joint input projection.
-    pub fn load_joint(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+    pub fn load_joint(weights: &Loader<'_>, prefix: &str, config: &TowerConfig) -> Built<Self> {
         let d = config.hidden_size;
         let weight = weights.get(&format!("{prefix}.in_proj_weight"), &[3 * d, d])?;
         let bias = weights.get(&format!("{prefix}.in_proj_bias"), &[3 * d])?;
-        let third = |i: usize| -> Result<Linear> {
-            Ok(Linear { weight: weight.narrow(0, i * d, d)?, bias: Some(bias.narrow(0, i * d, d)?) })
+        let cut = |t: &Tensor, i: usize| {
+            let fail = |source| CheckpointError::Tensor {
+                path: weights.weights.label().into(),
+                name: prefix.to_owned(),
+                source,
+            };
+            t.narrow(0, i * d, d).map_err(fail)
+        };
+        let third = |i: usize| -> Built<Linear> {
+            Ok(Linear { weight: cut(&weight, i)?, bias: Some(cut(&bias, i)?) })
         };
         Ok(Self {
             query: third(0)?,
@@ -195,7 +204,7 @@ pub struct Mlp {
 
 impl Mlp {
     /// Takes `<prefix>.fc1` and `<prefix>.fc2`.
-    pub fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+    pub fn load(weights: &Loader<'_>, prefix: &str, config: &TowerConfig) -> Built<Self> {
         let (d, h) = (config.hidden_size, config.intermediate_size);
         Ok(Self {
             up: weights.linear(&format!("{prefix}.fc1"), d, h)?,
@@ -227,7 +236,7 @@ pub struct Block {
 }
 
 impl Block {
-    fn load(weights: &Weights<'_>, prefix: &str, config: &TowerConfig) -> Result<Self> {
+    fn load(weights: &Loader<'_>, prefix: &str, config: &TowerConfig) -> Built<Self> {
         let (d, eps) = (config.hidden_size, config.layer_norm_eps);
         Ok(Self {
             norm1: weights.norm(&format!("{prefix}.layer_norm1"), d, eps)?,

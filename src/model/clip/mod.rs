@@ -3,17 +3,34 @@
 //! Every hyper-parameter comes from the checkpoint's own file, key by key. The forward is differentiable: the same model
 //! is evaluated and fine-tuned.
 
+mod account;
+mod architecture;
+mod classifier;
 mod config;
+mod folder;
 pub mod hugging_face;
 mod layers;
+mod layout;
+mod names;
 mod norm;
 pub mod open_clip;
 mod text;
+mod tokenizer;
 mod vision;
+mod zero_shot;
 
+pub use architecture::{Clip, Siglip};
+pub use classifier::Classifier;
 pub use config::{
     Activation, ClipConfig, Family, ImagePool, TextConfig, TextPool, TowerConfig, VisionConfig,
 };
+pub use folder::CheckpointFolder;
 pub use layers::Kernels;
+pub use layout::Layout;
+pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;
+pub use tokenizer::{TextTokenizer, tokenizer_files};
 pub use vision::VisionTower;
+pub use zero_shot::{
+    class_embeddings, context_embeddings, context_places, context_texts, prompts, zero_shot,
+};

@@ -3,8 +3,8 @@
 use candle_core::{D, DType, Result, Tensor};
 
 use super::config::{ClipConfig, TextConfig, TextPool};
-use super::layers::{Block, Kernels, LayerNorm, Linear, Weights};
-use crate::checkpoint::Tensors;
+use super::layers::{Block, Built, Kernels, LayerNorm, Linear, Loader};
+use crate::checkpoint::Weights;
 
 /// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
 /// texts filled up to one length and pools at the last place.
@@ -19,8 +19,8 @@ pub struct TextTower {
 
 impl TextTower {
     /// Takes the tower's tensors by their Hugging Face names.
-    pub fn new(config: &ClipConfig, tensors: &Tensors, kernels: Kernels) -> Result<Self> {
-        let weights = Weights::new(tensors, kernels);
+    pub fn new(config: &ClipConfig, weights: &dyn Weights, kernels: Kernels) -> Built<Self> {
+        let weights = Loader::new(weights, kernels);
         let c = &config.text_config;
         let d = c.tower.hidden_size;
         let embedding = |part: &str| format!("text_model.embeddings.{part}.weight");

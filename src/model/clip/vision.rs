@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool, VisionConfig};
-use super::layers::{Attention, Block, Kernels, LayerNorm, Linear, Mlp, Weights, as_type_of};
-use crate::checkpoint::Tensors;
+use super::layers::{Attention, Block, Built, Kernels, LayerNorm, Linear, Loader, Mlp, as_type_of};
+use crate::checkpoint::{CheckpointError, Weights};
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
 ///
@@ -34,8 +34,9 @@ enum Pooling {
 
 impl VisionTower {
     /// Takes the tower's tensors by their Hugging Face names.
-    pub fn new(config: &ClipConfig, tensors: &Tensors, kernels: Kernels) -> Result<Self> {
-        let weights = Weights::new(tensors, kernels);
+    pub fn new(config: &ClipConfig, weights: &dyn Weights, kernels: Kernels) -> Built<Self> {
+        let label = || weights.label().into();
+        let weights = Loader::new(weights, kernels);
         let c = &config.vision_config;
         let (d, p, eps) = (c.tower.hidden_size, c.patch_size, c.tower.layer_norm_eps);
         let embedding = |part: &str| format!("vision_model.embeddings.{part}");
@@ -62,7 +63,11 @@ impl VisionTower {
         };
         let tokens = c.patches() + usize::from(class.is_some());
         Ok(Self {
-            patch: patch.reshape((d, 3 * p * p))?,
+            patch: patch.reshape((d, 3 * p * p)).map_err(|source| CheckpointError::Tensor {
+                path: label(),
+                name: embedding("patch_embedding.weight"),
+                source,
+            })?,
             patch_bias: match class {
                 Some(_) => None,
                 None => Some(weights.get(&embedding("patch_embedding.bias"), &[d])?),
@@ -102,7 +107,7 @@ impl VisionTower {
     /// The state is pixels `[batch, 3, side, side]` before stage 0, `[batch, tokens, width]` after
     /// it, and features `[batch, projection_dim]`, not normalised, after the last.
     pub fn run(&self, state: &Tensor, stages: std::ops::Range<usize>) -> Result<Tensor> {
-        let last = self.blocks.len() + 1;
+        let last = self.last();
         let mut state = state.clone();
         for stage in stages {
             state = match stage {
@@ -112,6 +117,11 @@ impl VisionTower {
             };
         }
         Ok(state)
+    }
+
+    /// Number of the last stage.
+    pub(super) const fn last(&self) -> usize {
+        self.blocks.len() + 1
     }
 
     /// Pixels `[batch, 3, side, side]` to features `[batch, projection_dim]`, not normalised.

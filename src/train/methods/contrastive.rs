@@ -14,8 +14,10 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::image::Preprocessor;
-use crate::model::clip::{ClipConfig, Kernels, TextTower, TowerConfig, VisionTower, hugging_face};
-use crate::model::{ModelError, TextTokenizer, normalise_rows, prompts};
+use crate::model::clip::{
+    ClipConfig, Kernels, TextTokenizer, TextTower, TowerConfig, VisionTower, hugging_face, prompts,
+};
+use crate::model::{ModelError, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};

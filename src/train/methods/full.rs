@@ -15,8 +15,10 @@ use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
-use crate::model::clip::{Kernels, TextTower, VisionTower};
-use crate::model::{CheckpointFolder, Classifier, ModelError, class_embeddings, normalise_rows, prompts};
+use crate::model::clip::{
+    CheckpointFolder, Classifier, Kernels, TextTower, VisionTower, class_embeddings, prompts,
+};
+use crate::model::normalise_rows;
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
@@ -59,8 +61,8 @@ impl Full {
         }
         let from = recipe.from.as_deref().ok_or_else(|| recipe.mistake("this method needs `from`"))?;
         let folder = CheckpointFolder::open(from)?;
-        let pool = Pool::load(recipe, catalog, &folder.preprocessor)?;
-        let mut tensors = folder.weights.load_all().map_err(ModelError::from)?;
+        let pool = Pool::load(recipe, catalog, &folder.reader.0)?;
+        let mut tensors = folder.weights.load_all()?;
         let head = initial_head(&folder, &tensors, &pool)?;
 
         let mut parameters = BTreeMap::new();
@@ -91,7 +93,7 @@ fn initial_head(folder: &CheckpointFolder, tensors: &Tensors, pool: &Pool) -> Re
     let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
     let texts = prompts(&pool.classes, &pool.templates);
     let tokens = folder.tokenizer()?.encode(&texts)?;
-    let scale = folder.weights.load("logit_scale").map_err(ModelError::from)?;
+    let scale = folder.weights.load("logit_scale")?;
     let embeddings = class_embeddings(&tower, &tokens, pool.templates.len())?;
     Ok(embeddings.broadcast_mul(&scale.exp()?)?.detach())
 }

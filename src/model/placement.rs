@@ -2,10 +2,25 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::RunError;
-use crate::checkpoint::Tensors;
-use crate::model::ModelError;
-use crate::plan::Numerics;
+use super::ModelError;
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::checkpoint::{CheckpointError, TensorInfo, Weights};
+
+/// How numbers are computed, as far as results depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Numerics {
+    /// Type of weights and activations.
+    pub dtype: String,
+    /// Kind of device.
+    pub device: String,
+}
+
+impl Default for Numerics {
+    fn default() -> Self {
+        Self { dtype: "f32".to_owned(), device: "cpu".to_owned() }
+    }
+}
 
 /// A device and a type. Weights are merged in f32 on the CPU, then placed; heads, logits and softmax are f32.
 #[derive(Clone, Debug)]
@@ -17,8 +32,8 @@ pub struct Placement {
 }
 
 /// What `auto`, `cpu`, `cuda` or `cuda:N` means on this machine and in this build, with the type `f32`, `bf16` or `f16`.
-pub fn numerics(device: &str, dtype: &str) -> Result<Numerics, RunError> {
-    let bad = |reason: String| RunError::Device(reason);
+pub fn numerics(device: &str, dtype: &str) -> Result<Numerics, ModelError> {
+    let bad = |reason: String| ModelError::Device(reason);
     let device = match device {
         "cpu" => "cpu".to_owned(),
         "auto" if candle_core::utils::cuda_is_available() => "cuda".to_owned(),
@@ -40,8 +55,9 @@ pub fn numerics(device: &str, dtype: &str) -> Result<Numerics, RunError> {
 
 impl Placement {
     /// Opens the device of a plan.
-    pub fn new(numerics: &Numerics) -> Result<Self, RunError> {
-        let wrap = |e: candle_core::Error| RunError::Device(format!("cannot use `{}`: {e}", numerics.device));
+    pub fn new(numerics: &Numerics) -> Result<Self, ModelError> {
+        let wrap =
+            |e: candle_core::Error| ModelError::Device(format!("cannot use `{}`: {e}", numerics.device));
         let device = match numerics.device.strip_prefix("cuda") {
             Some(number) => {
                 let number = number.strip_prefix(':').and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -68,16 +84,44 @@ impl Placement {
         tensor.to_device(&self.device)?.to_dtype(dtype)
     }
 
-    /// The tensors of an image tower, placed.
-    pub fn tower(&self, tensors: &Tensors) -> Result<Tensors, RunError> {
-        let one = |(name, tensor): (&String, &Tensor)| Ok((name.clone(), self.weight(tensor)?));
-        let vision = tensors.iter().filter(|(name, _)| name.starts_with("vis"));
-        let placed: candle_core::Result<Tensors> = vision.map(one).collect();
-        placed.map_err(|e| ModelError::compute("weights to the device")(e).into())
+    /// Weights that are placed as they are loaded.
+    pub const fn of<'a>(&'a self, weights: &'a dyn Weights) -> Placed<'a> {
+        Placed { weights, placement: self }
     }
 
     /// Bytes of a placed value.
     pub fn bytes(&self) -> usize {
         self.dtype.size_in_bytes()
+    }
+}
+
+/// Weights on the device and in the type of a placement.
+pub struct Placed<'a> {
+    weights: &'a dyn Weights,
+    placement: &'a Placement,
+}
+
+impl Weights for Placed<'_> {
+    fn names(&self) -> Vec<&str> {
+        self.weights.names()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        self.weights.info(name)
+    }
+
+    fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        let tensor = self.weights.load(name)?;
+        let fail =
+            |source| CheckpointError::Tensor { path: self.label().into(), name: name.to_owned(), source };
+        self.placement.weight(&tensor).map_err(fail)
+    }
+
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
+        self.weights.digest(digests)
+    }
+
+    fn label(&self) -> String {
+        self.weights.label()
     }
 }

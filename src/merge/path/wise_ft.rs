@@ -6,9 +6,9 @@
 use std::ops::RangeInclusive;
 
 use crate::base::registry::Named;
-use crate::merge::MergeMethod;
+use crate::merge::PathMethod;
 
-/// The method.
+/// The path.
 pub(super) struct WiseFt;
 
 impl Named for WiseFt {
@@ -23,7 +23,7 @@ impl Named for WiseFt {
     }
 }
 
-impl MergeMethod for WiseFt {
+impl PathMethod for WiseFt {
     fn alphas(&self) -> RangeInclusive<f64> {
         0.0..=1.0
     }

@@ -1,126 +1,24 @@
 //! A checkpoint folder: configuration, weights, tokenizer, preprocessing, and perhaps a classifier.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::clip::{ClipConfig, TextPool, hugging_face};
+use super::account::{account, describe, is_complete};
+use super::classifier::Classifier;
+use super::config::{ClipConfig, TextPool};
+use super::hugging_face;
 use super::layout::Layout;
+use super::names::{CONTEXT, ClipNames};
 use super::tokenizer::TextTokenizer;
-use super::weights::{account, describe, is_complete};
 use crate::base::digest::Digest;
-use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, read, write_atomic};
-use crate::checkpoint::{CONTEXT, CheckpointError, StateDict, Tensors, write_safetensors};
-use crate::image::{PreprocessError, Preprocessor};
-
-/// Why a model cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// A file is missing or cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The weights cannot be used.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// `config.json` or another JSON file is not what it should be.
-    #[error("`{}`: {reason}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// `preprocessor_config.json` asks for something unknown.
-    #[error("`{}`: {source}", path.display())]
-    Preprocess {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: PreprocessError,
-    },
-    /// `tokenizer.json` cannot be used.
-    #[error("`{}` is not a usable tokenizer: {reason}", path.display())]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// What the tokenizers crate said.
-        reason: String,
-    },
-    /// The weights are no whole model.
-    #[error("`{}` is {what}", path.display())]
-    Partial {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it is and what to do.
-        what: String,
-    },
-    /// A text cannot be tokenized.
-    #[error("cannot tokenize: {0}")]
-    Encode(String),
-    /// The arithmetic failed (a shape, a device).
-    #[error("{context}: {source}")]
-    Compute {
-        /// What was being computed.
-        context: String,
-        /// What candle said.
-        source: candle_core::Error,
-    },
-}
-
-impl ModelError {
-    /// Wraps a candle error with what was being computed.
-    pub fn compute(context: impl Into<String>) -> impl FnOnce(candle_core::Error) -> Self {
-        let context = context.into();
-        move |source| Self::Compute { context, source }
-    }
-}
-
-/// What `classifier.json` says of a fine-tuned classifier (tensors `classifier.weight`
-/// `[classes, projection_dim]` and perhaps `classifier.bias` `[classes]` in the weights file).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Classifier {
-    /// Class names, row by row.
-    pub classes: Vec<String>,
-}
-
-impl Classifier {
-    /// The tensor with one row per class.
-    pub const WEIGHT: &str = "classifier.weight";
-    /// The tensor with one value per class.
-    pub const BIAS: &str = "classifier.bias";
-
-    /// The rows for some classes of a list. Rows are positions: where the head was trained on that very list, they
-    /// are used as they stand; otherwise names say which row is which, if they are unique on both sides.
-    ///
-    /// # Errors
-    /// The names that have no row of their own.
-    pub fn rows(&self, list: &[String], chosen: &[usize]) -> Result<Vec<u32>, Vec<String>> {
-        if self.classes == list {
-            return Ok(chosen.iter().map(|&i| i as u32).collect());
-        }
-        let count = |names: &[String], name: &String| names.iter().filter(|n| *n == name).count();
-        let mut places: BTreeMap<&String, u32> = BTreeMap::new();
-        for (place, name) in self.classes.iter().enumerate() {
-            places.insert(name, place as u32);
-        }
-        let mut rows = Vec::with_capacity(chosen.len());
-        let mut missing = Vec::new();
-        for &i in chosen {
-            match places.get(&list[i]) {
-                Some(&row) if count(&self.classes, &list[i]) == 1 && count(list, &list[i]) == 1 => {
-                    rows.push(row);
-                }
-                _ => missing.push(list[i].clone()),
-            }
-        }
-        if missing.is_empty() { Ok(rows) } else { Err(missing) }
-    }
-}
+use crate::checkpoint::{StateDict, Tensors, Weights, write_safetensors};
+use crate::image::Preprocessor;
+use crate::merge::Combination;
+use crate::model::{ImageReader, ModelError};
 
 /// A checkpoint folder in any known layout.
 pub struct CheckpointFolder {
@@ -131,9 +29,11 @@ pub struct CheckpointFolder {
     /// Shapes and hyper-parameters.
     pub config: ClipConfig,
     /// How images become input.
-    pub preprocessor: Preprocessor,
+    pub reader: ImageReader,
     /// The weights.
-    pub weights: Arc<StateDict>,
+    pub weights: Arc<dyn Weights>,
+    /// The files that they are, or the first of those that they are combined from.
+    pub(super) stored: Arc<StateDict>,
     /// Folder that holds configuration and tokenizer: this one or the one below.
     home: PathBuf,
     /// The fine-tuned classifier, if there is one.
@@ -151,7 +51,7 @@ impl CheckpointFolder {
         if !path.is_dir() {
             return Err(no_folder(path));
         }
-        let weights = StateDict::open(path)?;
+        let weights = StateDict::open_as(path, &ClipNames)?;
         if weights.is_adapter() || !is_complete(&weights) {
             return Err(ModelError::Partial { path: path.to_owned(), what: describe(&weights) });
         }
@@ -161,12 +61,14 @@ impl CheckpointFolder {
         config.validate().map_err(|reason| ModelError::Config { path: config_path, reason })?;
         account(&weights, &config, true)?;
         let classifier = own_classifier(path, &weights, classes)?;
+        let weights = Arc::new(weights);
         let this = Self {
             path: path.to_owned(),
             layout,
             config,
-            preprocessor,
-            weights: Arc::new(weights),
+            reader: ImageReader(preprocessor),
+            stored: Arc::clone(&weights),
+            weights,
             home: path.to_owned(),
             classifier,
         };
@@ -183,7 +85,7 @@ impl CheckpointFolder {
         if !path.exists() {
             return Err(no_folder(path));
         }
-        let weights = StateDict::open(path)?;
+        let weights = StateDict::open_as(path, &ClipNames)?;
         if weights.is_adapter() {
             if path.join("config.json").is_file() && is_complete(&weights) {
                 let what = "both a whole model and an adapter; give them in folders of their own".to_owned();
@@ -192,17 +94,19 @@ impl CheckpointFolder {
         } else {
             account(&weights, &base.config, false)?;
         }
-        let weights = weights.over(Arc::clone(&base.weights))?;
+        let weights = weights.over(Arc::clone(&base.stored))?;
         let classifier = match own_classifier(path, &weights, classes)? {
             Some(classifier) => Some(classifier),
             None => base.classifier.clone(),
         };
+        let weights = Arc::new(weights);
         let this = Self {
             path: path.to_owned(),
             layout: base.layout,
             config: base.config.clone(),
-            preprocessor: base.preprocessor.clone(),
-            weights: Arc::new(weights),
+            reader: base.reader.clone(),
+            stored: Arc::clone(&weights),
+            weights,
             home: base.home.clone(),
             classifier,
         };
@@ -220,7 +124,7 @@ impl CheckpointFolder {
     /// What the weights are, in words.
     #[must_use]
     pub fn kind(&self) -> String {
-        describe(&self.weights)
+        describe(&self.stored)
     }
 
     /// Whether the checkpoint holds learned context vectors in place of templates.
@@ -231,7 +135,7 @@ impl CheckpointFolder {
 
     fn check_classifier(&self) -> Result<(), ModelError> {
         let Some(classifier) = &self.classifier else { return Ok(()) };
-        let shape_of = |name: &str| self.weights.entries().get(name).map(|i| i.shape.clone());
+        let shape_of = |name: &str| self.weights.info(name).map(|i| i.shape);
         let shape = shape_of(Classifier::WEIGHT);
         let expected = vec![classifier.classes.len(), self.config.projection_dim];
         if shape.as_ref() == Some(&expected) {
@@ -252,7 +156,7 @@ impl CheckpointFolder {
 
     fn check_input_size(&self) -> Result<(), ModelError> {
         let side = self.config.vision_config.image_size;
-        match self.preprocessor.output_size() {
+        match self.reader.0.output_size() {
             Some(size) if size == (side, side) => Ok(()),
             size => Err(ModelError::Config {
                 path: self.layout.preprocessor_file(&self.path),
@@ -269,15 +173,15 @@ impl CheckpointFolder {
     /// In what two checkpoints read images or texts differently, if they do. Files may differ where their meaning does
     /// not: tokenizers count as equal if they give the same tokens for all of `texts` (their own vocabulary's pieces
     /// where there are none), and the legacy end token as equal to the one that it stands for.
-    pub fn differs_from(
+    pub fn differs_on(
         &self,
         other: &Self,
         texts: Option<&[String]>,
     ) -> Result<Option<&'static str>, ModelError> {
-        if self.preprocessor != other.preprocessor {
+        if self.reader != other.reader {
             return Ok(Some("preprocessing"));
         }
-        if self.tokenizer_digest()? != other.tokenizer_digest()? {
+        if self.tokenizer_files_digest()? != other.tokenizer_files_digest()? {
             let (a, b) = (self.tokenizer()?, other.tokenizer()?);
             let same = match texts {
                 Some(texts) => a.encode(texts)? == b.encode(texts)?,
@@ -301,14 +205,22 @@ impl CheckpointFolder {
     }
 
     /// Digest of the tokenizer's files.
-    pub fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
+    pub fn tokenizer_files_digest(&self) -> Result<Digest, ModelError> {
         TextTokenizer::digest(&self.home)
     }
 
-    /// Digest of everything that a prediction depends on except the tokenizer.
-    pub fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
-        let parts = (self.weights.digest(digests)?, &self.config, &self.preprocessor, &self.classifier);
-        Ok(Digest::of_value(&parts))
+    /// The same model with combined weights.
+    pub(super) fn with_weights(&self, weights: Combination) -> Self {
+        Self {
+            path: self.path.clone(),
+            layout: self.layout,
+            config: self.config.clone(),
+            reader: self.reader.clone(),
+            weights: Arc::new(weights),
+            stored: Arc::clone(&self.stored),
+            home: self.home.clone(),
+            classifier: self.classifier.clone(),
+        }
     }
 
     /// Writes a complete folder that is this one with other weights: configuration, preprocessing and tokenizer are
@@ -333,7 +245,7 @@ impl CheckpointFolder {
             Layout::HuggingFace => "model.safetensors",
             Layout::OpenClip => "open_clip_model.safetensors",
         };
-        write_safetensors(&path.join(file), &self.weights.as_stored(tensors)?, dtype)?;
+        write_safetensors(&path.join(file), &self.stored.as_stored(tensors)?, dtype)?;
         Ok(())
     }
 

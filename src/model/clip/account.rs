@@ -1,10 +1,11 @@
 //! Accounts for a checkpoint's tensors: every one is the model's, a head's, or on the list of what changes nothing.
 
-use super::clip::ClipConfig;
+use super::config::ClipConfig;
 use super::folder::CheckpointFolder;
+use super::names::CONTEXT;
 use crate::base::account::{left_over, some_of};
 use crate::base::harmless::TENSORS;
-use crate::checkpoint::{CONTEXT, CheckpointError, StateDict};
+use crate::checkpoint::{CheckpointError, StateDict, Weights as _};
 
 /// Whether both towers are there.
 pub(super) fn is_complete(weights: &StateDict) -> bool {

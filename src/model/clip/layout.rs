@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::clip::{ClipConfig, hugging_face, open_clip};
-use super::folder::{ModelError, json_file};
+use super::config::ClipConfig;
+use super::folder::json_file;
+use super::{hugging_face, open_clip};
 use crate::image::Preprocessor;
+use crate::model::ModelError;
 
 /// How a checkpoint folder is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,13 @@ impl Layout {
         } else {
             Self::HuggingFace
         }
+    }
+
+    /// What `config.json` says the model is.
+    #[must_use]
+    pub fn model_type(folder: &Path) -> Option<String> {
+        let json: Value = json_file(&folder.join("config.json")).ok()?;
+        json.get("model_type").and_then(Value::as_str).map(str::to_owned)
     }
 
     /// What it is called.

@@ -3,41 +3,20 @@
 //! Follows the conversion of `transformers` (`convert_clip_original_pytorch_to_hf.py`): the joint
 //! query-key-value projection is cut into three, the two projections are transposed.
 
-use std::ops::Range;
+use crate::base::account::is_harmless;
+use crate::base::harmless::TENSORS;
+use crate::checkpoint::{Naming, Part};
 
-/// How a tensor is made from a stored one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// As it is.
-    Whole,
-    /// A range of thirds of the first axis, such as the keys in a joint projection.
-    Third(usize),
-    /// Transposed (two axes).
-    Transposed,
-}
+/// CLIP's names for the tensors of any known layout.
+pub struct ClipNames;
 
-impl Part {
-    /// Rows of a stored tensor with `rows` rows.
-    pub fn rows(&self, rows: usize) -> Range<usize> {
-        match self {
-            Self::Third(i) => i * rows / 3..(i + 1) * rows / 3,
-            Self::Whole | Self::Transposed => 0..rows,
-        }
-    }
-
-    /// Shape of the result.
-    pub fn shape(&self, stored: &[usize]) -> Vec<usize> {
-        match self {
-            Self::Whole => stored.to_vec(),
-            Self::Third(_) => {
-                let mut shape = stored.to_vec();
-                if let Some(first) = shape.first_mut() {
-                    *first /= 3;
-                }
-                shape
-            }
-            Self::Transposed => stored.iter().rev().copied().collect(),
-        }
+impl Naming for ClipNames {
+    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Part)>> {
+        let open_clip = is_open_clip(stored.iter().copied());
+        // Buffers that change no result have no name, with reasons in one list.
+        let one =
+            |name: &&str| if is_harmless(name, &[TENSORS]) { Vec::new() } else { translate(name, open_clip) };
+        stored.iter().map(one).collect()
     }
 }
 
@@ -57,7 +36,7 @@ const WRAPPERS: [&str; 11] = [
 ];
 
 /// Whether a list of names is in the layout of OpenAI and open_clip.
-pub fn is_open_clip<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+fn is_open_clip<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
     const MARKS: [&str; 4] = [
         "visual.conv1.weight",
         "visual.class_embedding",
@@ -110,7 +89,7 @@ pub const CONTEXT: &str = "prompt.context";
 
 /// The names that a stored tensor becomes. What is not known keeps its name, without wrappers, so that whoever
 /// accounts for the tensors can name it.
-pub fn translate(stored: &str, open_clip: bool) -> Vec<(String, Part)> {
+fn translate(stored: &str, open_clip: bool) -> Vec<(String, Part)> {
     let name = strip(stored);
     if let Some(to) = head_or_context(&name) {
         return vec![(to.to_owned(), Part::Whole)];

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tokenizers::{Tokenizer, TruncationParams};
 
-use super::ModelError;
-use super::clip::TextConfig;
+use super::config::TextConfig;
 use super::folder::json_file;
 use crate::base::digest::Digest;
 use crate::base::fs::read_text;
 use crate::base::guard::guarded;
+use crate::model::ModelError;
 
 /// How CLIP cuts a text into words (OpenAI's `simple_tokenizer.py`).
 const CLIP_WORDS: &str =

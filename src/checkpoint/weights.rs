@@ -1,0 +1,142 @@
+//! Anything that has tensors by name: the waist between where numbers come from (a file, an overlay, a point of a
+//! curve, a combination of many, tensors in memory) and who computes with them.
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::{CheckpointError, StateDict, TensorInfo, Tensors};
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+
+/// Tensors by name, each made when it is wanted.
+pub trait Weights: Send + Sync {
+    /// The names, sorted.
+    fn names(&self) -> Vec<&str>;
+
+    /// Shape and type of a tensor; nothing is loaded. `None` if there is none of that name.
+    fn info(&self, name: &str) -> Option<TensorInfo>;
+
+    /// One tensor: f32 on the CPU and finite, unless a wrapper places it elsewhere.
+    fn load(&self, name: &str) -> Result<Tensor, CheckpointError>;
+
+    /// Identifies the content of all tensors.
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError>;
+
+    /// What messages call them.
+    fn label(&self) -> String;
+
+    /// The files behind them, if they are files, so that bytes can be compared without loading.
+    fn stored(&self) -> Option<&StateDict> {
+        None
+    }
+
+    /// Whether there is a tensor of that name.
+    fn contains(&self, name: &str) -> bool {
+        self.info(name).is_some()
+    }
+
+    /// Whether both hold the same values under this name.
+    fn same(&self, other: &dyn Weights, name: &str) -> bool {
+        if let (Some(a), Some(b)) = (self.stored(), other.stored()) {
+            return a.same_tensor(b, name);
+        }
+        let values = |t: Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).ok();
+        match (self.load(name), other.load(name)) {
+            (Ok(a), Ok(b)) => a.dims() == b.dims() && values(a).is_some_and(|v| values(b) == Some(v)),
+            _ => false,
+        }
+    }
+
+    /// Whether two tensors of these weights hold the same values.
+    fn same_within(&self, a: &str, b: &str) -> bool {
+        if let Some(stored) = self.stored() {
+            return stored.equal_within(a, b);
+        }
+        let values = |name| self.load(name).ok().and_then(|t| t.flatten_all().ok()?.to_vec1::<f32>().ok());
+        self.info(a) == self.info(b) && matches!((values(a), values(b)), (Some(x), Some(y)) if x == y)
+    }
+
+    /// Names of the floating-point tensors: those that arithmetic makes sense on.
+    fn floats(&self) -> Vec<&str> {
+        let mut names = self.names();
+        names.retain(|n| self.info(n).is_some_and(|i| i.is_float()));
+        names
+    }
+
+    /// All floating-point tensors in memory.
+    fn load_all(&self) -> Result<Tensors, CheckpointError> {
+        self.floats().into_iter().map(|name| Ok((name.to_owned(), self.load(name)?))).collect()
+    }
+}
+
+/// Tensors in memory, such as those of a model under training.
+impl Weights for Tensors {
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+
+    fn info(&self, name: &str) -> Option<TensorInfo> {
+        let tensor = self.get(name)?;
+        Some(TensorInfo {
+            shape: tensor.dims().to_vec(),
+            dtype: tensor.dtype().as_str().to_ascii_uppercase(),
+        })
+    }
+
+    fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
+        self.get(name).cloned().ok_or_else(|| missing(self, name))
+    }
+
+    fn digest(&self, _: &FileDigests) -> Result<Digest, CheckpointError> {
+        let each = self.iter().map(|(name, tensor)| {
+            let fail =
+                |source| CheckpointError::Tensor { path: self.label().into(), name: name.clone(), source };
+            let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(fail)?;
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            Ok((name, tensor.dims(), Digest::of_bytes(&bytes)))
+        });
+        Ok(Digest::of_value(&each.collect::<Result<Vec<_>, CheckpointError>>()?))
+    }
+
+    fn label(&self) -> String {
+        "tensors in memory".to_owned()
+    }
+}
+
+/// The error of a name that is not there, with the nearest one.
+pub fn missing(weights: &(impl Weights + ?Sized), name: &str) -> CheckpointError {
+    let near = crate::base::registry::nearest(name, weights.names().into_iter());
+    CheckpointError::MissingTensor {
+        path: PathBuf::from(weights.label()),
+        name: name.to_owned(),
+        hint: near.map(|n| format!("; the nearest is `{n}`")).unwrap_or_default(),
+    }
+}
+
+/// A builder of `candle-nn`'s and `candle-transformers`' models from any weights, nothing written.
+#[must_use]
+pub fn var_builder<'a>(weights: &'a dyn Weights, dtype: DType, device: &Device) -> VarBuilder<'a> {
+    VarBuilder::from_backend(Box::new(Source(weights)), dtype, device.clone())
+}
+
+struct Source<'a>(&'a dyn Weights);
+
+impl candle_nn::var_builder::SimpleBackend for Source<'_> {
+    fn get(&self, s: Shape, name: &str, _: Init, dtype: DType, dev: &Device) -> candle_core::Result<Tensor> {
+        let tensor = self.get_unchecked(name, dtype, dev)?;
+        if *tensor.shape() != s {
+            candle_core::bail!("tensor `{name}` has shape {:?}, the model needs {s:?}", tensor.shape());
+        }
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, dev: &Device) -> candle_core::Result<Tensor> {
+        self.0.load(name).map_err(candle_core::Error::wrap)?.to_device(dev)?.to_dtype(dtype)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+}

@@ -1,0 +1,177 @@
+//! The traits between the engine and the models, and the registry of model types.
+
+use std::any::Any;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip};
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::base::registry::{Named, Registry};
+use crate::checkpoint::Weights;
+use crate::image::Rgb;
+use crate::merge::Combination;
+use crate::task::{Answer, Ask, Candidates, Question};
+
+/// A question as a model reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An 8-bit crop of the model's size.
+    Image(Rgb),
+}
+
+/// What reading depends on besides the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Pixels that an image may have at most.
+    pub most_pixels: u64,
+    /// Pixels cut off each side of an image first.
+    pub border: usize,
+}
+
+/// Inputs that may be kept between runs: images of one size.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Rows.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Digest of everything that they depend on besides data and border.
+    pub key: Digest,
+}
+
+/// How questions become inputs.
+pub trait Reader: Send + Sync {
+    /// The input of a question, or why there is none.
+    fn read(&self, question: Question, reading: Reading) -> Result<Input, String>;
+
+    /// Whatever is read alike has the same digest: one pass serves all models that share it.
+    fn digest(&self) -> Digest;
+
+    /// For the manifest.
+    fn record(&self) -> serde_json::Value;
+
+    /// What may be kept of inputs, if anything.
+    fn kept(&self) -> Option<Kept>;
+}
+
+/// What a model knows of a batch after some of its stages. Opaque to everybody else.
+#[derive(Clone)]
+pub struct State(pub(crate) Tensor);
+
+impl State {
+    /// A state of the first axis' length in examples.
+    #[must_use]
+    pub const fn new(tensor: Tensor) -> Self {
+        Self(tensor)
+    }
+
+    /// The tensor, for models.
+    #[must_use]
+    pub const fn tensor(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+/// A model, built and placed.
+pub trait Model: Send + Sync {
+    /// Runs leading stages: what variants with equal weights there share.
+    fn lead(&self, state: &State, stages: Range<usize>) -> Result<State, ModelError>;
+
+    /// Runs the stages from `from` on and answers with each of `heads`: one answer per example and head.
+    fn finish(&self, state: &State, from: usize, heads: &[&Head]) -> Result<Vec<Vec<Answer>>, ModelError>;
+}
+
+/// An opened checkpoint: what can be known without loading its weights, and what can be built from it.
+pub trait Architecture: Send + Sync {
+    /// Name of its model type.
+    fn model_type(&self) -> &'static str;
+
+    /// The folder or file, for messages.
+    fn path(&self) -> &Path;
+
+    /// Its weights.
+    fn weights(&self) -> &Arc<dyn Weights>;
+
+    /// What `inspect` shows, in order.
+    fn facts(&self) -> Result<Vec<(&'static str, String)>, ModelError>;
+
+    /// Whether it can answer, or why not; asked when the plan is made.
+    fn can(&self, ask: &Ask) -> Result<(), String>;
+
+    /// How it reads questions.
+    fn reader(&self) -> &dyn Reader;
+
+    /// Digest of everything that answers depend on, but for the tokenizer.
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError>;
+
+    /// Digest of the tokenizer, once it has been opened.
+    fn tokenizer_digest(&self) -> Result<Digest, ModelError>;
+
+    /// In what the other reads questions differently or computes differently, if it does, given what is asked.
+    fn differs_from(
+        &self,
+        other: &dyn Architecture,
+        asked: &[&Candidates],
+    ) -> Result<Option<&'static str>, ModelError>;
+
+    /// A file or folder that holds a part of the weights, on top of these. `classes` names the rows of its head.
+    fn over(&self, path: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError>;
+
+    /// The same model with weights combined from these and `others`.
+    fn combined(
+        &self,
+        weights: Combination,
+        others: &[Arc<dyn Architecture>],
+    ) -> Result<Arc<dyn Architecture>, ModelError>;
+
+    /// Whether a tensor belongs to a head: heads are combined candidate by candidate, not tensor by tensor.
+    fn is_head(&self, tensor: &str) -> bool;
+
+    /// Number of stages.
+    fn stages(&self) -> usize;
+
+    /// The stage that a tensor belongs to, if it belongs to one.
+    fn stage_of(&self, tensor: &str) -> Option<usize>;
+
+    /// Whether a head that is not stored is computed from this tensor.
+    fn makes_head(&self, tensor: &str) -> bool;
+
+    /// Builds the model from weights of its names.
+    fn build(&self, weights: &dyn Weights, placement: &Placement) -> Result<Box<dyn Model>, ModelError>;
+
+    /// Which head it uses for some candidates.
+    fn head_choice(&self, candidates: &Candidates) -> HeadChoice;
+
+    /// That head: stored rows as they are, or computed from `weights`.
+    fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError>;
+
+    /// The state before the first stage, of some inputs.
+    fn batch(&self, inputs: &[Input], placement: &Placement) -> Result<State, ModelError>;
+
+    /// For comparing with another of the same type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A model type that can be opened.
+pub trait ModelType: Named + Sync {
+    /// Whether a folder holds such a model.
+    fn claims(&self, folder: &Path) -> bool;
+
+    /// Opens a folder and checks that configuration and weights fit together. `classes` names the rows of its head.
+    fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError>;
+}
+
+/// All model types. To add one, write a folder with a `ModelType` and list it here.
+pub static ARCHITECTURES: Registry<dyn ModelType> =
+    Registry { kind: "model", items: &[&clip::Clip, &clip::Siglip] };
+
+/// Opens a checkpoint folder as the model type that claims it. One that nobody claims is opened as the first type, whose
+/// reader says what is not understood.
+pub fn open(folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+    let claimed = ARCHITECTURES.items.iter().find(|t| t.claims(folder));
+    claimed.unwrap_or(&ARCHITECTURES.items[0]).open(folder, classes)
+}

@@ -1,0 +1,259 @@
+//! CLIP and SigLIP as the engine sees them.
+
+use std::any::Any;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::classifier::Classifier;
+use super::config::Family;
+use super::folder::CheckpointFolder;
+use super::layers::Kernels;
+use super::layout::Layout;
+use super::text::TextTower;
+use super::vision::VisionTower;
+use super::zero_shot::{context_texts, prompts, zero_shot};
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::base::registry::Named;
+use crate::checkpoint::Weights;
+use crate::merge::Combination;
+use crate::model::{
+    Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Model, ModelError, ModelType, Placement,
+    Reader, State, normalise_rows,
+};
+use crate::task::{Answer, Ask, Candidates};
+
+/// The model type `clip`.
+pub struct Clip;
+
+/// The model type `siglip`.
+pub struct Siglip;
+
+impl Named for Clip {
+    fn name(&self) -> &'static str {
+        "clip"
+    }
+    fn summary(&self) -> &'static str {
+        "CLIP, both towers, QuickGELU or exact GELU; Hugging Face, open_clip and OpenAI names"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2103.00020, huggingface/transformers"
+    }
+}
+
+impl Named for Siglip {
+    fn name(&self) -> &'static str {
+        "siglip"
+    }
+    fn summary(&self) -> &'static str {
+        "SigLIP, attention pooling, bias on the logits; Hugging Face names"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2303.15343, huggingface/transformers"
+    }
+}
+
+impl ModelType for Clip {
+    fn claims(&self, folder: &Path) -> bool {
+        Layout::of(folder) == Layout::OpenClip
+            || Layout::model_type(folder).is_some_and(|t| t.starts_with("clip"))
+    }
+
+    fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(CheckpointFolder::open_named(folder, classes)?))
+    }
+}
+
+impl ModelType for Siglip {
+    fn claims(&self, folder: &Path) -> bool {
+        Layout::model_type(folder).is_some_and(|t| t.starts_with("siglip"))
+    }
+
+    fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(CheckpointFolder::open_named(folder, classes)?))
+    }
+}
+
+impl Architecture for CheckpointFolder {
+    fn model_type(&self) -> &'static str {
+        if self.config.family == Family::Clip { Clip.name() } else { Siglip.name() }
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn weights(&self) -> &Arc<dyn Weights> {
+        &self.weights
+    }
+
+    fn facts(&self) -> Result<Vec<(&'static str, String)>, ModelError> {
+        let (c, v, t) = (&self.config, &self.config.vision_config, &self.config.text_config);
+        let classes = self.classifier.as_ref().map(|k| format!("{} classes", k.classes.len()));
+        let tower = |t: &super::TowerConfig| {
+            format!(
+                "width {}, {} blocks, {} heads, {:?}",
+                t.hidden_size, t.num_hidden_layers, t.num_attention_heads, t.hidden_act
+            )
+        };
+        let image = format!("{} pixels, patches of {}, {}", v.image_size, v.patch_size, tower(&v.tower));
+        let text = format!("{} tokens of {}, {}", t.max_position_embeddings, t.vocab_size, tower(&t.tower));
+        Ok(vec![
+            ("holds", self.kind()),
+            ("layout", self.layout.name().to_owned()),
+            ("model", c.family.name().to_owned()),
+            ("image tower", image),
+            ("text tower", text),
+            ("joint embedding", c.projection_dim.to_string()),
+            ("classifier", classes.unwrap_or_else(|| "none (zero-shot head)".to_owned())),
+            ("preprocessing", format!("{:?}", self.reader.0)),
+        ])
+    }
+
+    fn can(&self, ask: &Ask) -> Result<(), String> {
+        match ask {
+            Ask::Choose(_) => Ok(()),
+        }
+    }
+
+    fn reader(&self) -> &dyn Reader {
+        &self.reader
+    }
+
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
+        let parts = (self.weights.digest(digests)?, &self.config, &self.reader.0, &self.classifier);
+        Ok(Digest::of_value(&parts))
+    }
+
+    fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
+        // A file that cannot be used is a mistake of the suite, not of a run.
+        self.tokenizer()?;
+        self.tokenizer_files_digest()
+    }
+
+    fn differs_from(
+        &self,
+        other: &dyn Architecture,
+        asked: &[&Candidates],
+    ) -> Result<Option<&'static str>, ModelError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(Some("model type")) };
+        // Every text that a head is made of: tokenizers that agree on these give the same model.
+        let mut texts: Vec<String> = asked
+            .iter()
+            .flat_map(|c| [prompts(&c.names, &c.templates), context_texts(&c.names)].concat())
+            .collect();
+        texts.sort();
+        texts.dedup();
+        self.differs_on(other, Some(&texts).filter(|t| !t.is_empty()).map(Vec::as_slice))
+    }
+
+    fn over(&self, path: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(Self::open_over(path, self, classes)?))
+    }
+
+    fn combined(
+        &self,
+        weights: Combination,
+        others: &[Arc<dyn Architecture>],
+    ) -> Result<Arc<dyn Architecture>, ModelError> {
+        for other in others {
+            if let Some(what) = self.differs_from(&**other, &[])? {
+                let (a, b) = (self.path.display(), other.path().display());
+                return Err(ModelError::Unlike(format!("`{a}` and `{b}` differ in their {what}")));
+            }
+            let other = other.as_any().downcast_ref::<Self>();
+            if other.is_some_and(|o| o.classifier != self.classifier) {
+                let text =
+                    "their heads are of other classes; combine checkpoints with the same head, or with none";
+                return Err(ModelError::Unlike(text.to_owned()));
+            }
+        }
+        Ok(Arc::new(self.with_weights(weights)))
+    }
+
+    fn is_head(&self, tensor: &str) -> bool {
+        Self::is_head(tensor)
+    }
+
+    fn stages(&self) -> usize {
+        VisionTower::stages(&self.config)
+    }
+
+    fn stage_of(&self, tensor: &str) -> Option<usize> {
+        VisionTower::stage_of(&self.config, tensor)
+    }
+
+    fn makes_head(&self, tensor: &str) -> bool {
+        TextTower::owns(tensor) || tensor.starts_with("logit_")
+    }
+
+    fn build(&self, weights: &dyn Weights, placement: &Placement) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(VisionTower::new(&self.config, &placement.of(weights), Kernels::Inference)?))
+    }
+
+    fn head_choice(&self, candidates: &Candidates) -> HeadChoice {
+        let other = if self.has_context() { HeadKind::Context } else { HeadKind::ZeroShot };
+        let rows = self.classifier.as_ref().map(|c| c.rows(&candidates.list, &candidates.places));
+        match rows {
+            Some(Ok(rows)) => HeadChoice { kind: HeadKind::Classifier, rows, missing: Vec::new() },
+            Some(Err(missing)) => HeadChoice { kind: other, rows: Vec::new(), missing },
+            None => HeadChoice { kind: other, rows: Vec::new(), missing: Vec::new() },
+        }
+    }
+
+    fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError> {
+        let choice = self.head_choice(candidates);
+        if choice.kind != HeadKind::Classifier {
+            return zero_shot(self, weights, &candidates.names, &candidates.templates);
+        }
+        let n = choice.rows.len();
+        let index = Tensor::from_vec(choice.rows, n, &Device::Cpu);
+        let index = index.map_err(ModelError::compute("classifier"))?;
+        let pick = |name: &str| -> Result<Tensor, ModelError> {
+            let all = self.weights.load(name)?;
+            all.index_select(&index, 0).map_err(ModelError::compute("classifier"))
+        };
+        let bias = self.weights.contains(Classifier::BIAS);
+        let bias = bias.then(|| pick(Classifier::BIAS)).transpose()?;
+        Ok(HeadRows { rows: pick(Classifier::WEIGHT)?, bias })
+    }
+
+    fn batch(&self, inputs: &[Input], placement: &Placement) -> Result<State, ModelError> {
+        let Some(Input::Image(first)) = inputs.first() else {
+            return Err(ModelError::Unlike("an empty batch".to_owned()));
+        };
+        let (height, width) = (first.height, first.width);
+        let mut values = Vec::with_capacity(inputs.len() * 3 * height * width);
+        for Input::Image(crop) in inputs {
+            self.reader.0.normalise_into(crop, &mut values);
+        }
+        let pixels = Tensor::from_vec(values, (inputs.len(), 3, height, width), &Device::Cpu);
+        let pixels = pixels.and_then(|p| placement.input(&p));
+        pixels.map(State::new).map_err(ModelError::compute("input batch"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Model for VisionTower {
+    fn lead(&self, state: &State, stages: Range<usize>) -> Result<State, ModelError> {
+        self.run(state.tensor(), stages).map(State::new).map_err(ModelError::compute("image tower"))
+    }
+
+    fn finish(&self, state: &State, from: usize, heads: &[&Head]) -> Result<Vec<Vec<Answer>>, ModelError> {
+        let features = self.run(state.tensor(), from..self.last() + 1);
+        let features = features.map_err(ModelError::compute("image tower"))?;
+        let wrap = |e| ModelError::compute("logits")(e);
+        let features = features.to_dtype(DType::F32).and_then(|f| normalise_rows(&f)).map_err(wrap)?;
+        let answers = |head: &&Head| {
+            let logits = head.logits(&features).and_then(|l| l.to_vec2::<f32>()).map_err(wrap)?;
+            Ok(logits.into_iter().map(Answer::Scores).collect())
+        };
+        heads.iter().map(answers).collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! The zero-shot head, and the head of learned context.
+//!
+//! The zero-shot head follows OpenAI's notebook, open_clip and CLIP_benchmark: for each class the
+//! embeddings of all templates are normalised, averaged, and the mean is normalised. As in WiSE-FT
+//! the rows are multiplied by `exp(logit_scale)`, and image features are normalised before them.
+
+use candle_core::{Result, Tensor};
+
+use super::folder::CheckpointFolder;
+use super::layers::Kernels;
+use super::names::CONTEXT;
+use super::text::TextTower;
+use crate::checkpoint::Weights;
+use crate::model::{HeadRows, ModelError, normalise_rows};
+
+/// Texts per forward of the text tower.
+const TEXT_BATCH: usize = 256;
+
+/// Every class name in every template, class by class. `{}` and CLIP_benchmark's `{c}` stand for the name.
+#[must_use]
+pub fn prompts(names: &[String], templates: &[String]) -> Vec<String> {
+    let fill = |t: &String, name: &str| t.replace("{c}", "{}").replace("{}", name);
+    names.iter().flat_map(|name| templates.iter().map(move |t| fill(t, name))).collect()
+}
+
+/// Class embeddings `[classes, projection_dim]`, each of unit norm. `texts` holds the token
+/// sequences class by class, `templates` of them for each.
+pub fn class_embeddings(tower: &TextTower, texts: &[Vec<u32>], templates: usize) -> Result<Tensor> {
+    let parts: Vec<Tensor> =
+        texts.chunks(TEXT_BATCH).map(|batch| tower.forward(batch)).collect::<Result<_>>()?;
+    let all = normalise_rows(&Tensor::cat(&parts, 0)?)?;
+    let (rows, dim) = all.dims2()?;
+    normalise_rows(&all.reshape((rows / templates, templates, dim))?.mean(1)?)
+}
+
+/// The texts that follow learned context: CoOp's `<name>.` with underscores as spaces.
+#[must_use]
+pub fn context_texts(names: &[String]) -> Vec<String> {
+    names.iter().map(|n| format!("{}.", n.replace('_', " "))).collect()
+}
+
+/// Makes room for `context` (`[n, width]` or `[classes, n, width]`) after the first token of each text; a
+/// text that becomes longer than `length` is cut before its last token.
+#[must_use]
+pub fn context_places(texts: Vec<Vec<u32>>, context: &Tensor, length: usize) -> Vec<Vec<u32>> {
+    let n = context.dims().iter().rev().nth(1).copied().unwrap_or(0);
+    let widen = |text: Vec<u32>| {
+        let (first, rest) = (text.first().copied(), text.get(1..).unwrap_or_default());
+        let mut wide: Vec<u32> = first.into_iter().chain(std::iter::repeat_n(0, n)).collect();
+        wide.extend(rest);
+        if wide.len() > length {
+            let last = rest.last().copied();
+            wide.truncate(length - 1);
+            wide.extend(last);
+        }
+        wide
+    };
+    texts.into_iter().map(widen).collect()
+}
+
+/// Class embeddings `[classes, projection_dim]` of unit norm from texts whose places after the first token
+/// are taken by learned context (CoOp, Zhou et al. 2022, arXiv:2109.01134; class token at the end).
+pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
+    let own = context.rank() == 3;
+    if own && context.dim(0)? != texts.len() {
+        candle_core::bail!(
+            "the context is of {} classes, the probe has {}; class-specific context fits its own classes alone",
+            context.dim(0)?,
+            texts.len()
+        );
+    }
+    let parts: Vec<Tensor> = texts
+        .chunks(TEXT_BATCH)
+        .enumerate()
+        .map(|(i, batch)| {
+            let context = if own { &context.narrow(0, i * TEXT_BATCH, batch.len())? } else { context };
+            tower.forward_with(batch, Some(context))
+        })
+        .collect::<Result<_>>()?;
+    normalise_rows(&Tensor::cat(&parts, 0)?)
+}
+
+/// The head from names and templates, or from names and learned context where the checkpoint holds one. `weights` are
+/// the text tower's (and the scale's), `folder` gives the rest.
+pub fn zero_shot(
+    folder: &CheckpointFolder,
+    weights: &dyn Weights,
+    names: &[String],
+    templates: &[String],
+) -> std::result::Result<HeadRows, ModelError> {
+    let get =
+        |name: &str| if weights.contains(name) { weights.load(name) } else { folder.weights.load(name) };
+    let scale = get("logit_scale")?;
+    let shift = if folder.config.logit_bias { Some(get("logit_bias")?) } else { None };
+    let tokenizer = folder.tokenizer()?;
+    let context = if folder.has_context() { Some(folder.weights.load(CONTEXT)?) } else { None };
+    let tokens = match &context {
+        Some(context) => {
+            let length = folder.config.text_config.max_position_embeddings;
+            context_places(tokenizer.encode(&context_texts(names))?, context, length)
+        }
+        None => tokenizer.encode(&prompts(names, templates))?,
+    };
+    let tower = TextTower::new(&folder.config, weights, Kernels::Inference)?;
+    let compute = || {
+        let embeddings = match &context {
+            Some(context) => context_embeddings(&tower, &tokens, context)?,
+            None => class_embeddings(&tower, &tokens, templates.len())?,
+        };
+        let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
+        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
+        Ok(HeadRows { rows, bias })
+    };
+    let what = format!("zero-shot head of `{}`", folder.path.display());
+    compute().map_err(ModelError::compute(what))
+}
