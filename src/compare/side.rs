@@ -150,7 +150,7 @@ impl Side {
             let (outcomes, macro_mean) = match &form {
                 Form::Mean(values) => (Outcomes::of(values), false),
                 Form::MacroMean { values, .. } => (Outcomes::of(values), true),
-                Form::Calibration { .. } => {
+                Form::Calibration { .. } | Form::RatioOfSums { .. } => {
                     self.unpaired.push(probe.spec.id.clone());
                     return Ok(());
                 }

@@ -81,7 +81,7 @@ fn tied(weights: &dyn Weights) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::write_safetensors;
+    use crate::checkpoint::{StateDict, write_safetensors};
     use candle_core::{DType, Device, Tensor};
 
     #[test]

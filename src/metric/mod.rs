@@ -9,6 +9,7 @@ pub use metrics::METRICS;
 
 use crate::base::registry::Named;
 use crate::stats::Form;
+use crate::task::Task;
 
 /// Columns of one cell's predictions that metrics read; all of one length.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +48,27 @@ impl Columns {
     }
 }
 
-/// A metric. Values are fractions in `[0, 1]` unless the summary says otherwise.
+/// What a metric's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A fraction, shown in percent.
+    Fraction,
+    /// Natural units of information.
+    Nats,
+}
+
+/// A metric.
 pub trait Metric: Named + Sync {
+    /// What its values are.
+    fn unit(&self) -> Unit {
+        Unit::Fraction
+    }
+
+    /// Whether it can be computed from what a task asks, or why not; asked when the plan is made.
+    fn fits(&self, _task: &dyn Task) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether larger is better.
     fn higher_is_better(&self) -> bool {
         true

@@ -76,6 +76,16 @@ pub enum PlanError {
     /// Several mistakes, each on its own line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<PlanError>),
+    /// A metric does not fit what a probe asks.
+    #[error("probe `{probe}` cannot be measured by `{metric}`: {reason}")]
+    Metric {
+        /// The probe.
+        probe: String,
+        /// Its metric.
+        metric: String,
+        /// Why.
+        reason: String,
+    },
     /// A checkpoint cannot answer what a probe asks.
     #[error("checkpoint `{checkpoint}` cannot answer probe `{probe}`: {reason}")]
     CannotAnswer {
@@ -152,18 +162,39 @@ impl Plan {
         numerics: Numerics,
         until: Option<Until>,
     ) -> Result<Self, PlanError> {
+        let checkpoints = inputs::open_checkpoints(&suite, catalog);
+        Self::of(suite, catalog, checkpoints, limit, numerics, until)
+    }
+
+    /// As [`Plan::new`], with checkpoints that are open already.
+    pub fn of(
+        suite: Suite,
+        catalog: &Catalog,
+        checkpoints: Result<BTreeMap<String, CheckpointInfo>, PlanError>,
+        limit: Option<usize>,
+        numerics: Numerics,
+        until: Option<Until>,
+    ) -> Result<Self, PlanError> {
         let of_hits = |metric: &str| METRICS.get(metric).is_some_and(Metric::is_of_hits);
         if let (Some(_), Some(probe)) = (until, suite.probes.iter().find(|p| !of_hits(&p.metric))) {
             return Err(PlanError::Until { probe: probe.id.clone(), metric: probe.metric.clone() });
         }
         // Mistakes of data and of checkpoints are said together.
         let (probes, checkpoints) =
-            match (inputs::open_probes(&suite, catalog, limit), inputs::open_checkpoints(&suite, catalog)) {
+            match (inputs::open_probes(&suite, catalog, limit), checkpoints) {
                 (Ok(probes), Ok(checkpoints)) => (probes, checkpoints),
                 (Err(data), Ok(_)) => return Err(data),
                 (Ok(_), Err(models)) => return Err(models),
                 (Err(data), Err(models)) => return Err(PlanError::Several(vec![data, models])),
             };
+        for probe in &probes {
+            let metric = METRICS.get(&probe.spec.metric).expect("the suite was validated");
+            metric.fits(&*probe.task).map_err(|reason| PlanError::Metric {
+                probe: probe.spec.id.clone(),
+                metric: probe.spec.metric.clone(),
+                reason,
+            })?;
+        }
         let (variants, curves) = cells::expand(&suite, &checkpoints, &probes)?;
         let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics, until);
         let references = match &suite.references {

@@ -14,6 +14,13 @@ pub enum Form {
         /// Group of each example.
         groups: Vec<u32>,
     },
+    /// A sum over examples divided by another, such as nats by tokens (perplexity is its exponential) or bits by bytes.
+    RatioOfSums {
+        /// What is summed above, one number per example.
+        numerators: Vec<f64>,
+        /// What is summed below, one number per example, not negative.
+        denominators: Vec<f64>,
+    },
     /// The expected calibration error over [`BINS`] bins of equal width (Guo et al. 2017, arXiv:1706.04599): the
     /// mean over examples of the distance between accuracy and confidence of their bin.
     Calibration {
@@ -53,6 +60,10 @@ enum Prepared {
         /// For each group its size if it is drawn as a whole, else 0.
         sizes: Vec<f64>,
     },
+    RatioOfSums {
+        numerators: Vec<f64>,
+        denominators: Vec<f64>,
+    },
     Calibration {
         /// Accuracy minus confidence of each example.
         excess: Vec<f64>,
@@ -78,6 +89,9 @@ impl Estimator {
             Form::MacroMean { values, groups } => {
                 let sizes = group_sizes(&groups, None);
                 Self { n: values.len(), form: Prepared::MacroMean { values, groups, sizes } }
+            }
+            Form::RatioOfSums { numerators, denominators } => {
+                Self { n: numerators.len(), form: Prepared::RatioOfSums { numerators, denominators } }
             }
             Form::Calibration { confidence, correct } => {
                 let excess = correct.iter().zip(&confidence).map(|(a, c)| a - c).collect();
@@ -133,6 +147,10 @@ impl Estimator {
                 }
                 total / weight
             }
+            Prepared::RatioOfSums { numerators, denominators } => {
+                let sum = |all: &[f64]| all.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum::<f64>();
+                sum(numerators) / sum(denominators)
+            }
             Prepared::Calibration { excess, bins } => {
                 let mut sums = [0.0f64; BINS];
                 for ((e, &b), &c) in excess.iter().zip(bins).zip(counts) {
@@ -171,6 +189,10 @@ impl Estimator {
                     (total - sum / n + times * mean) / (used - 1.0 + times)
                 };
                 values.iter().zip(groups).map(without).collect()
+            }
+            Prepared::RatioOfSums { numerators, denominators } => {
+                let (above, below) = (numerators.iter().sum::<f64>(), denominators.iter().sum::<f64>());
+                numerators.iter().zip(denominators).map(|(n, d)| (above - n) / (below - d)).collect()
             }
             Prepared::Calibration { excess, bins } => {
                 let mut sums = [0.0f64; BINS];
@@ -274,6 +296,16 @@ fn masked_sum_avx2(counts: &[u8], mask: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ratio_of_sums_is_no_mean_of_ratios() {
+        // By hand: (1 + 6) / (1 + 2); the second counted twice: (1 + 12) / (1 + 4); the first left out: 6 / 2.
+        let form = Form::RatioOfSums { numerators: vec![1.0, 6.0], denominators: vec![1.0, 2.0] };
+        let estimator = Estimator::new(form);
+        assert_eq!((estimator.value(), estimator.weighted(&[1, 2])), (7.0 / 3.0, 13.0 / 5.0));
+        assert_eq!(estimator.jackknife(), [3.0, 1.0]);
+        assert!(estimator.resamples_well() && estimator.proportion_interval(None, 0.95).is_none());
+    }
 
     #[test]
     fn the_fast_path_equals_the_plain_one() {

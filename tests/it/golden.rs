@@ -143,13 +143,13 @@ fn heads_on_top_of_a_checkpoint() {
     let whole = open("classifier.pt", Some(&classes)).unwrap();
     assert!(whole.kind().contains("image tower, linear head"), "{}", whole.kind());
     let vision = "vision_model.embeddings.class_embedding";
-    assert!(!whole.weights.same_tensor(&base.weights, vision));
+    assert!(!whole.weights.same(&*base.weights, vision));
     let text = "text_model.encoder.layers.0.mlp.fc1.weight";
-    assert!(whole.weights.same_tensor(&base.weights, text));
+    assert!(whole.weights.same(&*base.weights, text));
     assert_eq!(whole.classifier.as_ref().unwrap().rows(&classes, &[1, 2]), Ok(vec![1, 2]));
 
     let linear = open("linear.pt", Some(&classes)).unwrap();
-    assert!(linear.weights.same_tensor(&base.weights, vision));
+    assert!(linear.weights.same(&*base.weights, vision));
     assert_eq!(linear.weights.load("classifier.bias").unwrap().dims(), [3]);
     let error = |found: Result<CheckpointFolder, ModelError>| found.err().unwrap().to_string();
     assert!(error(open("linear.pt", None)).contains("whose classes nobody names"));

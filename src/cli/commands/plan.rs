@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::plan::{Cell, Plan};
 use crate::report::Grid;
-use crate::store::Manifest;
+use crate::store::{CellRecord, Manifest};
 
 pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
     let (plan, out) = make_plan(global, output, suite, select, None)?;
@@ -25,6 +25,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         let chosen = pattern.as_ref().is_none_or(|p| p.matches(&plan.cell_name(cell)));
         chosen && !done(cell)
     };
+    let stale = stale(&plan, old.as_ref(), todo);
     let cells_to_do = plan.cells.iter().filter(|c| todo(c)).count();
     let predictions: usize =
         plan.cells.iter().filter(|c| todo(c)).map(|c| plan.probes[c.probe].positions.len()).sum();
@@ -37,7 +38,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
                 "id": p.spec.id, "examples": p.positions.len(), "classes": p.task.outputs().len(),
                 "data": p.data_digest, "licence": p.licence,
             })).collect::<Vec<_>>(),
-            "heads": heads(&plan), "notes": plan.fallbacks(),
+            "heads": heads(&plan), "stale": stale, "notes": plan.fallbacks(),
             "cells": plan.cells.len(), "cells_to_do": cells_to_do,
             "images_to_decode": decoded, "predictions_to_make": predictions,
         });
@@ -45,6 +46,11 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         return Ok(Exit::Ok);
     }
     output.result(&probes(&plan).terminal());
+    for (why, names) in &stale {
+        let first = names.first().map_or("", String::as_str);
+        let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+        output.result(&format!("to be evaluated again: {first}{more}: {why}"));
+    }
     for curve in &plan.curves {
         let alphas: Vec<String> = curve.points.iter().map(|p| p.alpha.to_string()).collect();
         output.result(&format!(
@@ -68,6 +74,26 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         out.display()
     ));
     Ok(Exit::Ok)
+}
+
+/// The cells that have a result which does not count any more, by what changed since.
+fn stale(
+    plan: &Plan,
+    old: Option<&Manifest>,
+    todo: impl Fn(&Cell) -> bool,
+) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for cell in plan.cells.iter().filter(|c| todo(c)) {
+        let (variant, probe) = plan.ids(cell);
+        let same = |r: &&CellRecord| r.variant == variant && r.probe == probe;
+        let Some(record) = old.and_then(|m| m.cells.iter().chain(&m.stale).find(same)) else { continue };
+        let why = match &record.inputs {
+            Some(before) => format!("{} differ", cell.inputs.changed(before).join(", ")),
+            None => "the result is of an earlier version of this program".to_owned(),
+        };
+        all.entry(why).or_default().push(plan.cell_name(cell));
+    }
+    all
 }
 
 /// The head of every cell by `variant/probe`.

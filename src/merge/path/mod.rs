@@ -18,7 +18,7 @@ pub trait PathMethod: Named + Sync {
 }
 
 /// All paths.
-pub static PATHS: Registry<dyn PathMethod> = Registry { kind: "path", items: &[&wise_ft::WiseFt] };
+pub static PATHS: Registry<dyn PathMethod> = Registry { kind: "merge", items: &[&wise_ft::WiseFt] };
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Cross-entropy.
 
 use crate::base::registry::Named;
-use crate::metric::{Columns, Metric};
+use crate::metric::{Columns, Metric, Unit};
 use crate::stats::Form;
 
 /// The metric.
@@ -20,6 +20,10 @@ impl Named for Loss {
 }
 
 impl Metric for Loss {
+    fn unit(&self) -> Unit {
+        Unit::Nats
+    }
+
     fn higher_is_better(&self) -> bool {
         false
     }

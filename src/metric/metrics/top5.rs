@@ -3,6 +3,7 @@
 use crate::base::registry::Named;
 use crate::metric::{Columns, Metric};
 use crate::stats::Form;
+use crate::task::Task;
 
 /// The metric.
 pub(super) struct Top5;
@@ -22,6 +23,13 @@ impl Named for Top5 {
 impl Metric for Top5 {
     fn is_of_hits(&self) -> bool {
         true
+    }
+
+    fn fits(&self, task: &dyn Task) -> Result<(), String> {
+        match task.outputs().len() {
+            n if n < 5 => Err(format!("there are only {n} classes")),
+            _ => Ok(()),
+        }
     }
 
     fn form(&self, columns: &Columns) -> Option<Form> {

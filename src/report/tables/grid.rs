@@ -2,7 +2,8 @@
 
 use comfy_table::{Table, presets};
 
-use crate::stats::Interval;
+use crate::metric::{METRICS, Metric, Unit};
+use crate::stats::{Estimate, Interval};
 
 /// A table of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,18 @@ pub fn percent(value: f64, interval: Option<Interval>) -> String {
     match interval {
         Some(i) => format!("{:.1} [{:.1}, {:.1}]", value * 100.0, i.low * 100.0, i.high * 100.0),
         None => format!("{:.1}", value * 100.0),
+    }
+}
+
+/// A metric's value with its interval, as its unit asks for: fractions in percent.
+#[must_use]
+pub fn shown(metric: &str, estimate: &Estimate) -> String {
+    match METRICS.get(metric).map_or(Unit::Fraction, Metric::unit) {
+        Unit::Fraction => percent(estimate.value, estimate.interval),
+        Unit::Nats => match estimate.interval {
+            Some(i) => format!("{:.3} [{:.3}, {:.3}] nats", estimate.value, i.low, i.high),
+            None => format!("{:.3} nats", estimate.value),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ mod grid;
 mod probes;
 mod transfer;
 
-pub use grid::{Grid, percent};
+pub use grid::{Grid, percent, shown};
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};

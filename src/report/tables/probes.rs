@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Grid, TableSpec, percent};
+use super::{Grid, TableSpec, shown};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::store::ProbeRecord;
@@ -34,7 +34,7 @@ impl TableSpec for Probes {
             .into_iter()
             .map(|v| {
                 let cell = |p| {
-                    let value = data.main(v, p).map(|m| percent(m.estimate.value, m.estimate.interval));
+                    let value = data.main(v, p).map(|m| shown(&p.spec.metric, &m.estimate));
                     value.unwrap_or_else(|| "-".to_owned())
                 };
                 std::iter::once(data.label(v)).chain(probes.iter().map(cell)).collect()
