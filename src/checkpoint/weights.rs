@@ -107,7 +107,7 @@ impl Weights for Tensors {
 
 /// The error of a name that is not there, with the nearest one.
 pub fn missing(weights: &(impl Weights + ?Sized), name: &str) -> CheckpointError {
-    let near = crate::base::registry::nearest(name, weights.names().into_iter());
+    let near = crate::base::registry::nearest(name, weights.names());
     CheckpointError::MissingTensor {
         path: PathBuf::from(weights.label()),
         name: name.to_owned(),

@@ -62,7 +62,10 @@ fn of_catalog(error: &CatalogError) -> Exit {
 fn of_plan(error: &PlanError) -> Exit {
     match error {
         PlanError::Catalog(inner) => of_catalog(inner),
-        PlanError::Ends { .. } | PlanError::Until { .. } => Exit::Usage,
+        PlanError::Ends { .. }
+        | PlanError::Until { .. }
+        | PlanError::Metric { .. }
+        | PlanError::CannotAnswer { .. } => Exit::Usage,
         PlanError::Several(all) => {
             let usage = all.iter().all(|e| of_plan(e) == Exit::Usage);
             if usage { Exit::Usage } else { Exit::Unmeasured }

@@ -180,13 +180,12 @@ impl Plan {
             return Err(PlanError::Until { probe: probe.id.clone(), metric: probe.metric.clone() });
         }
         // Mistakes of data and of checkpoints are said together.
-        let (probes, checkpoints) =
-            match (inputs::open_probes(&suite, catalog, limit), checkpoints) {
-                (Ok(probes), Ok(checkpoints)) => (probes, checkpoints),
-                (Err(data), Ok(_)) => return Err(data),
-                (Ok(_), Err(models)) => return Err(models),
-                (Err(data), Err(models)) => return Err(PlanError::Several(vec![data, models])),
-            };
+        let (probes, checkpoints) = match (inputs::open_probes(&suite, catalog, limit), checkpoints) {
+            (Ok(probes), Ok(checkpoints)) => (probes, checkpoints),
+            (Err(data), Ok(_)) => return Err(data),
+            (Ok(_), Err(models)) => return Err(models),
+            (Err(data), Err(models)) => return Err(PlanError::Several(vec![data, models])),
+        };
         for probe in &probes {
             let metric = METRICS.get(&probe.spec.metric).expect("the suite was validated");
             metric.fits(&*probe.task).map_err(|reason| PlanError::Metric {

@@ -22,6 +22,7 @@ mod race;
 mod resilience;
 mod resume;
 mod simulations;
+mod spine;
 mod statistics;
 mod support;
 mod tidy;

@@ -16,8 +16,8 @@ use specbench::checkpoint::{Tensors, Weights};
 use specbench::image::Preprocessor;
 use specbench::merge::Combination;
 use specbench::model::{
-    Architecture, Head, HeadChoice, HeadKind, HeadRows, ImageReader, Input, Model, ModelError, Numerics, Placement,
-    Reader, State,
+    Architecture, Head, HeadChoice, HeadKind, HeadRows, ImageReader, Input, Model, ModelError, Numerics,
+    Placement, Reader, State,
 };
 use specbench::plan::{CheckpointInfo, Plan, Until};
 use specbench::run::{RunOptions, RunSummary, run};

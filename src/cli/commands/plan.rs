@@ -77,11 +77,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
 }
 
 /// The cells that have a result which does not count any more, by what changed since.
-fn stale(
-    plan: &Plan,
-    old: Option<&Manifest>,
-    todo: impl Fn(&Cell) -> bool,
-) -> BTreeMap<String, Vec<String>> {
+fn stale(plan: &Plan, old: Option<&Manifest>, todo: impl Fn(&Cell) -> bool) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for cell in plan.cells.iter().filter(|c| todo(c)) {
         let (variant, probe) = plan.ids(cell);
