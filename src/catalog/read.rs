@@ -246,15 +246,7 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let origin = section.required_text("origin");
     let obtain = section.text("obtain");
     let classes = section.text("classes").map(|c| c.value.into());
-    let templates = match (section.text("templates"), section.text("template")) {
-        (Some(file), None) => Some(Templates::File(file.value.into())),
-        (None, Some(text)) => Some(Templates::One(text.value)),
-        _ => {
-            let message = "a data set needs either `templates` (a file) or `template` (a text)";
-            section.note(section.span.clone(), message, None);
-            None
-        }
-    };
+    let templates = read_templates(section);
     let search = section.texts("search");
     let others = section.flag("other_folders_left_out").is_some_and(|f| f.value);
     let folders = match section.text("folders").map(|f| f.value).as_deref() {
@@ -304,6 +296,18 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         splits,
         archives,
     })
+}
+
+fn read_templates(section: &Section<'_>) -> Option<Templates> {
+    match (section.text("templates"), section.text("template")) {
+        (Some(file), None) => Some(Templates::File(file.value.into())),
+        (None, Some(text)) => Some(Templates::One(text.value)),
+        _ => {
+            let message = "a data set needs either `templates` (a file) or `template` (a text)";
+            section.note(section.span.clone(), message, None);
+            None
+        }
+    }
 }
 
 fn read_split(

@@ -29,6 +29,43 @@ struct Factors {
     embedding: bool,
 }
 
+/// An adapter's tensors by module, and all of them by the names under which they lie over the base.
+type Sorted = (BTreeMap<String, Factors>, BTreeMap<String, Entry>);
+
+fn sort_pieces(
+    sources: BTreeMap<String, Entry>,
+    placed: impl Fn(&str, &str) -> String,
+) -> Result<Sorted, String> {
+    let mut factors: BTreeMap<String, Factors> = BTreeMap::new();
+    let mut whole = BTreeMap::new();
+    for (stored, entry) in sources {
+        let slot = match piece(&stored) {
+            Some(Piece::Factor(module, is_a, embedding)) => {
+                let slot = factors.entry(module.to_owned()).or_default();
+                slot.embedding = embedding;
+                if is_a { &mut slot.a } else { &mut slot.b }
+            }
+            Some(Piece::Bias(module)) => &mut factors.entry(module.to_owned()).or_default().bias,
+            Some(Piece::Whole(name)) => {
+                whole.insert(placed(&name, ""), entry);
+                continue;
+            }
+            None => return Err(format!("tensor `{stored}` is not understood")),
+        };
+        *slot = Some(stored.clone());
+        whole.insert(stored, entry);
+    }
+    Ok((factors, whole))
+}
+
+/// How many values the update by factors of shapes `a` and `b` has, if it does not fit the tensor.
+fn misfit(a: &[usize], b: &[usize], tensor: &[usize]) -> Option<usize> {
+    let first = |shape: &[usize]| shape.first().copied().unwrap_or(0);
+    let rest = |shape: &[usize]| shape.iter().skip(1).product::<usize>();
+    let update = first(b) * rest(a);
+    (first(a) != rest(b) || update != tensor.iter().product::<usize>()).then_some(update)
+}
+
 impl StateDict {
     /// Whether this is a LoRA adapter.
     #[must_use]
@@ -71,25 +108,7 @@ impl StateDict {
             Some(tower) if !base.contains(&format!("{name}{ending}")) => format!("{tower}{name}"),
             _ => name.to_owned(),
         };
-        let mut factors: BTreeMap<String, Factors> = BTreeMap::new();
-        let mut whole = BTreeMap::new();
-        for (stored, entry) in std::mem::take(&mut self.sources) {
-            let slot = match piece(&stored) {
-                Some(Piece::Factor(module, is_a, embedding)) => {
-                    let slot = factors.entry(module.to_owned()).or_default();
-                    slot.embedding = embedding;
-                    if is_a { &mut slot.a } else { &mut slot.b }
-                }
-                Some(Piece::Bias(module)) => &mut factors.entry(module.to_owned()).or_default().bias,
-                Some(Piece::Whole(name)) => {
-                    whole.insert(placed(&name, ""), entry);
-                    continue;
-                }
-                None => return Err(bad(format!("tensor `{stored}` is not understood"))),
-            };
-            *slot = Some(stored.clone());
-            whole.insert(stored, entry);
-        }
+        let (factors, whole) = sort_pieces(std::mem::take(&mut self.sources), placed).map_err(bad)?;
         let (mut updates, mut shifts) = (BTreeMap::new(), BTreeMap::new());
         let missing = |name: &str| format!("adapts `{name}`, which `{}` does not have", base.path.display());
         for (stored, found) in factors {
@@ -111,18 +130,12 @@ impl StateDict {
                 shifts.insert(target, (bias, scale));
             }
             let transposed = found.embedding || config.transposed();
-            let extent = |stored: &str, first: bool| {
-                let shape = whole.get(stored).map(|e| e.info.shape.clone()).unwrap_or_default();
-                let (head, rest) =
-                    (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
-                if first { head } else { rest }
-            };
-            let update = extent(&b, true) * extent(&a, false);
-            let shape = &base.entries()[&name].shape;
-            if extent(&a, true) != extent(&b, false) || update != shape.iter().product::<usize>() {
+            let shape = |stored: &str| whole.get(stored).map(|e| e.info.shape.clone()).unwrap_or_default();
+            if let Some(update) = misfit(&shape(&a), &shape(&b), &base.entries()[&name].shape) {
                 let reason = format!(
-                    "its update of `{name}` has {update} values, the tensor is {shape:?} in `{}`: is this the \
+                    "its update of `{name}` has {update} values, the tensor is {:?} in `{}`: is this the \
                      checkpoint that it was trained on?",
+                    base.entries()[&name].shape,
                     base.path.display()
                 );
                 return Err(bad(reason));

@@ -183,32 +183,8 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
     let volume = |points: &[(f64, f64)]| hypervolume(points, reference);
     let volumes: Vec<f64> = (0..resamples).map(|r| volume(&replicate(r))).collect();
 
-    let points = both
-        .iter()
-        .zip(on)
-        .zip(hits)
-        .map(|((l, on_frontier), hits)| {
-            let (curve, alpha, method) = place(manifest, &l.variant);
-            let harmonic = l.speciality.combine(&l.generality, harmonic_mean);
-            let mean = l.speciality.combine(&l.generality, f64::midpoint);
-            Point {
-                variant: l.variant.clone(),
-                curve,
-                alpha,
-                method,
-                speciality: l.speciality.value,
-                speciality_ci: l.speciality.interval(level),
-                generality: l.generality.value,
-                generality_ci: l.generality.interval(level),
-                harmonic_mean: harmonic.value,
-                harmonic_mean_ci: harmonic.interval(level),
-                mean: mean.value,
-                mean_ci: mean.interval(level),
-                on_frontier,
-                p_on_frontier: hits as f64 / resamples.max(1) as f64,
-            }
-        })
-        .collect();
+    let shares = hits.into_iter().map(|h| h as f64 / resamples.max(1) as f64);
+    let points = both.iter().zip(on).zip(shares).map(|((l, on), p)| point(manifest, l, on, p)).collect();
     let curves =
         manifest.curves.iter().map(|c| curve_report(manifest, scores, &both, c, reference)).collect();
     FrontierReport {
@@ -216,6 +192,30 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
         points,
         curves,
         hypervolume: Some(Hypervolume { value: volume(&values), ci: percentile(&volumes, level), reference }),
+    }
+}
+
+/// One point of the frontier's table.
+fn point(manifest: &Manifest, l: &Located, on_frontier: bool, p_on_frontier: f64) -> Point {
+    let level = manifest.suite.stats.confidence;
+    let (curve, alpha, method) = place(manifest, &l.variant);
+    let harmonic = l.speciality.combine(&l.generality, harmonic_mean);
+    let mean = l.speciality.combine(&l.generality, f64::midpoint);
+    Point {
+        variant: l.variant.clone(),
+        curve,
+        alpha,
+        method,
+        speciality: l.speciality.value,
+        speciality_ci: l.speciality.interval(level),
+        generality: l.generality.value,
+        generality_ci: l.generality.interval(level),
+        harmonic_mean: harmonic.value,
+        harmonic_mean_ci: harmonic.interval(level),
+        mean: mean.value,
+        mean_ci: mean.interval(level),
+        on_frontier,
+        p_on_frontier,
     }
 }
 

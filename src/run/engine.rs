@@ -149,22 +149,7 @@ impl<'a> PassRun<'a> {
         let path = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i);
         let (shard, of) = self.options.shard;
         let mut race = Race::new(self.plan, self.pass);
-        let mut finished = vec![false; all.len()];
-        for (i, finished) in finished.iter_mut().enumerate() {
-            let own = i % of == shard;
-            match Part::state(&path(i)) {
-                // From nothing: what an earlier run left of this shard's work does not count.
-                _ if self.options.fresh && own => Part::remove(&path(i)),
-                PartState::Finished => *finished = true,
-                PartState::Damaged => {
-                    listen(RunEvent::Damaged { name: self.pass.name.clone(), segment: i });
-                    if own {
-                        Part::remove(&path(i));
-                    }
-                }
-                PartState::Missing => {}
-            }
-        }
+        let finished = self.finished(all.len(), listen);
         let mut todo: Vec<(usize, &[usize])> =
             all.iter().copied().filter(|(i, _)| i % of == shard && !finished[*i]).collect();
         let resumed: Vec<&(usize, &[usize])> = all.iter().filter(|(i, _)| finished[*i]).collect();
@@ -206,6 +191,29 @@ impl<'a> PassRun<'a> {
         let whole = |i: usize| Part::state(&path(i)) == PartState::Finished;
         let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| whole(*i));
         Ok(Outcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
+    }
+
+    /// Which segments are there and count; what is damaged or not wanted goes.
+    fn finished(&self, segments: usize, listen: &mut dyn FnMut(RunEvent)) -> Vec<bool> {
+        let (shard, of) = self.options.shard;
+        let one = |i: usize| {
+            let path = Part::path(&self.options.out, self.pass.key.short(), i);
+            let own = i % of == shard;
+            match Part::state(&path) {
+                // From nothing: what an earlier run left of this shard's work does not count.
+                _ if self.options.fresh && own => Part::remove(&path),
+                PartState::Finished => return true,
+                PartState::Damaged => {
+                    listen(RunEvent::Damaged { name: self.pass.name.clone(), segment: i });
+                    if own {
+                        Part::remove(&path);
+                    }
+                }
+                PartState::Missing => {}
+            }
+            false
+        };
+        (0..segments).map(one).collect()
     }
 
     fn kept_crops(&self) -> Result<Option<CropCache>, FileError> {

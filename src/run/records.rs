@@ -14,6 +14,7 @@ use crate::store::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, Part, PartRow, Predictions, ProbeRecord, RaceRecord,
     SkippedExample, StoreError, SuiteRecord, Timing,
 };
+use crate::suite::Suite;
 use crate::task::TOP;
 
 /// The manifest of this plan, with the cells of an earlier run that are still valid.
@@ -44,16 +45,7 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         format: FORMAT.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: options.command.clone(),
-        suite: SuiteRecord {
-            name: suite.name.clone(),
-            description: suite.description.clone(),
-            digest: suite.digest(),
-            text: suite.text.clone(),
-            speciality: suite.speciality,
-            generality: suite.generality,
-            stats: suite.stats,
-            gate: suite.gate.clone(),
-        },
+        suite: suite_record(suite),
         numerics: plan.numerics.clone(),
         decoder: DECODER.to_owned(),
         checkpoints: checkpoints.collect(),
@@ -79,6 +71,19 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         race.passes = earlier.passes;
     }
     Ok(manifest)
+}
+
+fn suite_record(suite: &Suite) -> SuiteRecord {
+    SuiteRecord {
+        name: suite.name.clone(),
+        description: suite.description.clone(),
+        digest: suite.digest(),
+        text: suite.text.clone(),
+        speciality: suite.speciality,
+        generality: suite.generality,
+        stats: suite.stats,
+        gate: suite.gate.clone(),
+    }
 }
 
 /// Takes finished cells of another manifest over: those of this plan, unless all is to be done again, and as stale ones

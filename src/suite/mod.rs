@@ -1,8 +1,10 @@
 //! Suite files: what is compared, on what, and how it is summed up.
 
 mod alphas;
+mod names;
 mod read;
 mod spec;
+mod sweeps;
 
 pub use read::SuiteError;
 pub use spec::{

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::alphas::{check_grid, parse_grid};
+use super::names::{is_plain, known, known_checkpoint, read_globs};
 use super::spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec,
-    HeadRule, IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, Track,
+    IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, Track,
 };
+use super::sweeps;
 use crate::base::config::{ConfigError, Document, Located, Section, Span};
 use crate::base::fs::FileError;
 use crate::base::hub::HubRepository;
-use crate::base::registry::{Named, Registry, advice};
+use crate::base::registry::advice;
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
 use crate::image::MOST_PIXELS;
 use crate::image::corruptions::CORRUPTIONS;
-use crate::merge::{COMBINES, Combine, PATHS, PathMethod};
+use crate::merge::{COMBINES, Combine};
 use crate::metric::METRICS;
 use crate::stats::Aggregate;
 
@@ -43,7 +44,7 @@ impl Suite {
         let root = document.root(table.get_ref());
         let head = root.required_section("suite").map(|s| read_head(&s));
         let checkpoints = read_checkpoints(&root);
-        let sweeps = read_sweeps(&root, &checkpoints);
+        let sweeps = sweeps::read(&root, &checkpoints);
         let probes = read_probes(&root, catalog);
         let (speciality, generality) = read_aggregate(&root);
         let stats = read_stats(&root);
@@ -102,12 +103,6 @@ fn read_head(section: &Section<'_>) -> Option<Head> {
     let most_pixels = section.count("max_pixels").map_or(MOST_PIXELS, |c| c.value);
     section.finish();
     Some((name?.value, Track::Clip, description, corrupt, most_pixels))
-}
-
-/// Whether a name can be part of a path on any system.
-fn is_plain(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !name.is_empty() && name.chars().all(allowed) && !name.starts_with('.')
 }
 
 /// Reads an id that must be a plain name and unique among `seen`.
@@ -193,99 +188,6 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
         known_checkpoint(section, name, all);
     }
     Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect() })
-}
-
-fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[CheckpointSpec]) {
-    if !all.iter().any(|c| c.id == name.value) {
-        let help = advice(&name.value, all.iter().map(|c| c.id.as_str()));
-        section.note(name.span.clone(), format!("no checkpoint is called `{}`", name.value), Some(help));
-    }
-}
-
-/// Notes a name that a registry does not have.
-fn known<T: Named + ?Sized>(section: &Section<'_>, name: &Located<String>, registry: &Registry<T>) {
-    if registry.get(&name.value).is_none() {
-        let (message, help) = registry.unknown(&name.value);
-        section.note(name.span.clone(), message, Some(help));
-    }
-}
-
-/// A list of glob patterns.
-fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
-    let list = section.texts(key).unwrap_or_default();
-    for pattern in &list {
-        if let Err(e) = glob::Pattern::new(&pattern.value) {
-            section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
-        }
-    }
-    list.into_iter().map(|p| p.value).collect()
-}
-
-fn read_sweeps(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec> {
-    let mut curves: Vec<String> = Vec::new();
-    root.sections("sweep")
-        .iter()
-        .filter_map(|section| {
-            let name = section.text("name");
-            if let Some(name) = name.as_ref().filter(|n| !is_plain(&n.value)) {
-                let help = "use letters, digits, `-`, `_` and `.`".to_owned();
-                section.note(name.span.clone(), format!("`{}` cannot name a curve", name.value), Some(help));
-            }
-            let merge = section.required_text("merge");
-            if let Some(merge) = &merge {
-                known(section, merge, &PATHS);
-            }
-            let from = section.required_text("from");
-            let to = section.texts("to").unwrap_or_default();
-            if to.is_empty() {
-                section.note(section.span.clone(), "a sweep needs `to`, a list of checkpoint ids", None);
-            }
-            for name in from.iter().chain(&to) {
-                known_checkpoint(section, name, checkpoints);
-            }
-            for name in &to {
-                if from.as_ref().is_some_and(|f| f.value == name.value) {
-                    section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
-                }
-            }
-            let range =
-                merge.as_ref().and_then(|m| PATHS.get(&m.value)).map_or(0.0..=1.0, PathMethod::alphas);
-            let alphas = section.numbers_or_text("alphas").map_or_else(
-                || parse_grid("0:1:0.1"),
-                |found| {
-                    let grid = found.value.or_else(|text| parse_grid(&text));
-                    let grid = grid.and_then(|g| check_grid(g, &range));
-                    if let Err(message) = &grid {
-                        section.note(found.span, message.clone(), None);
-                    }
-                    grid
-                },
-            );
-            let (include, exclude) = (read_globs(section, "include"), read_globs(section, "exclude"));
-            let rules =
-                [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
-            let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
-            section.finish();
-            let sweep = SweepSpec {
-                name: name.map(|n| n.value),
-                merge: merge?.value,
-                from: from?.value,
-                to: to.into_iter().map(|t| t.value).collect(),
-                alphas: alphas.ok()?,
-                include,
-                exclude,
-                head,
-            };
-            for id in sweep.to.iter().map(|to| sweep.curve(to)) {
-                if curves.contains(&id) {
-                    let message = format!("a second sweep makes the curve `{id}`");
-                    section.note(section.span.clone(), message, Some("give one of them a `name`".to_owned()));
-                }
-                curves.push(id);
-            }
-            Some(sweep)
-        })
-        .collect()
 }
 
 fn read_probes(root: &Section<'_>, catalog: &Catalog) -> Vec<ProbeSpec> {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{Recipe, TrainError};
 use crate::base::python_random::PythonRandom;
 use crate::catalog::Catalog;
-use crate::data::ClassSubset;
+use crate::data::{ClassSubset, Dataset};
 use crate::image::{MOST_PIXELS, Preprocessor, Rgb};
 
 /// Examples decoded at a time.
@@ -68,24 +68,9 @@ impl Pool {
             };
             drawn.sort_unstable();
             drawn.retain(|&i| range.contains(&(labels[i] as usize)));
-            let chosen = drawn;
-            for block in chosen.chunks(BLOCK) {
-                let (first, last) = (block[0], block[block.len() - 1]);
-                let raw = data.images(first..last + 1)?;
-                let crops: Vec<Rgb> = block
-                    .par_iter()
-                    .map(|&i| {
-                        let image =
-                            raw[i - first].clone().decode(MOST_PIXELS).map_err(|e| TrainError::Image {
-                                dataset: entry.name.clone(),
-                                id: data.examples()[i].id.clone(),
-                                reason: e.to_string(),
-                            })?;
-                        Ok(preprocessor.crop_u8(&image))
-                    })
-                    .collect::<std::result::Result<_, TrainError>>()?;
-                pool.crops.extend(crops);
-                pool.labels.extend(block.iter().map(|&i| data.examples()[i].label - range.start as u32));
+            for block in drawn.chunks(BLOCK) {
+                pool.crops.extend(crops(&entry.name, &*data, block, preprocessor)?);
+                pool.labels.extend(block.iter().map(|&i| labels[i] - range.start as u32));
             }
         }
         let pool = pool.ok_or_else(|| recipe.mistake("no `[[data]]`"))?;
@@ -119,4 +104,25 @@ impl Pool {
         }
         all
     }
+}
+
+/// The crops of some examples, ascending.
+fn crops(
+    dataset: &str,
+    data: &dyn Dataset,
+    block: &[usize],
+    preprocessor: &Preprocessor,
+) -> std::result::Result<Vec<Rgb>, TrainError> {
+    let (first, last) = (block[0], block[block.len() - 1]);
+    let raw = data.images(first..last + 1)?;
+    let crop = |&i: &usize| {
+        let image = raw[i - first].clone().decode(MOST_PIXELS);
+        let image = image.map_err(|e| TrainError::Image {
+            dataset: dataset.to_owned(),
+            id: data.examples()[i].id.clone(),
+            reason: e.to_string(),
+        })?;
+        Ok(preprocessor.crop_u8(&image))
+    };
+    block.par_iter().map(crop).collect()
 }

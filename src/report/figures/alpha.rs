@@ -9,6 +9,7 @@ use super::canvas::{FONT, GRID, INK, colour};
 use crate::base::registry::Named;
 use crate::plan::Curve;
 use crate::report::ReportData;
+use crate::store::ProbeRecord;
 use crate::suite::ProbeRole;
 
 /// The figure.
@@ -76,26 +77,7 @@ fn panel(
     data: &ReportData,
     curve: &Curve,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let lines: Vec<Line> = data
-        .manifest
-        .probes
-        .iter()
-        .enumerate()
-        .map(|(i, probe)| Line {
-            name: probe.spec.id.clone(),
-            role: probe.spec.role,
-            colour: colour(i),
-            points: curve
-                .points
-                .iter()
-                .filter_map(|p| {
-                    let e = &data.main(&p.variant, probe)?.estimate;
-                    let (low, high) = e.interval.map_or((e.value, e.value), |i| (i.low, i.high));
-                    Some((p.alpha, e.value, low, high))
-                })
-                .collect(),
-        })
-        .collect();
+    let lines = lines_of(data, curve);
     let values = lines.iter().flat_map(|l| &l.points).flat_map(|p| [p.2, p.3]);
     let y = FractionAxis::around(Scale::Linear, values);
     let bounds = y.bounds();
@@ -142,13 +124,19 @@ fn panel(
     let (left, _) = chart.plotting_area().get_base_pixel();
     let (base_left, base_top) = area.get_base_pixel();
     let right = left + chart.plotting_area().dim_in_pixel().0 as i32 - base_left;
-    let mut labels: Vec<(i32, &Line)> = lines
-        .iter()
-        .filter_map(|l| {
-            let last = l.points.last()?;
-            Some((chart.backend_coord(&(last.0, last.1)).1 - base_top, l))
-        })
-        .collect();
+    let ends = lines.iter().filter_map(|l| {
+        let last = l.points.last()?;
+        Some((chart.backend_coord(&(last.0, last.1)).1 - base_top, l))
+    });
+    draw_names(area, ends.collect(), right)
+}
+
+/// Writes each line's name beside its end, at a height from the top.
+fn draw_names(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    mut labels: Vec<(i32, &Line)>,
+    right: i32,
+) -> Result<(), Box<dyn std::error::Error>> {
     labels.sort_by_key(|l| l.0);
     let mut free = i32::MIN;
     for (y, line) in labels {
@@ -158,6 +146,25 @@ fn panel(
         area.draw(&Text::new(line.name.clone(), (right + 8, y - 7), style))?;
     }
     Ok(())
+}
+
+/// The scores of every probe along a curve.
+fn lines_of(data: &ReportData, curve: &Curve) -> Vec<Line> {
+    let line = |(i, probe): (usize, &ProbeRecord)| Line {
+        name: probe.spec.id.clone(),
+        role: probe.spec.role,
+        colour: colour(i),
+        points: curve
+            .points
+            .iter()
+            .filter_map(|p| {
+                let e = &data.main(&p.variant, probe)?.estimate;
+                let (low, high) = e.interval.map_or((e.value, e.value), |i| (i.low, i.high));
+                Some((p.alpha, e.value, low, high))
+            })
+            .collect(),
+    };
+    data.manifest.probes.iter().enumerate().map(line).collect()
 }
 
 struct Line {

@@ -7,6 +7,7 @@ use super::Figure;
 use super::axis::{FractionAxis, Scale};
 use super::canvas::{FONT, GRID, INK, colour, diamond, star};
 use crate::base::registry::Named;
+use crate::plan::{CurvePoint, Reference};
 use crate::report::ReportData;
 use crate::stats::LogitFit;
 use crate::store::ProbeRecord;
@@ -78,21 +79,9 @@ fn panel(
     x: &ProbeRecord,
     y: &ProbeRecord,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let value = |variant: &str, probe| data.main(variant, probe).map(|m| m.estimate.value);
-    let curves: Vec<Vec<(f64, f64, f64)>> = data
-        .manifest
-        .curves
-        .iter()
-        .map(|c| {
-            let at =
-                |p: &crate::plan::CurvePoint| Some((p.alpha, value(&p.variant, x)?, value(&p.variant, y)?));
-            c.points.iter().filter_map(at).collect()
-        })
-        .collect();
+    let curves = points_of(data, x, y);
     let published = |kind_is_bank: bool| -> Vec<(f64, f64)> {
-        let of = |r: &crate::plan::Reference| {
-            Some((*r.scores.get(&x.spec.dataset)?, *r.scores.get(&y.spec.dataset)?))
-        };
+        let of = |r: &Reference| Some((*r.scores.get(&x.spec.dataset)?, *r.scores.get(&y.spec.dataset)?));
         let all = data.manifest.references.iter();
         all.filter(|r| (r.kind == "zero-shot") == kind_is_bank).filter_map(of).collect()
     };
@@ -143,4 +132,11 @@ fn panel(
         }
     }
     Ok(())
+}
+
+/// Alpha and both scores of every point, curve by curve.
+fn points_of(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Vec<(f64, f64, f64)>> {
+    let value = |variant: &str, probe| data.main(variant, probe).map(|m| m.estimate.value);
+    let at = |p: &CurvePoint| Some((p.alpha, value(&p.variant, x)?, value(&p.variant, y)?));
+    data.manifest.curves.iter().map(|c| c.points.iter().filter_map(at).collect()).collect()
 }

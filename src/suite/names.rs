@@ -1,0 +1,38 @@
+//! Names in suite files: of checkpoints, of registered things, globs.
+
+use super::spec::CheckpointSpec;
+use crate::base::config::{Located, Section};
+use crate::base::registry::{Named, Registry, advice};
+
+/// Whether a name can be part of a path on any system.
+pub fn is_plain(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.chars().all(allowed) && !name.starts_with('.')
+}
+
+/// Notes a name that no checkpoint has.
+pub fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[CheckpointSpec]) {
+    if !all.iter().any(|c| c.id == name.value) {
+        let help = advice(&name.value, all.iter().map(|c| c.id.as_str()));
+        section.note(name.span.clone(), format!("no checkpoint is called `{}`", name.value), Some(help));
+    }
+}
+
+/// Notes a name that a registry does not have.
+pub fn known<T: Named + ?Sized>(section: &Section<'_>, name: &Located<String>, registry: &Registry<T>) {
+    if registry.get(&name.value).is_none() {
+        let (message, help) = registry.unknown(&name.value);
+        section.note(name.span.clone(), message, Some(help));
+    }
+}
+
+/// A list of glob patterns.
+pub fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
+    let list = section.texts(key).unwrap_or_default();
+    for pattern in &list {
+        if let Err(e) = glob::Pattern::new(&pattern.value) {
+            section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
+        }
+    }
+    list.into_iter().map(|p| p.value).collect()
+}

@@ -1,0 +1,77 @@
+//! Reads `[[sweep]]`.
+
+use super::alphas::{check_grid, parse_grid};
+use super::names::{is_plain, known, known_checkpoint, read_globs};
+use super::spec::{CheckpointSpec, HeadRule, SweepSpec};
+use crate::base::config::{Located, Section};
+use crate::merge::{PATHS, PathMethod};
+
+/// All sweeps; two that make one curve are a mistake.
+pub fn read(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec> {
+    let mut curves: Vec<String> = Vec::new();
+    let mut all = Vec::new();
+    for section in &root.sections("sweep") {
+        let Some(sweep) = sweep(section, checkpoints) else { continue };
+        for id in sweep.to.iter().map(|to| sweep.curve(to)) {
+            if curves.contains(&id) {
+                let message = format!("a second sweep makes the curve `{id}`");
+                section.note(section.span.clone(), message, Some("give one of them a `name`".to_owned()));
+            }
+            curves.push(id);
+        }
+        all.push(sweep);
+    }
+    all
+}
+
+fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepSpec> {
+    let name = section.text("name");
+    if let Some(name) = name.as_ref().filter(|n| !is_plain(&n.value)) {
+        let help = "use letters, digits, `-`, `_` and `.`".to_owned();
+        section.note(name.span.clone(), format!("`{}` cannot name a curve", name.value), Some(help));
+    }
+    let merge = section.required_text("merge");
+    if let Some(merge) = &merge {
+        known(section, merge, &PATHS);
+    }
+    let from = section.required_text("from");
+    let to = section.texts("to").unwrap_or_default();
+    if to.is_empty() {
+        section.note(section.span.clone(), "a sweep needs `to`, a list of checkpoint ids", None);
+    }
+    for name in from.iter().chain(&to) {
+        known_checkpoint(section, name, checkpoints);
+    }
+    for name in to.iter().filter(|name| from.as_ref().is_some_and(|f| f.value == name.value)) {
+        section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
+    }
+    let alphas = alphas(section, merge.as_ref());
+    let (include, exclude) = (read_globs(section, "include"), read_globs(section, "exclude"));
+    let rules = [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
+    let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
+    section.finish();
+    Some(SweepSpec {
+        name: name.map(|n| n.value),
+        merge: merge?.value,
+        from: from?.value,
+        to: to.into_iter().map(|t| t.value).collect(),
+        alphas: alphas?,
+        include,
+        exclude,
+        head,
+    })
+}
+
+/// The grid of alphas, within what the path allows.
+fn alphas(section: &Section<'_>, merge: Option<&Located<String>>) -> Option<Vec<f64>> {
+    let range = merge.and_then(|m| PATHS.get(&m.value)).map_or(0.0..=1.0, PathMethod::alphas);
+    let Some(found) = section.numbers_or_text("alphas") else { return parse_grid("0:1:0.1").ok() };
+    let grid = found.value.or_else(|text| parse_grid(&text));
+    match grid.and_then(|g| check_grid(g, &range)) {
+        Ok(grid) => Some(grid),
+        Err(message) => {
+            section.note(found.span, message, None);
+            None
+        }
+    }
+}
