@@ -8,7 +8,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use specbench::catalog::Catalog;
-use specbench::checkpoint::{Budget, Held, Weights as _};
+use specbench::checkpoint::{Budget, Cached, Weights as _};
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::merge::{Ends, PATHS, TensorFilter};
 use specbench::model::Numerics;
@@ -77,7 +77,8 @@ fn merge(c: &mut Criterion) {
     let mut group = c.benchmark_group("merge");
     let (from, to) = (checkpoint("zero-shot"), checkpoint("ft-noto"));
     let skip = |name: &str| name.starts_with("classifier.");
-    let held = |f: &CheckpointFolder| Held::new(std::sync::Arc::clone(&f.weights) as _, Budget::new(1 << 30));
+    let held =
+        |f: &CheckpointFolder| Cached::new(std::sync::Arc::clone(&f.weights) as _, Budget::new(1 << 30));
     let ends = Ends::new(held(&from), held(&to), &TensorFilter::default(), skip).expect("two ends");
     // Two reads and one write of every interpolated value.
     group.throughput(Throughput::Bytes(3 * (ends.interpolated_values(|_| true) * 4) as u64));

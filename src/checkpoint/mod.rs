@@ -3,9 +3,9 @@
 //! A [`StateDict`] maps safetensors files (one, or shards with an index) and reads a tensor when
 //! it is asked for; names, shapes and equality of two checkpoints are known without loading.
 
+mod cached;
 mod error;
 mod files;
-mod held;
 mod lora;
 mod naming;
 mod overlay;
@@ -13,11 +13,11 @@ mod pickle;
 mod state_dict;
 mod weights;
 
+pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
-pub use held::{Budget, Held};
 pub use naming::{AsStored, Naming, Part};
-pub use state_dict::{StateDict, TensorInfo, write_safetensors};
-pub use weights::{Weights, missing, var_builder};
+pub use state_dict::{StateDict, write_safetensors};
+pub use weights::{Raw, TensorInfo, Weights, missing, var_builder};
 
 use std::collections::BTreeMap;
 

@@ -8,17 +8,8 @@ use candle_core::Tensor;
 
 use super::error::CheckpointError;
 use super::lora::{LowRank, Piece, piece};
-use super::state_dict::{Entry, StateDict};
+use super::state_dict::{Below, Entry, StateDict};
 use super::weights::Weights as _;
-
-/// What lies below a partial checkpoint.
-pub(super) struct Below {
-    pub(super) base: Arc<StateDict>,
-    /// Low-rank updates of the base's tensors.
-    pub(super) updates: BTreeMap<String, LowRank>,
-    /// What is added to biases of the base: the stored tensor and its factor.
-    pub(super) shifts: BTreeMap<String, (String, f64)>,
-}
 
 /// The factors of one module as they are found.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
@@ -9,37 +10,28 @@ use candle_core::{DType, Device, Tensor};
 use super::Tensors;
 use super::error::CheckpointError;
 use super::files::weight_files;
-use super::lora::LoraConfig;
+use super::lora::{LoraConfig, LowRank};
 use super::naming::{AsStored, Naming, Part};
-use super::overlay::Below;
 use super::pickle::PickleFile;
-use super::weights::{Weights, missing};
+use super::weights::{Raw, TensorInfo, Weights, missing};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{open, write_atomic};
 use crate::base::guard::guarded;
 
-/// Shape and type of a stored tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-    /// Stored type, as safetensors spells it.
-    pub dtype: String,
-}
-
-impl TensorInfo {
-    /// Whether arithmetic on the tensor makes sense (it is not an integer buffer).
-    #[must_use]
-    pub fn is_float(&self) -> bool {
-        self.dtype.starts_with('F') || self.dtype.starts_with("BF")
-    }
-}
-
 /// Where bytes come from.
 enum Backend {
     Safetensors(MmapedSafetensors),
     Pickles(Vec<PickleFile>),
+}
+
+/// What lies below a partial checkpoint.
+pub(super) struct Below {
+    pub(super) base: Arc<StateDict>,
+    /// Low-rank updates of the base's tensors.
+    pub(super) updates: BTreeMap<String, LowRank>,
+    /// What is added to biases of the base: the stored tensor and its factor.
+    pub(super) shifts: BTreeMap<String, (String, f64)>,
 }
 
 /// A tensor under the name that models use.
@@ -108,12 +100,6 @@ impl StateDict {
         Ok(Self { path: path.to_owned(), files, backend, sources, entries, adapter, below: None })
     }
 
-    /// The files that hold the weights.
-    #[must_use]
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
-    }
-
     /// Names, shapes and types in alphabetical order.
     #[must_use]
     pub const fn entries(&self) -> &BTreeMap<String, TensorInfo> {
@@ -122,59 +108,6 @@ impl StateDict {
 
     fn source(&self, name: &str) -> Result<&Entry, CheckpointError> {
         self.sources.get(name).ok_or_else(|| missing(self, name))
-    }
-
-    /// Whether both hold the same values under this name.
-    #[must_use]
-    pub fn same_tensor(&self, other: &Self, name: &str) -> bool {
-        let (own, others) = (self.holder(name), other.holder(name));
-        if std::ptr::eq(own, others) && own.entries.contains_key(name) {
-            return true;
-        }
-        own.same_stored(others, name)
-    }
-
-    fn same_stored(&self, other: &Self, name: &str) -> bool {
-        let values = |d: &Self| d.load(name).and_then(|t| d.values(name, &t)).ok();
-        if self.is_adapted(name) || other.is_adapted(name) {
-            return matches!((values(self), values(other)), (Some(x), Some(y)) if x == y);
-        }
-        let (Some(a), Some(b)) = (self.sources.get(name), other.sources.get(name)) else { return false };
-        if a.info != b.info {
-            return false;
-        }
-        if let (Backend::Safetensors(x), Backend::Safetensors(y)) = (&self.backend, &other.backend)
-            && a.part == b.part
-            && let (Ok(x), Ok(y)) = (x.get(&a.stored), y.get(&b.stored))
-        {
-            let bytes = |data: &[u8], rows: usize| {
-                let range = a.part.rows(rows);
-                let row = data.len() / rows.max(1);
-                range.start * row..range.end * row
-            };
-            let rows = x.shape().first().copied().unwrap_or(1);
-            let range = bytes(x.data(), rows);
-            return x.shape() == y.shape() && x.data()[range.clone()] == y.data()[range];
-        }
-        matches!((values(self), values(other)), (Some(x), Some(y)) if x == y)
-    }
-
-    /// Whether two tensors of this checkpoint hold the same values.
-    #[must_use]
-    pub fn equal_within(&self, a: &str, b: &str) -> bool {
-        if self.entries.get(a) != self.entries.get(b) {
-            return false;
-        }
-        let (x, y) = (self.holder(a), self.holder(b));
-        if let (true, Backend::Safetensors(mapped)) = (std::ptr::eq(x, y), &x.backend)
-            && let (Some(p), Some(q)) = (x.sources.get(a), x.sources.get(b))
-            && (&p.part, &q.part) == (&Part::Whole, &Part::Whole)
-            && let (Ok(v), Ok(w)) = (mapped.get(&p.stored), mapped.get(&q.stored))
-        {
-            return v.data() == w.data();
-        }
-        let values = |n: &str| self.load(n).and_then(|t| self.values(n, &t)).ok();
-        matches!((values(a), values(b)), (Some(v), Some(w)) if v == w)
     }
 
     fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
@@ -290,8 +223,33 @@ impl Weights for StateDict {
         self.path.display().to_string()
     }
 
-    fn stored(&self) -> Option<&StateDict> {
-        Some(self)
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
+    }
+
+    fn raw(&self, name: &str) -> Option<Raw<'_>> {
+        if self.is_adapted(name) {
+            return None;
+        }
+        let holder = self.holder(name);
+        if !std::ptr::eq(holder, self) {
+            return holder.raw(name);
+        }
+        let (entry, Backend::Safetensors(mapped)) = (self.sources.get(name)?, &self.backend) else {
+            return None;
+        };
+        let view = mapped.get(&entry.stored).ok()?;
+        let rows = view.shape().first().copied().unwrap_or(1);
+        let row = view.data().len() / rows.max(1);
+        let range = match entry.part {
+            Part::Transposed => return None,
+            Part::Whole => 0..view.data().len(),
+            Part::Third(_) => {
+                let range = entry.part.rows(rows);
+                range.start * row..range.end * row
+            }
+        };
+        Some(Raw { info: &entry.info, bytes: &view.data()[range] })
     }
 }
 

@@ -7,21 +7,12 @@ use serde::Serialize;
 
 use super::CompareError;
 use super::curves::{CurveChange, curve_changes};
+use super::options::Options;
 use super::outcomes::Outcomes;
 use super::side::{CellSide, ProbeSide, Side, VariantSide};
 use crate::stats::{
-    Change, Design, Drawing, Flips, Interval, Resampling, Swaps, benjamini_hochberg, holm, percentile,
-    standard_deviation,
+    Change, Design, Drawing, Flips, Interval, Swaps, benjamini_hochberg, holm, percentile, standard_deviation,
 };
-
-/// How a comparison is computed.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Level of all intervals.
-    pub confidence: f64,
-    /// Draws.
-    pub resampling: Resampling,
-}
 
 /// One variant on one probe, before and after.
 #[derive(Clone, Debug, Serialize)]

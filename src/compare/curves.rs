@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::comparison::Options;
+use super::options::Options;
 use super::side::{CellSide, ProbeSide, Side, VariantSide};
 use crate::stats::{Aggregate, Drawing, Interval, Swaps, height_at, hypervolume, lies_above, percentile};
 use crate::suite::ProbeRole;

@@ -7,13 +7,15 @@
 mod comparison;
 mod curves;
 mod gate;
+mod options;
 mod outcomes;
 mod render;
 mod side;
 
-pub use comparison::{CellChange, ClassChange, Comparison, Options, Unpaired, Which};
+pub use comparison::{CellChange, ClassChange, Comparison, Unpaired, Which};
 pub use curves::CurveChange;
 pub use gate::{Outcome, Verdict, check, is_gated, not_measured};
+pub use options::Options;
 pub use outcomes::Outcomes;
 pub use render::{annotations, cells_grid, curves_grid, junit, summary, verdict_line, verdicts_grid};
 pub use side::{BASELINE_FORMAT, CellSide, ProbeSide, Side, VariantSide};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::error::EmojiError;
 use super::icons::{IconSet, PackageInfo};
 use super::raster::Master;
 use super::views::render;
@@ -12,51 +13,11 @@ use super::{STYLES, Style};
 use crate::base::digest::Digest;
 use crate::base::fs::{self, FileError};
 use crate::base::rng::CounterRng;
-use crate::base::table::{Table, TableError};
+use crate::base::table::Table;
 
 /// Categories whose concepts are objects with names (no faces, symbols, flags or people).
 const CATEGORIES: [&str; 5] =
     ["Activities", "Animals & Nature", "Food & Drink", "Objects", "Travel & Places"];
-
-/// What can go wrong while building.
-#[derive(Debug, thiserror::Error)]
-pub enum EmojiError {
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A Parquet file could not be written.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// A package is not below the source folder.
-    #[error(
-        "no icon package `{style}` below `{}`: run `npm pack @iconify-json/{style}` there",
-        source_dir.display()
-    )]
-    Package {
-        /// The style looked for.
-        style: String,
-        /// Where it was looked for.
-        source_dir: PathBuf,
-    },
-    /// A JSON file of a package is not what it should be.
-    #[error("`{}` is not the expected JSON: {source}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
-    /// A drawing could not be rasterised.
-    #[error("cannot rasterise `{name}` of `{style}`: {reason}")]
-    Raster {
-        /// The style.
-        style: String,
-        /// The concept.
-        name: String,
-        /// What `resvg` said.
-        reason: String,
-    },
-}
 
 /// What to build and where.
 pub struct BuildOptions {

@@ -6,11 +6,13 @@
 //! evaluation reads the resulting Parquet files like any other data set.
 
 mod bundle;
+mod error;
 mod icons;
 mod raster;
 mod views;
 
-pub use bundle::{BuildOptions, BuildSummary, BuiltFile, EmojiError, build};
+pub use bundle::{BuildOptions, BuildSummary, BuiltFile, build};
+pub use error::EmojiError;
 
 /// One drawing style and the part it plays.
 #[derive(Debug)]

@@ -11,45 +11,13 @@ use image::codecs::pnm::PnmDecoder;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use super::Rgb;
+use super::error::{DecodeError, MOST_PIXELS, check_pixels};
 use super::jpeg::decode_jpeg;
 use super::tiff::decode_tiff;
 use crate::base::guard::guarded;
 
 /// Names the decoder and resampler in manifests and fingerprints.
 pub const DECODER: &str = "mozjpeg-4 islow+fancy (libjpeg-turbo); image 0.25; Pillow 13 resampling";
-
-/// Pixels that an image may have at most: Pillow's limit (`DecompressionBombError` above twice
-/// `Image.MAX_IMAGE_PIXELS`).
-pub const MOST_PIXELS: u64 = 2 * 89_478_485;
-
-/// Why bytes could not be turned into an image.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Not JPEG and not a format that the `image` crate reads, or damaged.
-    #[error("not a readable image: {0}")]
-    Image(#[from] image::ImageError),
-    /// A JPEG that libjpeg refuses.
-    #[error("damaged JPEG: {0}")]
-    Jpeg(String),
-    /// A file that another reader refuses.
-    #[error("not a readable image: {0}")]
-    Other(String),
-    /// More pixels than may be taken into memory.
-    #[error(
-        "claims {width} x {height} pixels, more than {most}; raise `max_pixels` in `[suite]` if it is real"
-    )]
-    TooLarge {
-        /// Pixels in a row.
-        width: usize,
-        /// Rows.
-        height: usize,
-        /// The limit.
-        most: u64,
-    },
-    /// No bytes at all.
-    #[error("the image is empty (0 bytes)")]
-    Empty,
-}
 
 /// Decodes an image of any supported format to RGB, within Pillow's limit of pixels.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, DecodeError> {
@@ -95,15 +63,6 @@ fn limits(most_pixels: u64) -> image::Limits {
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(most_pixels.saturating_mul(16).saturating_add(1 << 26));
     limits
-}
-
-/// Refuses images that would take too much memory.
-pub(super) fn check_pixels(width: usize, height: usize, most: u64) -> Result<(), DecodeError> {
-    match (width as u64).checked_mul(height as u64) {
-        Some(0) => Err(DecodeError::Other(format!("{width} x {height} pixels"))),
-        Some(pixels) if pixels <= most => Ok(()),
-        _ => Err(DecodeError::TooLarge { width, height, most }),
-    }
 }
 
 /// A PNG whose chunks are whole but which lacks its end chunk, with one: Pillow reads such files.

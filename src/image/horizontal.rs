@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::Rgb;
-use super::resize::{PRECISION_BITS, Taps};
+use super::taps::{PRECISION_BITS, Taps};
 
 const LOW_BITS: u32 = 11;
 

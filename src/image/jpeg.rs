@@ -6,7 +6,7 @@ use std::io::{BufRead, Read};
 use mozjpeg::{ColorSpace, Decompress};
 
 use super::Rgb;
-use super::decode::{DecodeError, check_pixels};
+use super::error::{DecodeError, check_pixels};
 use crate::base::guard::guarded;
 
 /// Scans that are decoded at most; libjpeg-turbo advises 500 (each costs a pass over the whole image).

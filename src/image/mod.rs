@@ -2,17 +2,21 @@
 
 pub mod corruptions;
 mod decode;
+mod error;
 #[cfg(target_arch = "x86_64")]
 mod horizontal;
 mod jpeg;
 mod preprocess;
 mod resize;
+mod taps;
 mod tiff;
 
-pub use decode::{DECODER, DecodeError, MOST_PIXELS, decode, decode_within};
+pub use decode::{DECODER, decode, decode_within};
+pub use error::{DecodeError, MOST_PIXELS};
 pub use jpeg::recycle;
 pub use preprocess::{CropRule, PreprocessError, Preprocessor, ResizeRule};
-pub use resize::{Filter, resize_region};
+pub use resize::resize_region;
+pub use taps::Filter;
 
 /// An 8-bit RGB image, rows from the top, three bytes a pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
 use super::Rgb;
-use super::decode::{DecodeError, check_pixels};
+use super::error::{DecodeError, check_pixels};
 
 /// Compression of JPEG, old and new.
 const JPEG: [u32; 2] = [6, 7];

@@ -10,7 +10,7 @@ use super::error::{MergeError, differences};
 use super::path::PathMethod;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::checkpoint::{CheckpointError, Held, TensorInfo, Weights, missing};
+use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing};
 
 /// What happens to a tensor along the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,8 @@ impl TensorFilter {
 /// The two ends of a curve. Nothing is loaded before a point needs it; tensors that are equal at both ends are loaded
 /// from one and held once.
 pub struct Ends {
-    from: Arc<Held>,
-    to: Arc<Held>,
+    from: Arc<Cached>,
+    to: Arc<Cached>,
     fates: BTreeMap<String, Fate>,
 }
 
@@ -60,8 +60,8 @@ impl Ends {
     /// Checks names and shapes of all floating-point tensors, and compares both ends. Tensors for
     /// which `skip` says so (heads, which are combined row by row) stay out.
     pub fn new(
-        from: Arc<Held>,
-        to: Arc<Held>,
+        from: Arc<Cached>,
+        to: Arc<Cached>,
         filter: &TensorFilter,
         skip: impl Fn(&str) -> bool,
     ) -> Result<Self, MergeError> {
@@ -180,14 +180,14 @@ mod tests {
     use candle_core::DType;
     use std::path::Path;
 
-    fn dict(dir: &Path, name: &str, tensors: &[(&str, &[f32])]) -> Arc<Held> {
+    fn dict(dir: &Path, name: &str, tensors: &[(&str, &[f32])]) -> Arc<Cached> {
         let path = dir.join(name);
         let tensors = tensors
             .iter()
             .map(|(n, v)| ((*n).to_owned(), Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()))
             .collect();
         write_safetensors(&path, &tensors, DType::F32).unwrap();
-        Held::new(Arc::new(StateDict::open(&path).unwrap()), Budget::new(1 << 20))
+        Cached::new(Arc::new(StateDict::open(&path).unwrap()), Budget::new(1 << 20))
     }
 
     #[test]

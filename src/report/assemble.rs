@@ -4,42 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ReportError;
+use super::cells::{CellScore, MetricValue, main_metric};
 use super::examples::{ExampleView, example_views, picture_path};
 use super::frontier::{FrontierReport, assemble_frontier};
 use crate::metric::{Columns, METRICS};
 use crate::stats::{Drawing, Estimate, Estimator, Interval, Resampling, bca, percentile, standard_deviation};
 use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
 use crate::suite::{IntervalMethod, StatsSpec};
-
-/// One metric of one cell.
-#[derive(Clone, Debug)]
-pub struct MetricValue {
-    /// Name of the metric.
-    pub metric: &'static str,
-    /// Its value.
-    pub estimate: Estimate,
-    /// Bootstrap replicates; replicate `r` of every variant of a probe is on the same draw.
-    pub replicates: Vec<f64>,
-}
-
-/// All metrics of one cell.
-#[derive(Clone, Debug)]
-pub struct CellScore {
-    /// The variant.
-    pub variant: String,
-    /// The probe.
-    pub probe: String,
-    /// Metrics that are defined here.
-    pub metrics: Vec<MetricValue>,
-}
-
-impl CellScore {
-    /// A metric by name.
-    #[must_use]
-    pub fn metric(&self, name: &str) -> Option<&MetricValue> {
-        self.metrics.iter().find(|m| m.metric == name)
-    }
-}
 
 /// Everything that tables and figures show.
 pub struct ReportData {
@@ -112,14 +83,6 @@ impl ReportData {
         });
         on_curve.unwrap_or_else(|| variant.to_owned())
     }
-}
-
-pub(super) fn main_metric<'a>(
-    scores: &'a BTreeMap<(String, String), CellScore>,
-    variant: &str,
-    probe: &ProbeRecord,
-) -> Option<&'a MetricValue> {
-    scores.get(&(variant.to_owned(), probe.spec.id.clone()))?.metric(&probe.spec.metric)
 }
 
 /// The unit of each example of a probe's first finished cell: what is drawn as one. None where no cell is finished.

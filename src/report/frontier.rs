@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::assemble::CellScore;
+use super::cells::CellScore;
 use super::points::{Axis, axis};
 use crate::stats::{
     Aggregate, Barrier, Interval, Selection, barrier, harmonic_mean, hypervolume, pareto, percentile,

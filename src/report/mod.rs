@@ -1,6 +1,7 @@
 //! Stored predictions to tables, figures and a page. Loads no model and no image.
 
 mod assemble;
+mod cells;
 mod examples;
 mod figures;
 mod frontier;
@@ -12,7 +13,8 @@ mod tables;
 
 use std::path::Path;
 
-pub use assemble::{CellScore, MetricValue, ReportData};
+pub use assemble::ReportData;
+pub use cells::{CellScore, MetricValue};
 pub use examples::{Confusion, ExampleView, Regression, Step};
 pub use figures::FIGURES;
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::{CellScore, MetricValue, main_metric};
+use super::cells::{CellScore, MetricValue, main_metric};
 use crate::stats::{Aggregate, Interval, percentile};
 use crate::store::Manifest;
 use crate::suite::ProbeRole;

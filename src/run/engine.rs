@@ -11,14 +11,14 @@ use super::crops::CropCache;
 use super::family::{Family, Loaded, Models};
 use super::head::heads;
 use super::held::{Held, Turn};
-use super::loader::{Feed, LoadedSegment, SEGMENT, stream};
-use super::race::{ROUND, Race};
+use super::loader::{Feed, LoadedSegment, stream};
+use super::outcome::{Outcome, segment_size};
+use super::race::Race;
 use super::records::{conclude, is_finished, publish, start_manifest};
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
 use crate::model::{Head, Input, Model, Placement, State};
 use crate::plan::{Cell, Pass, Plan};
-use crate::stats::Interval;
 use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
 use crate::task::Answer;
@@ -80,21 +80,6 @@ pub fn run(
         held.finish();
     }
     Ok(summary)
-}
-
-/// How a pass ended.
-pub(super) struct Outcome {
-    /// Whether all that is needed is there.
-    pub(super) complete: bool,
-    /// Images decoded now.
-    pub(super) decoded: usize,
-    /// Of a race: examples seen, and each cell's interval.
-    pub(super) race: Option<(usize, Vec<Interval>)>,
-}
-
-/// Examples per segment: of a race, a round.
-pub(super) const fn segment_size(plan: &Plan) -> usize {
-    if plan.until.is_some() { ROUND } else { SEGMENT }
 }
 
 /// One pass at work.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{RunError, RunOptions};
-use crate::checkpoint::{Budget, Held};
+use crate::checkpoint::{Budget, Cached};
 use crate::merge::{Ends, PATHS, PathMethod, TensorFilter};
 use crate::model::{Architecture, Model, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
@@ -27,7 +27,7 @@ pub enum Source {
         /// Its architecture.
         architecture: Arc<dyn Architecture>,
         /// Its weights.
-        weights: Arc<Held>,
+        weights: Arc<Cached>,
     },
     /// Two ends.
     Pair {
@@ -116,10 +116,10 @@ impl Loaded {
     ) -> Result<Self, RunError> {
         // Everything that is held comes out of one budget: models first, then the ends as they are loaded.
         let budget = Budget::new(options.memory);
-        let mut ends: BTreeMap<String, Arc<Held>> = BTreeMap::new();
+        let mut ends: BTreeMap<String, Arc<Cached>> = BTreeMap::new();
         let mut held = |id: &str| {
             let weights =
-                || Held::new(Arc::clone(plan.checkpoints[id].architecture.weights()), Arc::clone(&budget));
+                || Cached::new(Arc::clone(plan.checkpoints[id].architecture.weights()), Arc::clone(&budget));
             Arc::clone(ends.entry(id.to_owned()).or_insert_with(weights))
         };
         let families = families(plan, &variants, options.share, &mut held)?;
@@ -142,7 +142,7 @@ fn families(
     plan: &Plan,
     wanted: &[usize],
     share: bool,
-    held: &mut impl FnMut(&str) -> Arc<Held>,
+    held: &mut impl FnMut(&str) -> Arc<Cached>,
 ) -> Result<Vec<Family>, RunError> {
     let mut left: Vec<usize> = wanted.to_vec();
     let mut all = Vec::new();
@@ -172,7 +172,7 @@ fn families(
 fn pair(
     plan: &Plan,
     curve: &Curve,
-    (start, end): (Arc<Held>, Arc<Held>),
+    (start, end): (Arc<Cached>, Arc<Cached>),
     members: Vec<Member>,
     share: bool,
 ) -> Result<Family, RunError> {

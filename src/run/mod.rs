@@ -12,6 +12,7 @@ mod family;
 mod head;
 mod held;
 mod loader;
+mod outcome;
 mod pictures;
 mod race;
 mod records;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::engine::{Outcome, segment_size};
 use super::held::alone;
+use super::outcome::{Outcome, segment_size};
 use super::{RunError, RunOptions};
 use crate::base::digest::Digest;
 use crate::base::fs::read_text;

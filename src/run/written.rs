@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::DType;
 
-use crate::checkpoint::{Budget, Held, Weights as _};
+use crate::checkpoint::{Budget, Cached, Weights as _};
 use crate::merge::{Ends, MergeError, PathMethod, TensorFilter, merge_tensors};
 use crate::model::clip::{CheckpointFolder, Classifier, zero_shot};
 use crate::model::{HeadRows, ModelError};
@@ -93,7 +93,7 @@ pub fn write_point(
     out: &Path,
 ) -> Result<(), WriteError> {
     // Each tensor is needed once or twice; none is kept.
-    let held = |folder: &CheckpointFolder| Held::new(Arc::clone(&folder.weights), Budget::new(0));
+    let held = |folder: &CheckpointFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
     let ends = Ends::new(held(from), held(to), filter, CheckpointFolder::is_head)?;
     let mut tensors = ends.at(method, alpha).load_all().map_err(ModelError::from)?;
     let mut classifier = None;

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig};
 use candle_transformers::models::clip::vision_model::ClipVisionConfig;
 use candle_transformers::models::clip::{ClipConfig, ClipModel};
-use specbench::checkpoint::{Budget, Held, var_builder};
+use specbench::checkpoint::{Budget, Cached, var_builder};
 use specbench::merge::{Ends, PATHS, TensorFilter};
 use specbench::model::clip::CheckpointFolder;
 use specbench::model::clip::{Activation as Ours, Kernels, VisionTower};
@@ -17,7 +17,7 @@ use crate::support::root;
 fn a_foreign_model_of_a_merge_that_is_not_written() {
     let open = |name: &str| CheckpointFolder::open(&root().join("suites/demo").join(name)).unwrap();
     let (from, to) = (open("zero-shot"), open("ft-noto"));
-    let held = |f: &CheckpointFolder| Held::new(Arc::clone(&f.weights) as _, Budget::new(1 << 30));
+    let held = |f: &CheckpointFolder| Cached::new(Arc::clone(&f.weights) as _, Budget::new(1 << 30));
     let filter = TensorFilter::default();
     let ends = Ends::new(held(&from), held(&to), &filter, CheckpointFolder::is_head).unwrap();
     let point = ends.at(PATHS.get("wise-ft").unwrap(), 0.4);

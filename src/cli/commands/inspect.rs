@@ -56,8 +56,7 @@ fn facts(opened: &dyn Architecture) -> Result<Vec<(&'static str, String)>, Model
     }
     types.sort_unstable();
     types.dedup();
-    let files = weights.stored().map_or(&[][..], |s| s.files());
-    let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+    let files: Vec<String> = weights.files().iter().map(|f| f.display().to_string()).collect();
     let tokenizer = opened.tokenizer_digest().ok();
     let mut facts = opened.facts()?;
     let tensors =

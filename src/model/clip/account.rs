@@ -1,7 +1,7 @@
 //! Accounts for a checkpoint's tensors: every one is the model's, a head's, or on the list of what changes nothing.
 
+use super::classifier::is_head;
 use super::config::ClipConfig;
-use super::folder::CheckpointFolder;
 use super::names::CONTEXT;
 use crate::base::account::{left_over, some_of};
 use crate::base::harmless::TENSORS;
@@ -19,7 +19,7 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
     let expected = config.tensors();
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
     let names = weights.entries().keys().map(String::as_str);
-    let unknown = names.filter(|n| !expected.contains_key(*n) && !CheckpointFolder::is_head(n));
+    let unknown = names.filter(|n| !expected.contains_key(*n) && !is_head(n));
     if let Some(names) = left_over(unknown, &[TENSORS]) {
         return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
     }

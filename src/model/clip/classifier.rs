@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::names::CONTEXT;
+
 /// What `classifier.json` says of a fine-tuned classifier (tensors `classifier.weight`
 /// `[classes, projection_dim]` and perhaps `classifier.bias` `[classes]` in the weights file).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +47,10 @@ impl Classifier {
         }
         if missing.is_empty() { Ok(rows) } else { Err(missing) }
     }
+}
+
+/// Whether a tensor belongs to a head: a classifier, or learned context.
+#[must_use]
+pub fn is_head(name: &str) -> bool {
+    name == Classifier::WEIGHT || name == Classifier::BIAS || name == CONTEXT
 }

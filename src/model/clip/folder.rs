@@ -7,9 +7,10 @@ use candle_core::DType;
 use serde::Serialize;
 
 use super::account::{account, describe, is_complete};
-use super::classifier::Classifier;
+use super::classifier::{Classifier, is_head};
 use super::config::{ClipConfig, TextPool};
 use super::hugging_face;
+use super::json::json_file;
 use super::layout::Layout;
 use super::names::{CONTEXT, ClipNames};
 use super::tokenizer::TextTokenizer;
@@ -118,7 +119,7 @@ impl CheckpointFolder {
     /// for the classes of each probe, not tensor by tensor.
     #[must_use]
     pub fn is_head(name: &str) -> bool {
-        name == Classifier::WEIGHT || name == Classifier::BIAS || name == CONTEXT
+        is_head(name)
     }
 
     /// What the weights are, in words.
@@ -329,12 +330,6 @@ fn own_classifier(
         }
         (None, Some(_), false) => Err(partial("without a head, but `classes` names the rows of one")),
     }
-}
-
-pub(super) fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let bytes = read(path)?;
-    let bad = |e: serde_json::Error| ModelError::Config { path: path.to_owned(), reason: e.to_string() };
-    serde_json::from_slice(&bytes).map_err(bad)
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), ModelError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::config::ClipConfig;
-use super::folder::json_file;
+use super::json::json_file;
 use super::{hugging_face, open_clip};
 use crate::image::Preprocessor;
 use crate::model::ModelError;

@@ -9,6 +9,7 @@ mod classifier;
 mod config;
 mod folder;
 pub mod hugging_face;
+mod json;
 mod layers;
 mod layout;
 mod names;

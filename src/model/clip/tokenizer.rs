@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::config::TextConfig;
-use super::folder::json_file;
+use super::json::json_file;
 use crate::base::digest::Digest;
 use crate::base::fs::read_text;
 use crate::base::guard::guarded;

@@ -1,12 +1,13 @@
 //! Weights whose tensors stay in memory while there is room for them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 
-use super::{CheckpointError, StateDict, TensorInfo, Weights};
+use super::{CheckpointError, Raw, TensorInfo, Weights};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 
@@ -40,14 +41,14 @@ impl Budget {
 }
 
 /// Weights that load each tensor once, as far as a budget goes; beyond it a tensor is loaded whenever it is wanted.
-pub struct Held {
+pub struct Cached {
     source: Arc<dyn Weights>,
     budget: Arc<Budget>,
     /// Tensors, and whether their bytes were taken from the budget.
     kept: Mutex<BTreeMap<String, (Tensor, bool)>>,
 }
 
-impl Held {
+impl Cached {
     /// Nothing is loaded yet.
     #[must_use]
     pub fn new(source: Arc<dyn Weights>, budget: Arc<Budget>) -> Arc<Self> {
@@ -82,14 +83,14 @@ fn bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
-impl Drop for Held {
+impl Drop for Cached {
     fn drop(&mut self) {
         let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.budget.give(kept.values().filter(|k| k.1).map(|k| bytes(&k.0)).sum());
     }
 }
 
-impl Weights for Held {
+impl Weights for Cached {
     fn names(&self) -> Vec<&str> {
         self.source.names()
     }
@@ -110,8 +111,12 @@ impl Weights for Held {
         self.source.label()
     }
 
-    fn stored(&self) -> Option<&StateDict> {
-        self.source.stored()
+    fn files(&self) -> Vec<PathBuf> {
+        self.source.files()
+    }
+
+    fn raw(&self, name: &str) -> Option<Raw<'_>> {
+        self.source.raw(name)
     }
 }
 
@@ -126,7 +131,7 @@ mod tests {
         let tensor = |n: usize| Tensor::zeros(n, DType::F32, &Device::Cpu).unwrap();
         let all = Tensors::from([("a".to_owned(), tensor(10)), ("b".to_owned(), tensor(1000))]);
         let budget = Budget::new(100);
-        let held = Held::new(Arc::new(all), Arc::clone(&budget));
+        let held = Cached::new(Arc::new(all), Arc::clone(&budget));
         held.load("a").unwrap();
         held.load("a").unwrap();
         held.load("b").unwrap();
