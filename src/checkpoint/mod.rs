@@ -15,7 +15,7 @@ mod weights;
 
 pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
-pub use naming::{AsStored, Naming, Part};
+pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use weights::{Raw, TensorInfo, Weights, missing, var_builder};
 

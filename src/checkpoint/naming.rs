@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// How a tensor is made from a stored one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Share {
     /// As it is.
     Whole,
     /// A range of thirds of the first axis, such as the keys in a joint projection.
@@ -13,7 +13,7 @@ pub enum Part {
     Transposed,
 }
 
-impl Part {
+impl Share {
     /// Rows of a stored tensor with `rows` rows.
     pub fn rows(&self, rows: usize) -> Range<usize> {
         match self {
@@ -41,14 +41,14 @@ impl Part {
 /// How an architecture calls the tensors of a file.
 pub trait Naming {
     /// The tensors that each stored one becomes, in the order of `stored`; none for one that changes no result.
-    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Part)>>;
+    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Share)>>;
 }
 
 /// Names as they are stored.
 pub struct AsStored;
 
 impl Naming for AsStored {
-    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Part)>> {
-        stored.iter().map(|name| vec![((*name).to_owned(), Part::Whole)]).collect()
+    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Share)>> {
+        stored.iter().map(|name| vec![((*name).to_owned(), Share::Whole)]).collect()
     }
 }

@@ -11,7 +11,7 @@ use super::Tensors;
 use super::error::CheckpointError;
 use super::files::weight_files;
 use super::lora::{LoraConfig, LowRank};
-use super::naming::{AsStored, Naming, Part};
+use super::naming::{AsStored, Naming, Share};
 use super::pickle::PickleFile;
 use super::weights::{Raw, TensorInfo, Weights, missing};
 use crate::base::digest::Digest;
@@ -38,7 +38,7 @@ pub(super) struct Below {
 pub(super) struct Entry {
     pub(super) info: TensorInfo,
     pub(super) stored: String,
-    pub(super) part: Part,
+    pub(super) part: Share,
 }
 
 /// Named tensors on disk, read when asked for.
@@ -135,9 +135,9 @@ impl StateDict {
                 }
             };
             let tensor = match &source.part {
-                Part::Whole => whole,
-                Part::Transposed => whole.t()?.contiguous()?,
-                Part::Third(_) => {
+                Share::Whole => whole,
+                Share::Transposed => whole.t()?.contiguous()?,
+                Share::Third(_) => {
                     let rows = source.part.rows(whole.dim(0)?);
                     whole.narrow(0, rows.start, rows.len())?.contiguous()?
                 }
@@ -161,14 +161,14 @@ impl StateDict {
                 continue;
             };
             match entry.part {
-                Part::Whole => {
+                Share::Whole => {
                     all.insert(entry.stored.clone(), tensor.clone());
                 }
-                Part::Transposed => {
+                Share::Transposed => {
                     let back = tensor.t().and_then(|t| t.contiguous()).map_err(|e| self.fail(name, e))?;
                     all.insert(entry.stored.clone(), back);
                 }
-                Part::Third(i) => thirds.entry(&entry.stored).or_default()[i] = Some(tensor.clone()),
+                Share::Third(i) => thirds.entry(&entry.stored).or_default()[i] = Some(tensor.clone()),
             }
         }
         for (stored, parts) in thirds {
@@ -242,9 +242,9 @@ impl Weights for StateDict {
         let rows = view.shape().first().copied().unwrap_or(1);
         let row = view.data().len() / rows.max(1);
         let range = match entry.part {
-            Part::Transposed => return None,
-            Part::Whole => 0..view.data().len(),
-            Part::Third(_) => {
+            Share::Transposed => return None,
+            Share::Whole => 0..view.data().len(),
+            Share::Third(_) => {
                 let range = entry.part.rows(rows);
                 range.start * row..range.end * row
             }

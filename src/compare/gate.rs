@@ -16,7 +16,7 @@ use crate::suite::{CurveGate, GateSpec, ProbeRole};
 /// How a gated metric came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum GateOutcome {
     /// No fall, or one within the tolerance or not significant.
     Pass,
     /// A significant fall beyond the tolerance.
@@ -25,7 +25,7 @@ pub enum Outcome {
 
 /// One gated metric.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
+pub struct GateVerdict {
     /// `variant/probe`, or `curve/quantity`.
     pub name: String,
     /// What is measured.
@@ -45,10 +45,10 @@ pub struct Verdict {
     /// Examples behind it; 0 for curves.
     pub n: usize,
     /// How it came out.
-    pub outcome: Outcome,
+    pub outcome: GateOutcome,
 }
 
-impl Verdict {
+impl GateVerdict {
     /// A nameless verdict before the p-values are adjusted.
     fn passed(before: f64, after: f64, interval: Option<Interval>, p: f64) -> Self {
         Self {
@@ -61,14 +61,14 @@ impl Verdict {
             p,
             p_adjusted: 1.0,
             n: 0,
-            outcome: Outcome::Pass,
+            outcome: GateOutcome::Pass,
         }
     }
 }
 
 /// Judges every gated metric of a comparison.
 #[must_use]
-pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verdict> {
+pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<GateVerdict> {
     let cells: Vec<&CellChange> =
         comparison.cells.iter().filter(|c| is_gated(after, gate, &c.variant, &c.probe)).collect();
     let gated_curve = |quantity: &str| {
@@ -78,18 +78,18 @@ pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verd
         })
     };
     let curves: Vec<&CurveChange> = comparison.curves.iter().filter(|c| gated_curve(c.quantity)).collect();
-    let of_cells = cells.iter().map(|c| Verdict {
+    let of_cells = cells.iter().map(|c| GateVerdict {
         name: format!("{}/{}", c.variant, c.probe),
         metric: c.metric.clone(),
         n: c.n,
-        ..Verdict::passed(c.before, c.after, c.interval, c.p_worse)
+        ..GateVerdict::passed(c.before, c.after, c.interval, c.p_worse)
     });
-    let of_curves = curves.iter().map(|c| Verdict {
+    let of_curves = curves.iter().map(|c| GateVerdict {
         name: format!("{}/{}", c.curve, c.quantity),
         metric: c.quantity.to_owned(),
-        ..Verdict::passed(c.before, c.after, c.interval, c.p_worse)
+        ..GateVerdict::passed(c.before, c.after, c.interval, c.p_worse)
     });
-    let mut all: Vec<Verdict> = of_cells.chain(of_curves).collect();
+    let mut all: Vec<GateVerdict> = of_cells.chain(of_curves).collect();
     let sign = |c: &CellChange| if c.lower_is_better { -1.0 } else { 1.0 };
     let mut worse: Vec<f64> = cells.iter().map(|c| -sign(c) * c.difference).collect();
     worse.extend(curves.iter().map(|c| -c.difference));
@@ -106,7 +106,7 @@ pub fn check(comparison: &Comparison, after: &Side, gate: &GateSpec) -> Vec<Verd
         verdict.p_adjusted = adjusted.max(verdict.p);
         // Areas are products of fractions; the tolerance is one of fractions, so it is used as it is.
         if verdict.p_adjusted <= gate.significance && worse > gate.tolerance {
-            verdict.outcome = Outcome::Regression;
+            verdict.outcome = GateOutcome::Regression;
         }
     }
     all

@@ -14,7 +14,7 @@ mod side;
 
 pub use comparison::{CellChange, ClassChange, Comparison, Unpaired, Which};
 pub use curves::CurveChange;
-pub use gate::{Outcome, Verdict, check, is_gated, not_measured};
+pub use gate::{GateOutcome, GateVerdict, check, is_gated, not_measured};
 pub use options::Options;
 pub use outcomes::Outcomes;
 pub use render::{annotations, cells_grid, curves_grid, junit, summary, verdict_line, verdicts_grid};

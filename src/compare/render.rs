@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::comparison::Comparison;
-use super::gate::{Outcome, Verdict};
+use super::gate::{GateOutcome, GateVerdict};
 use crate::report::Grid;
 use crate::stats::Interval;
 
@@ -105,16 +105,16 @@ pub fn curves_grid(comparison: &Comparison) -> Grid {
 
 /// The table of verdicts: regressions, then the largest falls.
 #[must_use]
-pub fn verdicts_grid(verdicts: &[Verdict], rows: usize) -> Grid {
-    let mut order: Vec<&Verdict> = verdicts.iter().collect();
+pub fn verdicts_grid(verdicts: &[GateVerdict], rows: usize) -> Grid {
+    let mut order: Vec<&GateVerdict> = verdicts.iter().collect();
     order.sort_by(|a, b| {
-        let rank = |v: &Verdict| v.outcome != Outcome::Regression;
+        let rank = |v: &GateVerdict| v.outcome != GateOutcome::Regression;
         rank(a).cmp(&rank(b)).then(a.difference.total_cmp(&b.difference))
     });
-    let failed = order.iter().filter(|v| v.outcome == Outcome::Regression).count();
+    let failed = order.iter().filter(|v| v.outcome == GateOutcome::Regression).count();
     let shown = order.iter().take(rows.max(failed)).map(|v| {
         vec![
-            if v.outcome == Outcome::Regression { "REGRESSION" } else { "pass" }.to_owned(),
+            if v.outcome == GateOutcome::Regression { "REGRESSION" } else { "pass" }.to_owned(),
             v.name.clone(),
             v.metric.clone(),
             format!("{:.1}", v.before * 100.0),
@@ -135,8 +135,8 @@ pub fn verdicts_grid(verdicts: &[Verdict], rows: usize) -> Grid {
 
 /// The last line for people and scripts.
 #[must_use]
-pub fn verdict_line(verdicts: &[Verdict]) -> String {
-    let failed = verdicts.iter().filter(|v| v.outcome == Outcome::Regression).count();
+pub fn verdict_line(verdicts: &[GateVerdict]) -> String {
+    let failed = verdicts.iter().filter(|v| v.outcome == GateOutcome::Regression).count();
     if failed > 0 {
         format!("verdict: regression ({failed} of {} gated metrics)", verdicts.len())
     } else {
@@ -146,7 +146,7 @@ pub fn verdict_line(verdicts: &[Verdict]) -> String {
 
 /// A Markdown page for a pull request.
 #[must_use]
-pub fn summary(suite: &str, verdicts: &[Verdict]) -> String {
+pub fn summary(suite: &str, verdicts: &[GateVerdict]) -> String {
     let mut text = format!("### specbench gate: {suite}\n\n**{}**\n\n", verdict_line(verdicts));
     text.push_str(&verdicts_grid(verdicts, 10).markdown());
     text
@@ -154,11 +154,11 @@ pub fn summary(suite: &str, verdicts: &[Verdict]) -> String {
 
 /// JUnit XML: one test case per gated metric.
 #[must_use]
-pub fn junit(suite: &str, verdicts: &[Verdict]) -> String {
+pub fn junit(suite: &str, verdicts: &[GateVerdict]) -> String {
     let mut tests = TestSuite::new(suite);
     for v in verdicts {
         let mut status = TestCaseStatus::success();
-        if v.outcome == Outcome::Regression {
+        if v.outcome == GateOutcome::Regression {
             status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(sentence(v));
         }
@@ -171,7 +171,7 @@ pub fn junit(suite: &str, verdicts: &[Verdict]) -> String {
     report.to_string().expect("text into memory")
 }
 
-fn sentence(v: &Verdict) -> String {
+fn sentence(v: &GateVerdict) -> String {
     format!(
         "{} fell from {:.1} to {:.1}: {} points, p {} (adjusted, one-sided)",
         v.metric,
@@ -184,10 +184,10 @@ fn sentence(v: &Verdict) -> String {
 
 /// Workflow commands of GitHub Actions, one for each regression; they show as errors on the run's page.
 #[must_use]
-pub fn annotations(verdicts: &[Verdict]) -> String {
+pub fn annotations(verdicts: &[GateVerdict]) -> String {
     let escape = |s: &str| s.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let mut text = String::new();
-    for v in verdicts.iter().filter(|v| v.outcome == Outcome::Regression) {
+    for v in verdicts.iter().filter(|v| v.outcome == GateOutcome::Regression) {
         let title = escape(&v.name).replace(':', "%3A").replace(',', "%2C");
         let _ = writeln!(text, "::error title={title}::{}", escape(&sentence(v)));
     }

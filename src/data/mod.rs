@@ -156,13 +156,13 @@ pub trait Layout: Named + Sync {
 
 /// A file that must stay as it was when the data set was opened.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct Unchanged {
     /// The file.
     pub path: PathBuf,
     stamp: Stamp,
 }
 
-impl Held {
+impl Unchanged {
     pub fn new(path: &Path) -> Result<Self, DataError> {
         Ok(Self { path: path.to_owned(), stamp: Stamp::of(path)? })
     }

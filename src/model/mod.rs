@@ -7,6 +7,7 @@ mod architecture;
 pub mod clip;
 mod error;
 mod head;
+mod hub_files;
 mod images;
 mod placement;
 
@@ -15,5 +16,6 @@ pub use architecture::{
 };
 pub use error::ModelError;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};
+pub use hub_files::fetch_model;
 pub use images::ImageReader;
 pub use placement::{Numerics, Placed, Placement, numerics};

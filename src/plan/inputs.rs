@@ -194,7 +194,7 @@ fn open_checkpoint(
         Ok((repository, inside)) => {
             let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
             if inside.is_empty() {
-                catalog.hub().model(&repository).map_err(wrap)?
+                model::fetch_model(catalog.hub(), &repository).map_err(wrap)?
             } else {
                 catalog.hub().file(&repository, &inside).map_err(wrap)?
             }

@@ -137,7 +137,7 @@ impl FrontierReport {
     }
 }
 
-struct Located {
+struct OnAxes {
     variant: String,
     speciality: Axis,
     generality: Axis,
@@ -149,12 +149,12 @@ type Scores = BTreeMap<(String, String), CellScore>;
 pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> FrontierReport {
     let suite = &manifest.suite;
     let level = suite.stats.confidence;
-    let both: Vec<Located> = manifest
+    let both: Vec<OnAxes> = manifest
         .variants
         .iter()
         .filter_map(|v| {
             let get = |role, aggregate| axis(manifest, scores, &v.id, role, aggregate, false);
-            Some(Located {
+            Some(OnAxes {
                 variant: v.id.clone(),
                 speciality: get(ProbeRole::Speciality, suite.speciality)?,
                 generality: get(ProbeRole::Generality, suite.generality)?,
@@ -176,9 +176,9 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
             *hit += usize::from(on);
         }
     }
-    let is_end = |l: &&Located| manifest.checkpoints.iter().any(|c| c.id == l.variant);
+    let is_end = |l: &&OnAxes| manifest.checkpoints.iter().any(|c| c.id == l.variant);
     let worst =
-        |value: fn(&Located) -> f64| both.iter().filter(is_end).map(value).fold(f64::INFINITY, f64::min);
+        |value: fn(&OnAxes) -> f64| both.iter().filter(is_end).map(value).fold(f64::INFINITY, f64::min);
     let reference = (worst(|l| l.speciality.value), worst(|l| l.generality.value));
     let volume = |points: &[(f64, f64)]| hypervolume(points, reference);
     let volumes: Vec<f64> = (0..resamples).map(|r| volume(&replicate(r))).collect();
@@ -196,7 +196,7 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
 }
 
 /// One point of the frontier's table.
-fn point(manifest: &Manifest, l: &Located, on_frontier: bool, p_on_frontier: f64) -> Point {
+fn point(manifest: &Manifest, l: &OnAxes, on_frontier: bool, p_on_frontier: f64) -> Point {
     let level = manifest.suite.stats.confidence;
     let (curve, alpha, method) = place(manifest, &l.variant);
     let harmonic = l.speciality.combine(&l.generality, harmonic_mean);
@@ -259,12 +259,12 @@ fn place(manifest: &Manifest, variant: &str) -> (Option<String>, Option<f64>, Op
 fn curve_report(
     manifest: &Manifest,
     scores: &Scores,
-    both: &[Located],
+    both: &[OnAxes],
     curve: &crate::plan::Curve,
     reference: (f64, f64),
 ) -> CurveReport {
     let level = manifest.suite.stats.confidence;
-    let on: Vec<(f64, &Located)> = curve
+    let on: Vec<(f64, &OnAxes)> = curve
         .points
         .iter()
         .filter_map(|p| Some((p.alpha, both.iter().find(|l| l.variant == p.variant)?)))
@@ -281,9 +281,9 @@ fn curve_report(
         };
         AxisBarriers { metric: of(false), loss: of(true) }
     };
-    let mean = |l: &Located| l.speciality.combine(&l.generality, f64::midpoint);
+    let mean = |l: &OnAxes| l.speciality.combine(&l.generality, f64::midpoint);
     let (selection, chosen_by) = selection(manifest, scores, &on);
-    let area = |value: &dyn Fn(&Located) -> (f64, f64)| {
+    let area = |value: &dyn Fn(&OnAxes) -> (f64, f64)| {
         let points: Vec<(f64, f64)> = on.iter().map(|(_, l)| value(l)).collect();
         hypervolume(&points, reference)
     };
@@ -343,7 +343,7 @@ fn barrier_report(along: &[(f64, Axis)], higher_is_better: bool, level: f64) -> 
 fn selection(
     manifest: &Manifest,
     scores: &Scores,
-    on: &[(f64, &Located)],
+    on: &[(f64, &OnAxes)],
 ) -> (Option<Selection>, Option<String>) {
     let points: Vec<(f64, Axis, Axis)> = on
         .iter()

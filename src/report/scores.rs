@@ -51,7 +51,7 @@ pub(super) fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
     table.push_f64("alpha", flat.iter().map(|(r, _)| r.alpha).collect())?;
     table.push_strings("method", text(&|r| r.method.clone()))?;
     table.push_strings("probe", text(&|r| r.probe.spec.id.clone()))?;
-    table.push_strings("role", text(&|r| format!("{:?}", r.probe.spec.role).to_lowercase()))?;
+    table.push_strings("role", text(&|r| r.probe.spec.role.name().to_owned()))?;
     table.push_strings("group", text(&|r| r.probe.spec.group.clone()))?;
     table.push_strings("metric", flat.iter().map(|(_, m)| m.metric.to_owned()).collect())?;
     let number = |f: &dyn Fn(&super::MetricValue) -> Option<f64>| flat.iter().map(|(_, m)| f(m)).collect();

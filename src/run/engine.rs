@@ -10,9 +10,9 @@ use super::clusters::write_clusters;
 use super::crops::CropCache;
 use super::family::{Family, Loaded, Models};
 use super::head::heads;
-use super::held::{Held, Turn};
+use super::held::{HeldFolder, Turn};
 use super::loader::{Feed, LoadedSegment, stream};
-use super::outcome::{Outcome, segment_size};
+use super::outcome::{PassOutcome, segment_size};
 use super::race::Race;
 use super::records::{conclude, is_finished, publish, start_manifest};
 use super::{RunError, RunEvent, RunOptions, RunSummary};
@@ -30,7 +30,7 @@ pub fn run(
     options: &RunOptions,
     listen: &mut dyn FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
-    let held = Held::open(&options.out)?;
+    let held = HeldFolder::open(&options.out)?;
     let mut manifest = start_manifest(plan, options)?;
     let is_done = |manifest: &Manifest, cell: &Cell| {
         let (variant, probe) = plan.ids(cell);
@@ -128,7 +128,7 @@ impl<'a> PassRun<'a> {
     }
 
     /// Evaluates this shard's segments; of a race, as many rounds as it needs.
-    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<Outcome, RunError> {
+    fn evaluate(&self, listen: &mut dyn FnMut(RunEvent)) -> Result<PassOutcome, RunError> {
         let size = segment_size(self.plan);
         let all: Vec<(usize, &[usize])> = self.pass.positions.chunks(size).enumerate().collect();
         let path = |i: usize| Part::path(&self.options.out, self.pass.key.short(), i);
@@ -175,7 +175,7 @@ impl<'a> PassRun<'a> {
         }
         let whole = |i: usize| Part::state(&path(i)) == PartState::Finished;
         let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| whole(*i));
-        Ok(Outcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
+        Ok(PassOutcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
     }
 
     /// Which segments are there and count; what is damaged or not wanted goes.

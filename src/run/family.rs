@@ -21,7 +21,7 @@ pub struct Member {
 }
 
 /// Where a family's weights come from.
-pub enum Source {
+pub enum Origin {
     /// One checkpoint.
     Single {
         /// Its architecture.
@@ -47,7 +47,7 @@ pub enum Source {
 /// Variants that are evaluated together.
 pub struct Family {
     /// Where the weights come from.
-    pub source: Source,
+    pub source: Origin,
     /// The variants.
     pub members: Vec<Member>,
     /// Leading stages that all members share.
@@ -58,15 +58,15 @@ impl Family {
     /// The architecture of all members.
     pub fn architecture(&self) -> &dyn Architecture {
         match &self.source {
-            Source::Single { architecture, .. } | Source::Pair { from: architecture, .. } => &**architecture,
+            Origin::Single { architecture, .. } | Origin::Pair { from: architecture, .. } => &**architecture,
         }
     }
 
     /// The model of one member.
     pub fn model(&self, member: &Member, placement: &Placement) -> Result<Box<dyn Model>, RunError> {
         let model = match &self.source {
-            Source::Single { architecture, weights } => architecture.build(&**weights, placement),
-            Source::Pair { from, ends, path, .. } => from.build(&ends.at(*path, member.alpha), placement),
+            Origin::Single { architecture, weights } => architecture.build(&**weights, placement),
+            Origin::Pair { from, ends, path, .. } => from.build(&ends.at(*path, member.alpha), placement),
         };
         Ok(model?)
     }
@@ -74,8 +74,8 @@ impl Family {
     /// Bytes that one member's own weights take.
     pub fn bytes_per_member(&self, placement: &Placement) -> usize {
         match &self.source {
-            Source::Single { .. } => 0,
-            Source::Pair { from, ends, .. } => {
+            Origin::Single { .. } => 0,
+            Origin::Pair { from, ends, .. } => {
                 ends.interpolated_values(|name| from.stage_of(name).is_some()) * placement.bytes()
             }
         }
@@ -163,7 +163,7 @@ fn families(
     for variant in left {
         let VariantInputs::Checkpoint(id) = &plan.variants[variant].inputs else { continue };
         let architecture = Arc::clone(&plan.checkpoints[id].architecture);
-        let source = Source::Single { architecture, weights: held(id) };
+        let source = Origin::Single { architecture, weights: held(id) };
         all.push(Family { source, members: vec![Member { variant, alpha: 0.0 }], shared: 0 });
     }
     Ok(all)
@@ -196,6 +196,6 @@ fn pair(
     let is_shared = |stage: &usize| ends.shares(|name| from.stage_of(name) == Some(*stage));
     let shared = (0..from.stages()).take_while(is_shared).count();
     let path = PATHS.get(&curve.merge).expect("the suite was validated");
-    let source = Source::Pair { from, to, ends, path, head };
+    let source = Origin::Pair { from, to, ends, path, head };
     Ok(Family { source, members, shared: if share { shared } else { 0 } })
 }

@@ -9,7 +9,7 @@
 //! along a curve features are interpolated, as MERGETUNE does, and not context vectors.
 
 use super::RunError;
-use super::family::{Family, Source};
+use super::family::{Family, Origin};
 use crate::merge::merge_tensors;
 use crate::model::{Head, HeadKind, HeadRows, ModelError, Placement};
 use crate::plan::Probe;
@@ -22,11 +22,11 @@ pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Ve
     let alphas: Vec<f64> = family.members.iter().map(|m| m.alpha).collect();
     let candidates = &**probe.task.candidates();
     match &family.source {
-        Source::Single { architecture, weights } => {
+        Origin::Single { architecture, weights } => {
             let head = finish(architecture.head(&**weights, candidates)?)?;
             Ok(vec![head; alphas.len()])
         }
-        Source::Pair { from, to, ends, path, head } => {
+        Origin::Pair { from, to, ends, path, head } => {
             let fixed = match head {
                 HeadRule::From => Some((from, 0.0)),
                 HeadRule::To => Some((to, 1.0)),

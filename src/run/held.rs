@@ -16,12 +16,12 @@ const MANIFEST_LOCK: &str = ".manifest-lock";
 
 /// A claim on a results folder. Several runs may hold one at once (shards, the same run twice): each finds what the
 /// others finished.
-pub struct Held {
+pub struct HeldFolder {
     lock: File,
     out: PathBuf,
 }
 
-impl Held {
+impl HeldFolder {
     /// Claims a folder. If nobody else does, what killed runs left (temporary files, empty folders) goes first.
     pub fn open(out: &Path) -> Result<Self, RunError> {
         create_dir(out).map_err(StoreError::from)?;
@@ -113,13 +113,13 @@ mod tests {
             std::fs::write(&left, "half").unwrap();
         };
         leave();
-        let first = Held::open(dir.path()).unwrap();
+        let first = HeldFolder::open(dir.path()).unwrap();
         assert!(!left.exists() && !dir.path().join(".parts").exists());
         leave();
-        let second = Held::open(dir.path()).unwrap();
+        let second = HeldFolder::open(dir.path()).unwrap();
         assert!(left.exists());
         drop((first, second));
-        drop(Held::open(dir.path()).unwrap());
+        drop(HeldFolder::open(dir.path()).unwrap());
         assert!(!left.exists());
     }
 }

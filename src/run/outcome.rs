@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::stats::Interval;
 
 /// How a pass ended.
-pub struct Outcome {
+pub struct PassOutcome {
     /// Whether all that is needed is there.
     pub complete: bool,
     /// Images decoded now.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::held::alone;
-use super::outcome::{Outcome, segment_size};
+use super::outcome::{PassOutcome, segment_size};
 use super::{RunError, RunOptions};
 use crate::base::digest::Digest;
 use crate::base::fs::read_text;
@@ -160,7 +160,7 @@ pub fn conclude(
     plan: &Plan,
     options: &RunOptions,
     pass: &Pass,
-    outcome: &Outcome,
+    outcome: &PassOutcome,
     manifest: &mut Manifest,
     seconds: f64,
 ) -> Result<usize, RunError> {
@@ -184,7 +184,7 @@ fn finish_pass(
     plan: &Plan,
     options: &RunOptions,
     pass: &Pass,
-    outcome: &Outcome,
+    outcome: &PassOutcome,
     manifest: &mut Manifest,
 ) -> Result<usize, RunError> {
     let part = |i| Part::path(&options.out, pass.key.short(), i);

@@ -221,12 +221,7 @@ fn read_probe(
         let span = split.as_ref().map_or(section.span.clone(), |s| s.span.clone());
         section.note(span, format!("data set `{dataset}` has no split `{wanted}`"), Some(advice));
     }
-    let roles = [
-        ("speciality", ProbeRole::Speciality),
-        ("generality", ProbeRole::Generality),
-        ("selection", ProbeRole::Selection),
-    ];
-    let role = section.required_choice("role", &roles);
+    let role = section.required_choice("role", &ProbeRole::CHOICES);
     let group = section.text("group").map(|g| g.value).unwrap_or_default();
     let metric = section.text("metric");
     if let Some(metric) = &metric {

@@ -40,6 +40,22 @@ pub enum ProbeRole {
     Selection,
 }
 
+impl ProbeRole {
+    /// Names used in suite files.
+    pub const CHOICES: [(&str, Self); 3] =
+        [("speciality", Self::Speciality), ("generality", Self::Generality), ("selection", Self::Selection)];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Speciality => "speciality",
+            Self::Generality => "generality",
+            Self::Selection => "selection",
+        }
+    }
+}
+
 /// Which head the variants of a curve use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -10,8 +10,8 @@ use crate::cli::args::{BlessArgs, CheckArgs, CompareArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::compare::{
-    CompareError, Comparison, Options, Outcome, Side, annotations, cells_grid, check as judge, curves_grid,
-    junit, not_measured, summary, verdict_line, verdicts_grid,
+    CompareError, Comparison, GateOutcome, Options, Side, annotations, cells_grid, check as judge,
+    curves_grid, junit, not_measured, summary, verdict_line, verdicts_grid,
 };
 use crate::report::Grid;
 use crate::stats::Resampling;
@@ -139,7 +139,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         let text = format!("what the baseline holds was not measured: {}", lost.join("; "));
         return Err(CliError::new(Exit::Unmeasured, text));
     }
-    let failed = verdicts.iter().any(|v| v.outcome == Outcome::Regression);
+    let failed = verdicts.iter().any(|v| v.outcome == GateOutcome::Regression);
     if let Some(path) = &args.junit {
         write(path, &junit(&after.suite, &verdicts))?;
     }

@@ -13,6 +13,7 @@ use crate::metric::METRICS;
 use crate::model::ARCHITECTURES;
 use crate::report::{FIGURES, Grid, TABLES};
 use crate::suite::ProbeRole;
+use crate::task::TASKS;
 use crate::train::METHODS;
 
 pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
@@ -31,10 +32,11 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
         ListKind::Figures => show(&FIGURES, output),
         ListKind::Models => show(&ARCHITECTURES, output),
         ListKind::Probes => {
-            let roles = [ProbeRole::Speciality, ProbeRole::Generality, ProbeRole::Selection];
-            let names = roles.map(|r| format!("{r:?}").to_lowercase());
-            let summary = "image classification with the zero-shot or fine-tuned head";
-            let all: Vec<(&str, &str, &str)> = names.iter().map(|n| (n.as_str(), summary, "-")).collect();
+            // Every role is asked by every task.
+            let all: Vec<(&str, &str, &str)> = ProbeRole::CHOICES
+                .iter()
+                .flat_map(|(role, _)| TASKS.items.iter().map(move |t| (*role, t.summary(), t.reference())))
+                .collect();
             rows("probe role", output, &all);
         }
     }

@@ -115,7 +115,7 @@ fn probes(plan: &Plan) -> Grid {
                 p.spec.id.clone(),
                 p.spec.dataset.clone(),
                 p.spec.split.clone(),
-                format!("{:?}", p.spec.role).to_lowercase(),
+                p.spec.role.name().to_owned(),
                 p.spec.group.clone(),
                 p.spec.metric.clone(),
                 p.positions.len().to_string(),

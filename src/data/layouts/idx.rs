@@ -10,7 +10,9 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, LARGEST_WHOLE, open};
 use crate::base::registry::Named;
-use crate::data::{DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, format_error};
+use crate::data::{
+    DataError, Dataset, Example, Layout, LayoutOptions, RawImage, Record, Unchanged, format_error,
+};
 use crate::image::Rgb;
 
 /// The layout.
@@ -50,7 +52,7 @@ impl Layout for Idx {
             .enumerate()
             .map(|(i, &label)| Example { id: format!("{i:05}"), label: u32::from(label) })
             .collect();
-        let held = vec![Held::new(images)?, Held::new(labels)?];
+        let held = vec![Unchanged::new(images)?, Unchanged::new(labels)?];
         Ok(Box::new(IdxData { width, height, pixels, examples, held }))
     }
 }
@@ -60,12 +62,12 @@ struct IdxData {
     height: usize,
     pixels: Vec<u8>,
     examples: Vec<Example>,
-    held: Vec<Held>,
+    held: Vec<Unchanged>,
 }
 
 impl Dataset for IdxData {
     fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError> {
-        Held::digest(&self.held, digests)
+        Unchanged::digest(&self.held, digests)
     }
 
     fn examples(&self) -> &[Example] {

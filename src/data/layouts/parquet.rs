@@ -13,7 +13,7 @@ use crate::base::fs::read_regular;
 use crate::base::registry::Named;
 use crate::base::table::{StoredFile, Table, TableError};
 use crate::data::{
-    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, check_ids, format_error,
+    DataError, Dataset, Example, Layout, LayoutOptions, RawImage, Record, Unchanged, check_ids, format_error,
 };
 
 /// The layout.
@@ -40,7 +40,7 @@ impl Layout for Parquet {
         let id = name(&options.columns.id, "id");
         for path in files {
             let wrap = |source| at(path, source);
-            let held = Held::new(path)?;
+            let held = Unchanged::new(path)?;
             let names = Table::names(path).map_err(wrap)?;
             for wanted in [&image, &label].into_iter().chain(options.columns.id.as_ref()) {
                 if !names.contains(wanted) {
@@ -73,7 +73,7 @@ impl Layout for Parquet {
 }
 
 struct ParquetData {
-    shards: Vec<(Held, Range<usize>)>,
+    shards: Vec<(Unchanged, Range<usize>)>,
     examples: Vec<Example>,
     /// Name of the column with images.
     image: String,
@@ -85,8 +85,8 @@ impl Dataset for ParquetData {
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError> {
-        let held: Vec<Held> = self.shards.iter().map(|s| s.0.clone()).collect();
-        Held::digest(&held, digests)
+        let held: Vec<Unchanged> = self.shards.iter().map(|s| s.0.clone()).collect();
+        Unchanged::digest(&held, digests)
     }
 
     fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {

@@ -10,7 +10,7 @@ use crate::base::file_digests::FileDigests;
 use crate::base::fs::{FileError, LARGEST_WHOLE, open, read_text};
 use crate::base::registry::Named;
 use crate::data::{
-    DataError, Dataset, Example, Held, Layout, LayoutOptions, RawImage, Record, check_ids, format_error,
+    DataError, Dataset, Example, Layout, LayoutOptions, RawImage, Record, Unchanged, check_ids, format_error,
 };
 
 const IMAGES: [&str; 4] = ["webp", "png", "jpg", "jpeg"];
@@ -57,7 +57,7 @@ struct Place {
 }
 
 struct TarData {
-    held: Vec<Held>,
+    held: Vec<Unchanged>,
     places: Vec<Place>,
     examples: Vec<Example>,
 }
@@ -75,7 +75,7 @@ impl TarData {
     fn index(&mut self, path: &Path) -> Result<(), DataError> {
         let fail = |e| FileError::new("read", path, e);
         let shard = self.held.len();
-        let held = Held::new(path)?;
+        let held = Unchanged::new(path)?;
         let file = open(path)?;
         if file.metadata().map_err(fail)?.len() == 0 {
             return Err(format_error(path, "is empty (0 bytes); fetch it again"));
@@ -149,7 +149,7 @@ impl Dataset for TarData {
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, DataError> {
-        Held::digest(&self.held, digests)
+        Unchanged::digest(&self.held, digests)
     }
 
     fn read(&self, range: Range<usize>) -> Result<Vec<Record>, DataError> {

@@ -11,7 +11,7 @@ use super::classifier::Classifier;
 use super::config::Family;
 use super::folder::CheckpointFolder;
 use super::layers::Kernels;
-use super::layout::Layout;
+use super::layout::FolderLayout;
 use super::text::TextTower;
 use super::vision::VisionTower;
 use super::zero_shot::{context_texts, prompts, zero_shot};
@@ -58,8 +58,8 @@ impl Named for Siglip {
 
 impl ModelType for Clip {
     fn claims(&self, folder: &Path) -> bool {
-        Layout::of(folder) == Layout::OpenClip
-            || Layout::model_type(folder).is_some_and(|t| t.starts_with("clip"))
+        FolderLayout::of(folder) == FolderLayout::OpenClip
+            || FolderLayout::model_type(folder).is_some_and(|t| t.starts_with("clip"))
     }
 
     fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
@@ -69,7 +69,7 @@ impl ModelType for Clip {
 
 impl ModelType for Siglip {
     fn claims(&self, folder: &Path) -> bool {
-        Layout::model_type(folder).is_some_and(|t| t.starts_with("siglip"))
+        FolderLayout::model_type(folder).is_some_and(|t| t.starts_with("siglip"))
     }
 
     fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {

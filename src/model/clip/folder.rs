@@ -11,7 +11,7 @@ use super::classifier::{Classifier, is_head};
 use super::config::{ClipConfig, TextPool};
 use super::hugging_face;
 use super::json::json_file;
-use super::layout::Layout;
+use super::layout::FolderLayout;
 use super::names::{CONTEXT, ClipNames};
 use super::tokenizer::TextTokenizer;
 use crate::base::digest::Digest;
@@ -26,7 +26,7 @@ pub struct CheckpointFolder {
     /// The folder.
     pub path: PathBuf,
     /// How it is laid out.
-    pub layout: Layout,
+    pub layout: FolderLayout,
     /// Shapes and hyper-parameters.
     pub config: ClipConfig,
     /// How images become input.
@@ -56,7 +56,7 @@ impl CheckpointFolder {
         if weights.is_adapter() || !is_complete(&weights) {
             return Err(ModelError::Partial { path: path.to_owned(), what: describe(&weights) });
         }
-        let layout = Layout::of(path);
+        let layout = FolderLayout::of(path);
         let (config, preprocessor) = layout.read(path)?;
         let config_path = path.join(layout.config_file());
         config.validate().map_err(|reason| ModelError::Config { path: config_path, reason })?;
@@ -243,8 +243,8 @@ impl CheckpointFolder {
             write_json(&path.join("classifier.json"), classifier)?;
         }
         let file = match self.layout {
-            Layout::HuggingFace => "model.safetensors",
-            Layout::OpenClip => "open_clip_model.safetensors",
+            FolderLayout::HuggingFace => "model.safetensors",
+            FolderLayout::OpenClip => "open_clip_model.safetensors",
         };
         write_safetensors(&path.join(file), &self.stored.as_stored(tensors)?, dtype)?;
         Ok(())

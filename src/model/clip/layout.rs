@@ -12,14 +12,14 @@ use crate::model::ModelError;
 
 /// How a checkpoint folder is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum FolderLayout {
     /// `config.json`, `preprocessor_config.json` or `processor_config.json`.
     HuggingFace,
     /// `open_clip_config.json`.
     OpenClip,
 }
 
-impl Layout {
+impl FolderLayout {
     /// The layout of a folder: open_clip's if its configuration is there and Hugging Face's is not. The
     /// `config.json` that `timm` puts beside it says no `model_type`.
     #[must_use]

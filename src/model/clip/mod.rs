@@ -27,7 +27,7 @@ pub use config::{
 };
 pub use folder::CheckpointFolder;
 pub use layers::Kernels;
-pub use layout::Layout;
+pub use layout::FolderLayout;
 pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;
 pub use tokenizer::{TextTokenizer, tokenizer_files};

@@ -5,13 +5,13 @@
 
 use crate::base::account::is_harmless;
 use crate::base::harmless::TENSORS;
-use crate::checkpoint::{Naming, Part};
+use crate::checkpoint::{Naming, Share};
 
 /// CLIP's names for the tensors of any known layout.
 pub struct ClipNames;
 
 impl Naming for ClipNames {
-    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Part)>> {
+    fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Share)>> {
         let open_clip = is_open_clip(stored.iter().copied());
         // Buffers that change no result have no name, with reasons in one list.
         let one =
@@ -89,25 +89,25 @@ pub const CONTEXT: &str = "prompt.context";
 
 /// The names that a stored tensor becomes. What is not known keeps its name, without wrappers, so that whoever
 /// accounts for the tensors can name it.
-fn translate(stored: &str, open_clip: bool) -> Vec<(String, Part)> {
+fn translate(stored: &str, open_clip: bool) -> Vec<(String, Share)> {
     let name = strip(stored);
     if let Some(to) = head_or_context(&name) {
-        return vec![(to.to_owned(), Part::Whole)];
+        return vec![(to.to_owned(), Share::Whole)];
     }
     let found = if open_clip { hugging_face(&name) } else { None };
-    found.unwrap_or_else(|| vec![(name, Part::Whole)])
+    found.unwrap_or_else(|| vec![(name, Share::Whole)])
 }
 
 /// The Hugging Face names that a tensor of OpenAI's layout becomes; `None` for what is none.
-fn hugging_face(name: &str) -> Option<Vec<(String, Part)>> {
-    let whole = |to: &str| Some(vec![(to.to_owned(), Part::Whole)]);
+fn hugging_face(name: &str) -> Option<Vec<(String, Share)>> {
+    let whole = |to: &str| Some(vec![(to.to_owned(), Share::Whole)]);
     match name {
         "logit_scale" | "logit_bias" => return whole(name),
         "positional_embedding" => return whole("text_model.embeddings.position_embedding.weight"),
         "token_embedding.weight" => return whole("text_model.embeddings.token_embedding.weight"),
-        "text_projection" => return Some(vec![("text_projection.weight".to_owned(), Part::Transposed)]),
+        "text_projection" => return Some(vec![("text_projection.weight".to_owned(), Share::Transposed)]),
         "text_projection.weight" | "text_projection.bias" => return whole(name),
-        "visual.proj" => return Some(vec![("visual_projection.weight".to_owned(), Part::Transposed)]),
+        "visual.proj" => return Some(vec![("visual_projection.weight".to_owned(), Share::Transposed)]),
         "visual.class_embedding" => return whole("vision_model.embeddings.class_embedding"),
         "visual.conv1.weight" => return whole("vision_model.embeddings.patch_embedding.weight"),
         "visual.positional_embedding" => return whole("vision_model.embeddings.position_embedding.weight"),
@@ -129,16 +129,17 @@ fn hugging_face(name: &str) -> Option<Vec<(String, Part)>> {
     block(tower, rest)
 }
 
-fn block(tower: &str, rest: &str) -> Option<Vec<(String, Part)>> {
+fn block(tower: &str, rest: &str) -> Option<Vec<(String, Share)>> {
     let (layer, part) = rest.split_once('.')?;
     let at = |inner: &str| format!("{tower}.encoder.layers.{layer}.{inner}");
     if let Some(kind) = part.strip_prefix("attn.in_proj_") {
-        let third = |(i, name): (usize, &str)| (at(&format!("self_attn.{name}_proj.{kind}")), Part::Third(i));
+        let third =
+            |(i, name): (usize, &str)| (at(&format!("self_attn.{name}_proj.{kind}")), Share::Third(i));
         return Some(["q", "k", "v"].into_iter().enumerate().map(third).collect());
     }
     for (from, to) in [("ls_1.gamma", "layer_scale1"), ("ls_2.gamma", "layer_scale2")] {
         if part == from {
-            return Some(vec![(at(to), Part::Whole)]);
+            return Some(vec![(at(to), Share::Whole)]);
         }
     }
     for (from, to) in [
@@ -149,7 +150,7 @@ fn block(tower: &str, rest: &str) -> Option<Vec<(String, Part)>> {
         ("mlp.c_proj.", "mlp.fc2."),
     ] {
         if let Some(kind) = part.strip_prefix(from) {
-            return Some(vec![(at(&format!("{to}{kind}")), Part::Whole)]);
+            return Some(vec![(at(&format!("{to}{kind}")), Share::Whole)]);
         }
     }
     None
@@ -168,9 +169,9 @@ mod tests {
         let parts = translate("module.visual.transformer.resblocks.3.attn.in_proj_weight", true);
         assert_eq!(
             parts[1],
-            ("vision_model.encoder.layers.3.self_attn.k_proj.weight".to_owned(), Part::Third(1))
+            ("vision_model.encoder.layers.3.self_attn.k_proj.weight".to_owned(), Share::Third(1))
         );
-        assert_eq!((Part::Third(1).rows(72), Part::Third(1).shape(&[72, 24])), (24..48, vec![24, 24]));
+        assert_eq!((Share::Third(1).rows(72), Share::Third(1).shape(&[72, 24])), (24..48, vec![24, 24]));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn paint(
         let x = left + (step * (p as f64 + 0.5)) as i32;
         let y = 46 + plot_height as i32 + 8;
         root.draw(&Text::new(probe.spec.id.clone(), (x, y), centred(14, &INK)))?;
-        let role = format!("{:?}", probe.spec.role).to_lowercase();
+        let role = probe.spec.role.name();
         root.draw(&Text::new(role, (x, y + 18), centred(12, &RGBColor(110, 110, 110))))?;
     }
     let mut x = left + 4;

@@ -25,7 +25,7 @@ impl Named for Probes {
 impl TableSpec for Probes {
     fn build(&self, data: &ReportData) -> Option<Grid> {
         let probes = &data.manifest.probes;
-        let role = |p: &ProbeRecord| format!("{:?}", p.spec.role).to_lowercase();
+        let role = |p: &ProbeRecord| p.spec.role.name();
         let headers = std::iter::once("variant".to_owned())
             .chain(probes.iter().map(|p| format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p))))
             .collect();
