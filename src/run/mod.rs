@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use crops::CropCacheOptions;
 pub use engine::run;
 pub use pictures::pictures;
-pub use written::{HeadPlan, WriteError, write_point};
+pub use written::{HeadPlan, PointPlan, PointRequest, WriteError};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;

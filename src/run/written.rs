@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use candle_core::DType;
 
+use crate::base::fs::read_lines;
 use crate::checkpoint::{Budget, Cached, Weights as _};
-use crate::merge::{Ends, MergeError, PathMethod, TensorFilter, merge_tensors};
+use crate::merge::{Ends, MergeError, PATHS, PathMethod, Preflight, TensorFilter, merge_tensors};
 use crate::model::clip::{CheckpointFolder, Classifier, zero_shot};
 use crate::model::{HeadRows, ModelError};
 
@@ -75,6 +76,9 @@ impl HeadPlan {
 /// Why a point cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Asked(String),
     /// The tensors cannot be merged.
     #[error(transparent)]
     Merge(#[from] MergeError),
@@ -83,36 +87,113 @@ pub enum WriteError {
     Model(#[from] ModelError),
 }
 
-/// Writes the point at `alpha` into `out`, in the layout of `from` and in f32. Heads follow `heads`, which must be
-/// possible.
-pub fn write_point(
-    (from, to): (&CheckpointFolder, &CheckpointFolder),
-    (method, alpha): (&dyn PathMethod, f64),
-    filter: &TensorFilter,
-    heads: HeadPlan,
-    out: &Path,
-) -> Result<(), WriteError> {
-    // Each tensor is needed once or twice; none is kept.
-    let held = |folder: &CheckpointFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
-    let ends = Ends::new(held(from), held(to), filter, CheckpointFolder::is_head)?;
-    let mut tensors = ends.at(method, alpha).load_all().map_err(ModelError::from)?;
-    let mut classifier = None;
-    if let HeadPlan::Merge { classes, templates } = heads {
+/// What is asked for.
+pub struct PointRequest<'a> {
+    /// Name of a registered path.
+    pub path: &'a str,
+    /// The pretrained end's folder.
+    pub from: &'a Path,
+    /// The fine-tuned end's folder.
+    pub to: &'a Path,
+    /// Weight of the fine-tuned end.
+    pub alpha: f64,
+    /// Globs of the tensors that take part; all if empty.
+    pub include: &'a [String],
+    /// Globs of the tensors that do not.
+    pub exclude: &'a [String],
+    /// File with the templates of the zero-shot head.
+    pub templates: Option<&'a Path>,
+    /// Whether heads are left out.
+    pub drop_heads: bool,
+}
+
+/// A point of a path that can be looked at and then written.
+pub struct PointPlan {
+    from: CheckpointFolder,
+    to: CheckpointFolder,
+    path: &'static dyn PathMethod,
+    alpha: f64,
+    filter: TensorFilter,
+    /// What would happen to each tensor.
+    pub look: Preflight,
+    /// What would become of the heads.
+    pub heads: HeadPlan,
+}
+
+impl PointPlan {
+    /// Opens both ends and looks at them; nothing is computed.
+    pub fn new(asked: &PointRequest<'_>) -> Result<Self, WriteError> {
+        let path = PATHS.get(asked.path).ok_or_else(|| {
+            let (message, help) = PATHS.unknown(asked.path);
+            WriteError::Asked(format!("{message}; {help}"))
+        })?;
+        let (range, alpha) = (path.alphas(), asked.alpha);
+        if !range.contains(&alpha) {
+            let text = format!("alpha {alpha} is outside {} to {}", range.start(), range.end());
+            return Err(WriteError::Asked(text));
+        }
+        let (from, to) = (CheckpointFolder::open(asked.from)?, CheckpointFolder::open(asked.to)?);
+        let filter = TensorFilter { include: globs(asked.include)?, exclude: globs(asked.exclude)? };
+        let mut look = Preflight::new(&*from.weights, &*to.weights, &filter, CheckpointFolder::is_head);
+        if let Some(difference) = from.differs_on(&to, None)? {
+            look.problems.push(format!("the {difference} differs"));
+        }
+        let templates = asked.templates.map(read_lines).transpose();
+        let templates = templates.map_err(|e| WriteError::Asked(e.to_string()))?;
+        let heads = HeadPlan::new(&from, &to, templates.as_deref(), asked.drop_heads);
+        Ok(Self { from, to, path, alpha, filter, look, heads })
+    }
+
+    /// What stands against merging them, if anything does.
+    pub fn check(&self) -> Result<(), WriteError> {
+        if self.look.problems.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (self.from.path.display().to_string(), self.to.path.display().to_string());
+        Err(MergeError::Mismatch { from, to, problems: self.look.problems.clone() }.into())
+    }
+
+    /// Writes the point into `out`, in the layout of `from` and in f32.
+    pub fn write(&self, out: &Path) -> Result<(), WriteError> {
+        self.check()?;
+        // Each tensor is needed once or twice; none is kept.
+        let held = |folder: &CheckpointFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
+        let ends = Ends::new(held(&self.from), held(&self.to), &self.filter, CheckpointFolder::is_head)?;
+        let mut tensors = ends.at(self.path, self.alpha).load_all().map_err(ModelError::from)?;
+        let mut classifier = None;
+        match &self.heads {
+            HeadPlan::Impossible(reason) => return Err(WriteError::Asked(reason.clone())),
+            HeadPlan::None | HeadPlan::Dropped => {}
+            HeadPlan::Merge { classes, templates } => {
+                let merged = self.head(&ends, classes, templates)?;
+                tensors.insert(Classifier::WEIGHT.to_owned(), merged.rows);
+                tensors.extend(merged.bias.map(|b| (Classifier::BIAS.to_owned(), b)));
+                classifier = Some(Classifier { classes: classes.clone() });
+            }
+        }
+        Ok(self.from.write_with(out, &tensors, classifier.as_ref(), DType::F32)?)
+    }
+
+    /// The heads of both ends, combined row by row.
+    fn head(&self, ends: &Ends, classes: &[String], templates: &[String]) -> Result<HeadRows, WriteError> {
         let head = |folder: &CheckpointFolder, end: f64| -> Result<HeadRows, WriteError> {
             if folder.classifier.is_none() {
-                return Ok(zero_shot(folder, &ends.at(method, end), &classes, &templates)?);
+                return Ok(zero_shot(folder, &ends.at(self.path, end), classes, templates)?);
             }
             let load = |name: &str| folder.weights.load(name).map_err(ModelError::from);
             let bias = folder.weights.contains(Classifier::BIAS);
             let bias = bias.then(|| load(Classifier::BIAS)).transpose()?;
             Ok(HeadRows { rows: load(Classifier::WEIGHT)?, bias })
         };
-        let (start, end) = (head(from, 0.0)?, head(to, 1.0)?);
-        let merged = start.blend(&end, |a, b| merge_tensors(method, alpha, a, b));
-        let merged = merged.map_err(ModelError::compute("head"))?;
-        tensors.insert(Classifier::WEIGHT.to_owned(), merged.rows);
-        tensors.extend(merged.bias.map(|b| (Classifier::BIAS.to_owned(), b)));
-        classifier = Some(Classifier { classes });
+        let (start, end) = (head(&self.from, 0.0)?, head(&self.to, 1.0)?);
+        let merged = start.blend(&end, |a, b| merge_tensors(self.path, self.alpha, a, b));
+        Ok(merged.map_err(ModelError::compute("head"))?)
     }
-    Ok(from.write_with(out, &tensors, classifier.as_ref(), DType::F32)?)
+}
+
+fn globs(list: &[String]) -> Result<Vec<glob::Pattern>, WriteError> {
+    let one = |text: &String| {
+        glob::Pattern::new(text).map_err(|e| WriteError::Asked(format!("`{text}` is not a glob: {e}")))
+    };
+    list.iter().map(one).collect()
 }

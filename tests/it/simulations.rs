@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use specbench::base::digest::Digest;
 use specbench::base::rng::CounterRng;
 use specbench::compare::{
-    BASELINE_FORMAT, CellSide, Comparison, Options, Outcome, Outcomes, ProbeSide, Side, VariantSide, Verdict,
-    check,
+    BASELINE_FORMAT, CellSide, Comparison, GateOutcome, GateVerdict, Options, Outcomes, ProbeSide, Side,
+    VariantSide, check,
 };
 use specbench::stats::{
     Aggregate, DifferenceSequence, Drawing, Estimator, Form, Interval, Resampling, Sequence, bca,
@@ -61,7 +61,7 @@ fn side(alphas: usize, probes: usize, n: usize, mut bit: impl FnMut(usize, usize
     side
 }
 
-fn verdicts(before: &Side, after: &Side, resamples: usize) -> Vec<Verdict> {
+fn verdicts(before: &Side, after: &Side, resamples: usize) -> Vec<GateVerdict> {
     let resampling = Resampling { seed: 0, resamples };
     let comparison = Comparison::new(before, after, &Options { confidence: 0.95, resampling }).unwrap();
     check(&comparison, after, &GateSpec::default())
@@ -73,12 +73,12 @@ fn a_large_loss_is_a_regression_and_an_unchanged_model_is_none() {
     let before = side(3, 2, 400, base);
     let same = verdicts(&before, &before, 200);
     assert_eq!(same.len(), 2 * 2 + 2);
-    assert!(same.iter().all(|v| v.outcome == Outcome::Pass && v.p_adjusted == 1.0));
+    assert!(same.iter().all(|v| v.outcome == GateOutcome::Pass && v.p_adjusted == 1.0));
     // The fine-tuned end loses 60 of 400 on the second probe.
     let worse = side(3, 2, 400, |a, p, i| base(a, p, i) && !(a == 2 && p == 1 && i < 90));
     let found = verdicts(&before, &worse, 200);
     let failed: Vec<&str> =
-        found.iter().filter(|v| v.outcome == Outcome::Regression).map(|v| v.name.as_str()).collect();
+        found.iter().filter(|v| v.outcome == GateOutcome::Regression).map(|v| v.name.as_str()).collect();
     assert_eq!(failed, ["ft@2/p1"]);
 }
 
@@ -90,10 +90,10 @@ fn small_or_doubtful_losses_pass() {
     let slight = side(2, 2, 5000, |a, p, i| base(a, p, i) && !(a == 1 && i < 60));
     let found = verdicts(&before, &slight, 200);
     assert!(found.iter().any(|v| v.p_adjusted < 0.05 && v.difference < 0.0), "{found:?}");
-    assert!(found.iter().all(|v| v.outcome == Outcome::Pass));
+    assert!(found.iter().all(|v| v.outcome == GateOutcome::Pass));
     // Three points on few examples.
     let (few, lost) = (side(2, 2, 66, base), side(2, 2, 66, |a, p, i| base(a, p, i) && !(a == 1 && i < 3)));
-    assert!(verdicts(&few, &lost, 200).iter().all(|v| v.outcome == Outcome::Pass));
+    assert!(verdicts(&few, &lost, 200).iter().all(|v| v.outcome == GateOutcome::Pass));
 }
 
 /// Runs of 11 alphas by 6 probes at `n` examples in which every example of every variant flips with
@@ -119,7 +119,7 @@ fn alarms(runs: usize, n: usize, churn: f64, loss: f64) -> f64 {
                 let falls = p == 5 && hit && a > 0 && m > 1.0 - loss / rate;
                 (hit != flips) && !falls
             });
-            verdicts(&before, &after, 200).iter().any(|v| v.outcome == Outcome::Regression)
+            verdicts(&before, &after, 200).iter().any(|v| v.outcome == GateOutcome::Regression)
         })
         .count();
     alarmed as f64 / runs as f64
@@ -267,7 +267,7 @@ fn clustered_alarms(runs: u64, clusters: usize) -> f64 {
     let alarmed = (0..runs).into_par_iter().filter(|&run| {
         let mut rng = CounterRng::new(21, "clusters").stream(run);
         let (before, after) = clustered(&mut rng, clusters, 0.15);
-        verdicts(&before, &after, 200).iter().any(|v| v.outcome == Outcome::Regression)
+        verdicts(&before, &after, 200).iter().any(|v| v.outcome == GateOutcome::Regression)
     });
     alarmed.count() as f64 / runs as f64
 }
@@ -285,7 +285,7 @@ fn clusters_are_no_examples() {
     };
     let found = verdicts(&make(false), &make(true), 200);
     let changed = found.iter().find(|v| v.name == "ft@1/p1").unwrap();
-    assert!((changed.p - 0.5).abs() < 1e-12 && changed.outcome == Outcome::Pass, "{changed:?}");
+    assert!((changed.p - 0.5).abs() < 1e-12 && changed.outcome == GateOutcome::Pass, "{changed:?}");
     let share = clustered_alarms(60, 40);
     assert!(share <= 0.12, "{share}");
 }

@@ -146,3 +146,30 @@ fn a_metric_that_does_not_fit_is_a_mistake() {
     let text = stderr(&command.assert().code(2));
     assert!(text.contains("probe `t` cannot be measured by `top5`: there are only 2 classes"), "{text}");
 }
+
+/// `tests/golden/results-1` is what the last program of format 1 wrote: `run small.toml --limit 8`, the suite being
+/// `SMALL`.
+#[test]
+fn results_of_the_first_format_are_reported_and_compared() {
+    let bench = Bench::new(SMALL);
+    for (name, bytes) in contents(&root().join("tests/golden/results-1")) {
+        let path = bench.out("old").join(&name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let bytes = if name == "manifest.json" {
+            std::fs::read(root().join("tests/golden/results-1/manifest.json")).unwrap()
+        } else {
+            bytes
+        };
+        std::fs::write(path, bytes).unwrap();
+    }
+    specbench().arg("report").arg(bench.out("old")).assert().success();
+    bench.run("new", &["--limit", "8"]).assert().success();
+    let mut compare = specbench();
+    compare.arg("compare").arg(bench.out("old")).arg(bench.out("new")).args(["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&compare.assert().success())).unwrap();
+    let cells = json["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 12);
+    for cell in cells {
+        assert_eq!(cell["before"], cell["after"], "{cell}");
+    }
+}

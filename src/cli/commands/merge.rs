@@ -2,55 +2,41 @@
 
 use serde_json::json;
 
-use crate::base::fs::read_lines;
 use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::merge::{Fate, MergeError, PATHS, Preflight, TensorFilter};
-use crate::model::ModelError;
-use crate::model::clip::CheckpointFolder;
+use crate::merge::{Fate, MergeError, Preflight};
 use crate::report::Grid;
-use crate::run::{HeadPlan, write_point};
+use crate::run::{HeadPlan, PointPlan, PointRequest, WriteError};
 
 pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
-    let usage = |text: String| CliError::new(Exit::Usage, text);
-    let method = PATHS.get(&args.method).ok_or_else(|| {
-        let (message, help) = PATHS.unknown(&args.method);
-        usage(format!("{message}; {help}"))
+    let plan = PointPlan::new(&PointRequest {
+        path: &args.method,
+        from: &args.from,
+        to: &args.to,
+        alpha: args.alpha,
+        include: &args.include,
+        exclude: &args.exclude,
+        templates: args.templates.as_deref(),
+        drop_heads: args.drop_heads,
     })?;
-    if !method.alphas().contains(&args.alpha) {
-        let (low, high) = (method.alphas().start().to_owned(), method.alphas().end().to_owned());
-        return Err(usage(format!("alpha {} is outside {low} to {high}", args.alpha)));
+    show(args, &plan.look, &plan.heads, output);
+    plan.check()?;
+    if let Some(out) = &args.out {
+        plan.write(out)?;
+        output.note(&format!("wrote {}", out.display()));
     }
-    let fail = |e: ModelError| CliError::new(Exit::Unmeasured, e.to_string());
-    let from = CheckpointFolder::open(&args.from).map_err(fail)?;
-    let to = CheckpointFolder::open(&args.to).map_err(fail)?;
-    let compile = |list: &[String]| -> Result<Vec<glob::Pattern>, CliError> {
-        let one = |t: &String| glob::Pattern::new(t).map_err(|e| usage(format!("`{t}` is not a glob: {e}")));
-        list.iter().map(one).collect()
-    };
-    let filter = TensorFilter { include: compile(&args.include)?, exclude: compile(&args.exclude)? };
-    let skip = CheckpointFolder::is_head;
-    let mut look = Preflight::new(&*from.weights, &*to.weights, &filter, skip);
-    if let Some(difference) = from.differs_on(&to, None).map_err(fail)? {
-        look.problems.push(format!("the {difference} differs"));
-    }
-    let templates = args.templates.as_ref().map(|p| read_lines(p)).transpose();
-    let templates = templates.map_err(|e| usage(e.to_string()))?;
-    let heads = HeadPlan::new(&from, &to, templates.as_deref(), args.drop_heads);
-    show(args, &look, &heads, output);
-    if !look.problems.is_empty() {
-        let (from, to) = (args.from.display().to_string(), args.to.display().to_string());
-        return Err(usage(MergeError::Mismatch { from, to, problems: look.problems }.to_string()));
-    }
-    let Some(out) = &args.out else { return Ok(Exit::Ok) };
-    if let HeadPlan::Impossible(reason) = &heads {
-        return Err(usage(reason.clone()));
-    }
-    write_point((&from, &to), (method, args.alpha), &filter, heads, out)
-        .map_err(|e| CliError::new(Exit::Unmeasured, e.to_string()))?;
-    output.note(&format!("wrote {}", out.display()));
     Ok(Exit::Ok)
+}
+
+impl From<WriteError> for CliError {
+    fn from(error: WriteError) -> Self {
+        let exit = match &error {
+            WriteError::Asked(_) | WriteError::Merge(MergeError::Mismatch { .. }) => Exit::Usage,
+            WriteError::Merge(_) | WriteError::Model(_) => Exit::Unmeasured,
+        };
+        Self::new(exit, error.to_string())
+    }
 }
 
 fn show(args: &MergeArgs, look: &Preflight, plan: &HeadPlan, output: &Output) {
