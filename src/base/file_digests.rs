@@ -61,12 +61,18 @@ fn inode(_: &Metadata) -> (i64, i64, u64) {
     (0, 0, 0)
 }
 
+/// Bytes of a file that takes about a second.
+const LARGE: u64 = 1 << 29;
+
+type Listener = Box<dyn Fn(&Path, u64) + Send + Sync>;
+
 type Known = BTreeMap<PathBuf, (Stamp, Digest)>;
 
 /// Digests by path, kept in a file between runs if there is one.
 #[derive(Default)]
 pub struct FileDigests {
     kept: Option<PathBuf>,
+    listen: Option<Listener>,
     known: Mutex<(Known, bool)>,
 }
 
@@ -75,7 +81,18 @@ impl FileDigests {
     #[must_use]
     pub fn kept_in(path: &Path) -> Self {
         let known: Option<Known> = std::fs::read(path).ok().and_then(|b| serde_json::from_slice(&b).ok());
-        Self { kept: Some(path.to_owned()), known: Mutex::new((known.unwrap_or_default(), false)) }
+        Self {
+            kept: Some(path.to_owned()),
+            listen: None,
+            known: Mutex::new((known.unwrap_or_default(), false)),
+        }
+    }
+
+    /// The same, telling of files that take a while: path and bytes.
+    #[must_use]
+    pub fn telling(mut self, listen: impl Fn(&Path, u64) + Send + Sync + 'static) -> Self {
+        self.listen = Some(Box::new(listen));
+        self
     }
 
     /// The digest of a file's content.
@@ -86,6 +103,9 @@ impl FileDigests {
             && let Some((_, digest)) = known.0.get(&key).filter(|(s, _)| *s == stamp)
         {
             return Ok(digest.clone());
+        }
+        if let Some(listen) = self.listen.as_ref().filter(|_| stamp.size >= LARGE) {
+            listen(path, stamp.size);
         }
         let digest = Digest::of_file(path)?;
         if !stamp.is_fresh()

@@ -246,7 +246,7 @@ pub struct RunArgs {
     /// Examples per forward
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
     pub batch: usize,
-    /// Memory for interpolated weights, in MiB; beyond it they are formed anew for each segment
+    /// Memory for weights, in MiB; beyond it they are read and formed anew for each segment
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub memory: usize,
     /// Where decoded crops are kept, so that a second run decodes nothing

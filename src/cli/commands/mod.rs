@@ -14,6 +14,8 @@ mod tune;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indicatif::HumanBytes;
+
 use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
@@ -94,6 +96,14 @@ fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
     Ok(Catalog::open(&global.registry)?.with_hub(hub))
 }
 
+/// Digests that are kept between runs; large files are announced.
+fn digests(output: &Output) -> FileDigests {
+    let notes = output.clone();
+    FileDigests::kept_in(Path::new(DIGESTS)).telling(move |path, bytes| {
+        notes.note(&format!("reading {} of `{}` for its digest", HumanBytes(bytes), path.display()));
+    })
+}
+
 /// Reads suite and registry and makes the plan.
 fn make_plan(
     global: &Global,
@@ -102,7 +112,7 @@ fn make_plan(
     select: &SelectArgs,
     until: Option<Until>,
 ) -> Result<(Plan, PathBuf), CliError> {
-    let catalog = open_catalog(global, output)?.with_digests(FileDigests::kept_in(Path::new(DIGESTS)));
+    let catalog = open_catalog(global, output)?.with_digests(digests(output));
     let suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
     let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?, until);
