@@ -16,7 +16,6 @@ mod outcome;
 mod pictures;
 mod race;
 mod records;
-mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use crops::CropCacheOptions;
 pub use engine::run;
 pub use pictures::pictures;
-pub use written::{HeadPlan, PointPlan, PointRequest, WriteError};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;

@@ -206,6 +206,9 @@ fn big_dependencies_stay_where_they_belong() {
         assert!(path.ends_with("base/table.rs") || !text.contains("polars::"), "{name} names polars");
         assert!(own == "cli" || !text.contains("println!"), "{name} prints");
         assert!(own == "report" || !text.contains("plotters::"), "{name} names plotters");
+        // The engine, plans and reports know architectures by their traits.
+        let makes_clip = ["model", "train"].contains(&own) || path.ends_with("cli/commands/merge.rs");
+        assert!(makes_clip || !text.contains("model::clip"), "{name} names CLIP");
     }
 }
 
@@ -218,24 +221,55 @@ fn files_are_short_and_say_what_they_are() {
     }
 }
 
+/// Folders whose files are each an entry of a registry, and the file that lists them.
+const REGISTRIES: [(&str, &str); 10] = [
+    ("data/layouts", "data/layouts/mod.rs"),
+    ("image/corruptions", "image/corruptions/mod.rs"),
+    ("merge/combine", "merge/combine/mod.rs"),
+    ("merge/path", "merge/path/mod.rs"),
+    ("metric/metrics", "metric/metrics/mod.rs"),
+    ("report/figures", "report/figures/mod.rs"),
+    ("report/tables", "report/tables/mod.rs"),
+    ("task", "task/mod.rs"),
+    ("train/methods", "train/methods/mod.rs"),
+    ("model/clip", "model/architecture.rs"),
+];
+
+/// What several entries of a folder share.
+const SHARED: [&str; 4] = ["mod", "grid", "axis", "canvas"];
+
 #[test]
 fn every_file_of_a_registry_is_registered() {
-    for folder in [
-        "metric/metrics",
-        "merge/path",
-        "merge/combine",
-        "train/methods",
-        "data/layouts",
-        "report/tables",
-        "report/figures",
-    ] {
+    for (folder, list) in REGISTRIES {
         let dir = root().join("src").join(folder);
-        let list = std::fs::read_to_string(dir.join("mod.rs")).unwrap();
+        let list = std::fs::read_to_string(root().join("src").join(list)).unwrap();
+        if folder.starts_with("model/") {
+            // A model type is a folder.
+            let name = folder.rsplit('/').next().unwrap();
+            assert!(list.contains(&format!("&{name}::")), "`{name}` is not in the registry of models");
+            continue;
+        }
         for entry in std::fs::read_dir(&dir).unwrap() {
             let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-            if !["mod", "grid", "axis", "canvas"].contains(&name.as_str()) {
-                assert!(list.contains(&format!("&{name}::")), "`{name}` is not in the registry of {folder}");
+            if !SHARED.contains(&name.as_str()) {
+                let named = list.contains(&format!("{name}::"));
+                assert!(named, "`{name}` is not in the registry of {folder}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_model_type_has_a_folder_and_every_registry_is_known() {
+    let folders = std::fs::read_dir(root().join("src/model")).unwrap().map(|e| e.unwrap().path());
+    for folder in folders.filter(|p| p.is_dir()) {
+        let name = format!("model/{}", folder.file_name().unwrap().to_str().unwrap());
+        assert!(REGISTRIES.iter().any(|r| r.0 == name), "`{name}` is not looked at by these tests");
+    }
+    for (path, text) in sources() {
+        if text.contains("pub static ") && text.contains(": Registry<dyn ") {
+            let known = REGISTRIES.iter().any(|r| path.ends_with(r.1));
+            assert!(known, "the registry in {} is not looked at by these tests", path.display());
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::merge::{Fate, MergeError, Preflight};
+use crate::model::clip::{HeadPlan, PointPlan, PointRequest, WriteError};
 use crate::report::Grid;
-use crate::run::{HeadPlan, PointPlan, PointRequest, WriteError};
 
 pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     let plan = PointPlan::new(&PointRequest {

@@ -18,6 +18,7 @@ pub mod open_clip;
 mod text;
 mod tokenizer;
 mod vision;
+mod written;
 mod zero_shot;
 
 pub use architecture::{Clip, Siglip};
@@ -32,6 +33,7 @@ pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;
 pub use tokenizer::{TextTokenizer, tokenizer_files};
 pub use vision::VisionTower;
+pub use written::{HeadPlan, PointPlan, PointRequest, WriteError};
 pub use zero_shot::{
     class_embeddings, context_embeddings, context_places, context_texts, prompts, zero_shot,
 };

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use candle_core::DType;
 
+use super::classifier::Classifier;
+use super::folder::CheckpointFolder;
+use super::zero_shot::zero_shot;
 use crate::base::fs::read_lines;
 use crate::checkpoint::{Budget, Cached, Weights as _};
 use crate::merge::{Ends, MergeError, PATHS, PathMethod, Preflight, TensorFilter, merge_tensors};
-use crate::model::clip::{CheckpointFolder, Classifier, zero_shot};
 use crate::model::{HeadRows, ModelError};
 
 /// What becomes of the heads.
