@@ -25,7 +25,7 @@ pub struct Predictions {
     pub top_classes: Vec<u32>,
     /// The largest logits, `k` a row, best first.
     pub top_logits: Vec<f32>,
-    /// Logits kept a row: [`TOP`], or the number of classes if smaller.
+    /// Logits kept a row: [`crate::task::TOP`], or the number of classes if smaller.
     pub k: usize,
 }
 
