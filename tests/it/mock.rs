@@ -251,7 +251,7 @@ fn killed_at_random_steps_and_run_again() {
     let steps: u64 = std::fs::read_to_string(folder.join("steps")).unwrap().parse().unwrap();
     assert!(steps > 50, "{steps} steps: is the model asked?");
     std::fs::rename(folder.join("out"), folder.join("whole")).unwrap();
-    let kills = setting("SPECBENCH_MOCK_KILLS", 150);
+    let kills = setting("SPECBENCH_MOCK_KILLS", 80);
     let mut state = 1_u64;
     for kill in 0..kills {
         let _ = std::fs::remove_dir_all(folder.join("out"));
