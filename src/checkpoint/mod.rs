@@ -17,7 +17,7 @@ pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
-pub use weights::{Raw, TensorInfo, Weights, missing, var_builder};
+pub use weights::{Raw, TensorInfo, Weights, missing, of_tensor, values, var_builder};
 
 use std::collections::BTreeMap;
 

@@ -74,14 +74,8 @@ pub trait Weights: Send + Sync {
             // What lies over the same file is not read twice to be found equal.
             return std::ptr::eq(a.bytes, b.bytes) && a.info == b.info || a == b;
         }
-        if self.info(name) != other.info(name) {
-            return false;
-        }
-        let values = |t: Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).ok();
-        match (self.load(name), other.load(name)) {
-            (Ok(a), Ok(b)) => a.dims() == b.dims() && values(a).is_some_and(|v| values(b) == Some(v)),
-            _ => false,
-        }
+        self.info(name) == other.info(name)
+            && matches!((values(self, name), values(other, name)), (Ok(x), Ok(y)) if x == y)
     }
 
     /// Whether two tensors of these weights hold the same values.
@@ -89,8 +83,7 @@ pub trait Weights: Send + Sync {
         if let (Some(a), Some(b)) = (self.raw(a), self.raw(b)) {
             return a == b;
         }
-        let values = |name| self.load(name).ok().and_then(|t| t.flatten_all().ok()?.to_vec1::<f32>().ok());
-        self.info(a) == self.info(b) && matches!((values(a), values(b)), (Some(x), Some(y)) if x == y)
+        self.info(a) == self.info(b) && matches!((values(self, a), values(self, b)), (Ok(x), Ok(y)) if x == y)
     }
 
     /// Names of the floating-point tensors: those that arithmetic makes sense on.
@@ -126,9 +119,7 @@ impl Weights for Tensors {
 
     fn digest(&self, _: &FileDigests) -> Result<Digest, CheckpointError> {
         let each = self.iter().map(|(name, tensor)| {
-            let fail =
-                |source| CheckpointError::Tensor { path: self.label().into(), name: name.clone(), source };
-            let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(fail)?;
+            let values = values(self, name)?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             Ok((name, tensor.dims(), Digest::of_bytes(&bytes)))
         });
@@ -148,6 +139,20 @@ pub fn missing(weights: &(impl Weights + ?Sized), name: &str) -> CheckpointError
         name: name.to_owned(),
         hint: near.map(|n| format!("; the nearest is `{n}`")).unwrap_or_default(),
     }
+}
+
+/// What candle says of a tensor, as an error that names it and where it comes from.
+pub fn of_tensor<W: Weights + ?Sized>(
+    weights: &W,
+    name: &str,
+) -> impl Fn(candle_core::Error) -> CheckpointError {
+    move |source| CheckpointError::Tensor { path: weights.label().into(), name: name.to_owned(), source }
+}
+
+/// The values of a tensor, row by row.
+pub fn values<W: Weights + ?Sized>(weights: &W, name: &str) -> Result<Vec<f32>, CheckpointError> {
+    let flat = weights.load(name)?.flatten_all();
+    flat.and_then(|t| t.to_vec1::<f32>()).map_err(of_tensor(weights, name))
 }
 
 /// A builder of `candle-nn`'s and `candle-transformers`' models from any weights, nothing written.

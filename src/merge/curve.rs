@@ -10,7 +10,7 @@ use super::error::{MergeError, differences};
 use super::path::PathMethod;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing};
+use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing, of_tensor};
 
 /// What happens to a tensor along the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,11 +125,7 @@ impl Weights for Point<'_> {
             Some(Fate::Interpolated) => {
                 // Both ends are part of the curve: what is wrong with either is said, whatever alpha is.
                 let (from, to) = (self.ends.from.load(name)?, self.ends.to.load(name)?);
-                merge_tensors(self.method, self.alpha, &from, &to).map_err(|source| CheckpointError::Tensor {
-                    path: self.label().into(),
-                    name: name.to_owned(),
-                    source,
-                })
+                merge_tensors(self.method, self.alpha, &from, &to).map_err(of_tensor(self, name))
             }
         }
     }

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::ModelError;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::checkpoint::{CheckpointError, TensorInfo, Weights};
+use crate::checkpoint::{CheckpointError, TensorInfo, Weights, of_tensor};
 
 /// How numbers are computed, as far as results depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -112,9 +112,7 @@ impl Weights for Placed<'_> {
 
     fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let tensor = self.weights.load(name)?;
-        let fail =
-            |source| CheckpointError::Tensor { path: self.label().into(), name: name.to_owned(), source };
-        self.placement.weight(&tensor).map_err(fail)
+        self.placement.weight(&tensor).map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {

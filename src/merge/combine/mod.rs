@@ -11,7 +11,7 @@ use super::error::{MergeError, differences};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
-use crate::checkpoint::{CheckpointError, TensorInfo, Weights, missing};
+use crate::checkpoint::{CheckpointError, TensorInfo, Weights, missing, of_tensor, values};
 
 /// A way to combine checkpoints.
 pub trait Combine: Named + Sync {
@@ -92,11 +92,7 @@ impl Weights for Combination {
         if !info.is_float() {
             return self.of[0].load(name);
         }
-        let values = |w: &Arc<dyn Weights>| -> Result<Vec<f32>, CheckpointError> {
-            let fail =
-                |source| CheckpointError::Tensor { path: w.label().into(), name: name.to_owned(), source };
-            w.load(name)?.flatten_all().and_then(|t| t.to_vec1()).map_err(fail)
-        };
+        let values = |w: &Arc<dyn Weights>| values(&**w, name);
         let base = self.base.as_ref().map(values).transpose()?;
         let of: Vec<Vec<f32>> = self.of.iter().map(values).collect::<Result<_, _>>()?;
         let mut out = vec![0.0f32; info.shape.iter().product()];
@@ -105,9 +101,7 @@ impl Weights for Combination {
             let of: Vec<&[f32]> = of.iter().map(|v| &v[first..end]).collect();
             self.rule.combine(name, first, base.as_ref().map(|v| &v[first..end]), &of, out);
         });
-        let fail =
-            |source| CheckpointError::Tensor { path: self.label().into(), name: name.to_owned(), source };
-        Tensor::from_vec(out, info.shape, &Device::Cpu).map_err(fail)
+        Tensor::from_vec(out, info.shape, &Device::Cpu).map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {

@@ -8,7 +8,7 @@ use candle_nn::ops::{sigmoid, softmax, softmax_last_dim};
 
 use super::config::{Activation, TowerConfig};
 use super::norm::TwoPassNorm;
-use crate::checkpoint::{CheckpointError, Weights};
+use crate::checkpoint::{CheckpointError, Weights, of_tensor};
 
 /// What is put together from weights by name.
 pub type Built<T> = std::result::Result<T, CheckpointError>;
@@ -146,14 +146,7 @@ impl Attention {
         let d = config.hidden_size;
         let weight = weights.get(&format!("{prefix}.in_proj_weight"), &[3 * d, d])?;
         let bias = weights.get(&format!("{prefix}.in_proj_bias"), &[3 * d])?;
-        let cut = |t: &Tensor, i: usize| {
-            let fail = |source| CheckpointError::Tensor {
-                path: weights.weights.label().into(),
-                name: prefix.to_owned(),
-                source,
-            };
-            t.narrow(0, i * d, d).map_err(fail)
-        };
+        let cut = |t: &Tensor, i: usize| t.narrow(0, i * d, d).map_err(of_tensor(weights.weights, prefix));
         let third = |i: usize| -> Built<Linear> {
             Ok(Linear { weight: cut(&weight, i)?, bias: Some(cut(&bias, i)?) })
         };

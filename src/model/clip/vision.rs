@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool, VisionConfig};
 use super::layers::{Attention, Block, Built, Kernels, LayerNorm, Linear, Loader, Mlp, as_type_of};
-use crate::checkpoint::{CheckpointError, Weights};
+use crate::checkpoint::{Weights, of_tensor};
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
 ///
@@ -35,8 +35,8 @@ enum Pooling {
 impl VisionTower {
     /// Takes the tower's tensors by their Hugging Face names.
     pub fn new(config: &ClipConfig, weights: &dyn Weights, kernels: Kernels) -> Built<Self> {
-        let label = || weights.label().into();
-        let weights = Loader::new(weights, kernels);
+        let source = weights;
+        let weights = Loader::new(source, kernels);
         let c = &config.vision_config;
         let (d, p, eps) = (c.tower.hidden_size, c.patch_size, c.tower.layer_norm_eps);
         let embedding = |part: &str| format!("vision_model.embeddings.{part}");
@@ -63,11 +63,9 @@ impl VisionTower {
         };
         let tokens = c.patches() + usize::from(class.is_some());
         Ok(Self {
-            patch: patch.reshape((d, 3 * p * p)).map_err(|source| CheckpointError::Tensor {
-                path: label(),
-                name: embedding("patch_embedding.weight"),
-                source,
-            })?,
+            patch: patch
+                .reshape((d, 3 * p * p))
+                .map_err(of_tensor(source, &embedding("patch_embedding.weight")))?,
             patch_bias: match class {
                 Some(_) => None,
                 None => Some(weights.get(&embedding("patch_embedding.bias"), &[d])?),
