@@ -96,6 +96,42 @@ pub const TRANSFORMERS: &[Harmless] = &[
     },
 ];
 
+/// `config.json` of language models, besides [`TRANSFORMERS`].
+pub const LANGUAGE: &[Harmless] = &[
+    Harmless {
+        names: &[
+            "attn_pdrop",
+            "embd_pdrop",
+            "resid_pdrop",
+            "hidden_dropout",
+            "activation_dropout",
+            "classifier_dropout",
+            "layerdrop",
+            "init_std",
+            "init_device",
+        ],
+        reason: "of training and initialisation alone",
+    },
+    Harmless {
+        names: &["pad_token_id", "n_special", "predict_special_tokens", "forced_decoder_ids"],
+        reason: "nothing is padded here, and tokens are the tokenizer's",
+    },
+    Harmless {
+        names: &["reorder_and_upcast_attn", "_attn_implementation", "attn_implementation", "fused_qkv"],
+        reason: "how attention is executed; softmax is in f32 here",
+    },
+    Harmless {
+        names: &["summary_*", "num_labels", "task", "bos_token", "eos_token"],
+        reason: "of heads and tokenizers that are not these",
+    },
+];
+
+/// Tensors of language models.
+pub const LANGUAGE_TENSORS: &[Harmless] = &[Harmless {
+    names: &["*rotary_emb.inv_freq", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias"],
+    reason: "buffers of `transformers` that follow from the configuration",
+}];
+
 /// `preprocessor_config.json` of `transformers`.
 pub const PREPROCESSOR: &[Harmless] = &[
     Harmless {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use polars::io::parquet::read::FileMetadata;
 use polars::prelude::{
-    BooleanChunked, Column, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked,
+    BooleanChunked, Column, DataFrame, DataType, Float32Chunked, Float32Type, Float64Chunked, Float64Type,
     IntoColumn as _, IntoSeries as _, ListBuilderTrait as _, ListPrimitiveChunkedBuilder, NamedFrom as _,
     ParquetReader, ParquetWriter, PolarsError, SerReader as _, Series, UInt32Chunked, UInt32Type,
 };
@@ -183,6 +183,19 @@ impl Table {
         self.push(name, builder.finish().into_series())
     }
 
+    /// Appends a column of lists of any length.
+    pub fn push_f64_rows<'a>(
+        &mut self,
+        name: &str,
+        rows: impl ExactSizeIterator<Item = &'a [f64]>,
+    ) -> Result<(), TableError> {
+        let n = rows.len();
+        let mut builder =
+            ListPrimitiveChunkedBuilder::<Float64Type>::new(name.into(), n, 4 * n, DataType::Float64);
+        rows.for_each(|row| builder.append_slice(row));
+        self.push(name, builder.finish().into_series())
+    }
+
     /// Appends a column of lists, `width` values a row.
     pub fn push_f32_lists(&mut self, name: &str, values: &[f32], width: usize) -> Result<(), TableError> {
         let rows = values.chunks(width.max(1));
@@ -247,7 +260,8 @@ impl Table {
         numbers.into_iter().map(whole).collect()
     }
 
-    fn f64s(&self, name: &str) -> Result<Vec<f64>, TableError> {
+    /// A column of numbers in double precision.
+    pub fn f64s(&self, name: &str) -> Result<Vec<f64>, TableError> {
         let column = self.cast(name, &DataType::Float64)?;
         let values = column.f64().map_err(|e| column_error(name, &e))?;
         require(name, values.iter())
@@ -325,6 +339,22 @@ impl Table {
         let flat = self.flattened(name)?;
         let values = flat.f32().map_err(|e| column_error(name, &e))?;
         require(name, values.iter())
+    }
+
+    /// Whether a column holds lists.
+    pub fn is_list(&self, name: &str) -> Result<bool, TableError> {
+        Ok(self.column(name)?.dtype().is_list())
+    }
+
+    /// A column of lists of numbers, row by row.
+    pub fn f64_rows(&self, name: &str) -> Result<Vec<Vec<f64>>, TableError> {
+        let wrap = |e: PolarsError| column_error(name, &e);
+        let list = self.column(name)?.list().map_err(wrap)?;
+        let one = |i: usize| -> Result<Vec<f64>, TableError> {
+            let Some(series) = list.get_as_series(i) else { return Ok(Vec::new()) };
+            require(name, series.f64().map_err(wrap)?.iter())
+        };
+        (0..list.len()).map(one).collect()
     }
 
     fn flattened(&self, name: &str) -> Result<Series, TableError> {

@@ -7,6 +7,8 @@ mod metrics;
 
 pub use metrics::METRICS;
 
+use std::collections::BTreeMap;
+
 use crate::base::registry::Named;
 use crate::stats::Form;
 use crate::task::Task;
@@ -26,6 +28,8 @@ pub struct Columns {
     pub confidence: Vec<f64>,
     /// Number of classes of the head.
     pub classes: usize,
+    /// Numbers that the task keeps of each example, by name.
+    pub numbers: BTreeMap<String, Vec<f64>>,
 }
 
 impl Columns {

@@ -7,20 +7,24 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip};
+use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip, lm};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
 use crate::checkpoint::Weights;
 use crate::image::Rgb;
 use crate::merge::Combination;
-use crate::task::{Answer, Ask, Candidates, Question};
+use crate::task::{Answer, AskKind, Candidates, Question};
 
 /// A question as a model reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// An 8-bit crop of the model's size.
     Image(Rgb),
+    /// Token sequences whose ends are scored.
+    Score(lm::Sequences),
+    /// A prompt that is continued.
+    Generate(lm::Prompt),
 }
 
 /// What reading depends on besides the model.
@@ -60,19 +64,41 @@ pub trait Reader: Send + Sync {
 
 /// What a model knows of a batch after some of its stages. Opaque to everybody else.
 #[derive(Clone)]
-pub struct State(pub(crate) Tensor);
+pub struct State {
+    tensor: Tensor,
+    /// What all stages know of the batch besides.
+    extra: Option<Arc<dyn Any + Send + Sync>>,
+}
 
 impl State {
-    /// A state of the first axis' length in examples.
+    /// A state.
     #[must_use]
     pub const fn new(tensor: Tensor) -> Self {
-        Self(tensor)
+        Self { tensor, extra: None }
+    }
+
+    /// The same with what all stages know of the batch besides.
+    #[must_use]
+    pub fn with(self, extra: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { extra: Some(extra), ..self }
+    }
+
+    /// The same batch after some more stages.
+    #[must_use]
+    pub fn at(&self, tensor: Tensor) -> Self {
+        Self { tensor, extra: self.extra.clone() }
     }
 
     /// The tensor, for models.
     #[must_use]
     pub const fn tensor(&self) -> &Tensor {
-        &self.0
+        &self.tensor
+    }
+
+    /// What all stages know of the batch besides, for models.
+    #[must_use]
+    pub fn extra(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.extra.as_deref()
     }
 }
 
@@ -81,8 +107,14 @@ pub trait Model: Send + Sync {
     /// Runs leading stages: what variants with equal weights there share.
     fn lead(&self, state: &State, stages: Range<usize>) -> Result<State, ModelError>;
 
-    /// Runs the stages from `from` on and answers with each of `heads`: one answer per example and head.
-    fn finish(&self, state: &State, from: usize, heads: &[&Head]) -> Result<Vec<Vec<Answer>>, ModelError>;
+    /// Runs the stages from `from` on and answers with each of `heads`: one answer per example and head. A head is `None`
+    /// where the question brings its own candidates.
+    fn finish(
+        &self,
+        state: &State,
+        from: usize,
+        heads: &[Option<&Head>],
+    ) -> Result<Vec<Vec<Answer>>, ModelError>;
 }
 
 /// An opened checkpoint: what can be known without loading its weights, and what can be built from it.
@@ -100,7 +132,7 @@ pub trait Architecture: Send + Sync {
     fn facts(&self) -> Result<Vec<(&'static str, String)>, ModelError>;
 
     /// Whether it can answer, or why not; asked when the plan is made.
-    fn can(&self, ask: &Ask) -> Result<(), String>;
+    fn can(&self, ask: AskKind) -> Result<(), String>;
 
     /// How it reads questions.
     fn reader(&self) -> &dyn Reader;
@@ -129,7 +161,9 @@ pub trait Architecture: Send + Sync {
     ) -> Result<Arc<dyn Architecture>, ModelError>;
 
     /// Whether a tensor belongs to a head: heads are combined candidate by candidate, not tensor by tensor.
-    fn is_head(&self, tensor: &str) -> bool;
+    fn is_head(&self, _tensor: &str) -> bool {
+        false
+    }
 
     /// Number of stages.
     fn stages(&self) -> usize;
@@ -138,19 +172,32 @@ pub trait Architecture: Send + Sync {
     fn stage_of(&self, tensor: &str) -> Option<usize>;
 
     /// Whether a head that is not stored is computed from this tensor.
-    fn makes_head(&self, tensor: &str) -> bool;
+    fn makes_head(&self, _tensor: &str) -> bool {
+        false
+    }
 
     /// Builds the model from weights of its names.
     fn build(&self, weights: &dyn Weights, placement: &Placement) -> Result<Box<dyn Model>, ModelError>;
 
-    /// Which head it uses for some candidates.
-    fn head_choice(&self, candidates: &Candidates) -> HeadChoice;
+    /// Which head it uses for some candidates, if it scores candidates by a head.
+    fn head_choice(&self, _candidates: &Candidates) -> Option<HeadChoice> {
+        None
+    }
 
     /// That head: stored rows as they are, or computed from `weights`.
-    fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError>;
+    fn head(&self, _weights: &dyn Weights, _candidates: &Candidates) -> Result<HeadRows, ModelError> {
+        Err(ModelError::Unlike(format!("`{}` has no heads", self.path().display())))
+    }
 
-    /// The state before the first stage, of some inputs.
-    fn batch(&self, inputs: &[Input], placement: &Placement) -> Result<State, ModelError>;
+    /// Which inputs go through the model together: all of them, in groups that `batch` examples of usual size would fill.
+    fn groups(&self, inputs: &[&Input], batch: usize) -> Vec<Vec<usize>> {
+        let all: Vec<usize> = (0..inputs.len()).collect();
+        all.chunks(batch).map(<[usize]>::to_vec).collect()
+    }
+
+    /// The state before the first stage, of some inputs. Without `share` nothing that inputs have in common is computed
+    /// once; answers are the same.
+    fn batch(&self, inputs: &[Input], placement: &Placement, share: bool) -> Result<State, ModelError>;
 
     /// For comparing with another of the same type.
     fn as_any(&self) -> &dyn Any;
@@ -167,7 +214,23 @@ pub trait ModelType: Named + Sync {
 
 /// All model types. To add one, write a folder with a `ModelType` and list it here.
 pub static ARCHITECTURES: Registry<dyn ModelType> =
-    Registry { kind: "model", items: &[&clip::Clip, &clip::Siglip] };
+    Registry {
+        kind: "model",
+        items: &[
+            &clip::Clip,
+            &lm::LanguageModel(&lm::families::GEMMA2),
+            &lm::LanguageModel(&lm::families::GEMMA3),
+            &lm::LanguageModel(&lm::families::GPT_NEOX),
+            &lm::LanguageModel(&lm::families::GPT2),
+            &lm::LanguageModel(&lm::families::LLAMA),
+            &lm::LanguageModel(&lm::families::MISTRAL),
+            &lm::LanguageModel(&lm::families::OPT),
+            &lm::LanguageModel(&lm::families::PHI3),
+            &lm::LanguageModel(&lm::families::QWEN2),
+            &lm::LanguageModel(&lm::families::QWEN3),
+            &clip::Siglip,
+        ],
+    };
 
 /// Opens a checkpoint folder as the model type that claims it. One that nobody claims is opened as the first type, whose
 /// reader says what is not understood.

@@ -9,6 +9,9 @@ mod error;
 mod head;
 mod hub_files;
 mod images;
+mod layers;
+pub mod lm;
+mod norm;
 mod placement;
 
 pub use architecture::{
@@ -18,4 +21,5 @@ pub use error::ModelError;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};
 pub use hub_files::fetch_model;
 pub use images::ImageReader;
+pub use layers::Kernels;
 pub use placement::{Numerics, Placed, Placement, numerics};

@@ -80,8 +80,13 @@ impl Placement {
 
     /// A tower's input, placed.
     pub fn input(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
-        let dtype = if self.device.is_cpu() { DType::F32 } else { self.dtype };
-        tensor.to_device(&self.device)?.to_dtype(dtype)
+        tensor.to_device(&self.device)?.to_dtype(self.activations())
+    }
+
+    /// Type of activations: on the CPU they are f32, whatever the weights are.
+    #[must_use]
+    pub fn activations(&self) -> DType {
+        if self.device.is_cpu() { DType::F32 } else { self.dtype }
     }
 
     /// Weights that are placed as they are loaded.

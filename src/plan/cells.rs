@@ -1,7 +1,6 @@
 //! Variants, curves and cells, with the digest of everything that a cell depends on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,7 @@ use crate::base::digest::Digest;
 use crate::image::DECODER;
 use crate::model::Numerics;
 use crate::suite::{HeadRule, Suite, SweepSpec};
-use crate::task::{Ask, Candidates};
+use crate::task::Candidates;
 
 /// Raised whenever the same inputs would give other predictions.
 const EVALUATION_VERSION: u32 = 3;
@@ -100,11 +99,10 @@ pub(super) fn expand(
         .iter()
         .map(|c| Variant { id: c.id.clone(), inputs: VariantInputs::Checkpoint(c.id.clone()) })
         .collect();
-    let asked: Vec<&Candidates> = probes.iter().map(|p| &**p.task.candidates()).collect();
+    let asked: Vec<&Candidates> = probes.iter().filter_map(|p| p.task.candidates().map(|c| &**c)).collect();
     for (checkpoint, info) in checkpoints {
         for probe in probes.iter().filter(|p| suite.checkpoint(checkpoint).covers(&p.spec.id)) {
-            let ask = Ask::Choose(Arc::clone(probe.task.candidates()));
-            info.architecture.can(&ask).map_err(|reason| PlanError::CannotAnswer {
+            info.architecture.can(probe.task.asks()).map_err(|reason| PlanError::CannotAnswer {
                 checkpoint: checkpoint.clone(),
                 probe: probe.spec.id.clone(),
                 reason,

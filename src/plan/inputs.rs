@@ -13,7 +13,7 @@ use crate::data::{DataError, Dataset};
 use crate::merge::{COMBINES, Combination};
 use crate::model::{self, Architecture, ModelError};
 use crate::suite::{CheckpointSpec, CombineSpec, ProbeSpec, Suite};
-use crate::task::{Classify, Target, Task};
+use crate::task::{Classify, Task};
 
 /// A probe whose data set is open.
 pub struct Probe {
@@ -36,13 +36,13 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// What would be right for an example that the probe uses.
+    /// The right output for an example that the probe uses.
     ///
     /// # Panics
     /// If it does not.
     #[must_use]
-    pub fn target(&self, position: usize) -> Target {
-        self.task.target(&self.data.examples()[position]).expect("an example of the probe")
+    pub fn target(&self, position: usize) -> u32 {
+        self.task.target(position, &self.data.examples()[position]).expect("an example of the probe")
     }
 }
 
@@ -135,7 +135,7 @@ fn probe(
         return Err(PlanError::Data { probe: spec.id.clone(), source });
     }
     let positions: Vec<usize> = (0..examples.len())
-        .filter(|&i| task.target(&examples[i]).is_some())
+        .filter(|&i| task.target(i, &examples[i]).is_some())
         .take(limit.unwrap_or(usize::MAX))
         .collect();
     if positions.is_empty() {

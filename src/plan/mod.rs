@@ -216,15 +216,15 @@ impl Plan {
         format!("{variant}/{probe}")
     }
 
-    /// Which head a cell's variant uses.
+    /// Which head a cell's variant uses, if it uses one.
     #[must_use]
-    pub fn head(&self, cell: &Cell) -> HeadRecord {
-        let candidates = self.probes[cell.probe].task.candidates();
+    pub fn head(&self, cell: &Cell) -> Option<HeadRecord> {
+        let candidates = self.probes[cell.probe].task.candidates()?;
         let of = |id: &String| self.checkpoints[id].architecture.head_choice(candidates);
-        match &self.variants[cell.variant].inputs {
-            VariantInputs::Checkpoint(id) => HeadRecord::single(&of(id)),
-            VariantInputs::Merged { from, to, head, .. } => HeadRecord::pair(&of(from), &of(to), *head),
-        }
+        Some(match &self.variants[cell.variant].inputs {
+            VariantInputs::Checkpoint(id) => HeadRecord::single(&of(id)?),
+            VariantInputs::Merged { from, to, head, .. } => HeadRecord::pair(&of(from)?, &of(to)?, *head),
+        })
     }
 
     /// What is chosen for lack of something better, for `plan`, `run` and the report: data that are not all here,
@@ -237,7 +237,7 @@ impl Plan {
             .filter_map(|p| Some(format!("probe `{}`: {}", p.spec.id, p.incomplete.as_ref()?)));
         let of_checkpoints = self.cells.iter().filter_map(|cell| {
             let VariantInputs::Checkpoint(id) = &self.variants[cell.variant].inputs else { return None };
-            let dropped = self.head(cell).dropped?;
+            let dropped = self.head(cell)?.dropped?;
             Some(format!("`{id}` on probe `{}`: {dropped}", self.probes[cell.probe].spec.id))
         });
         data.chain(of_checkpoints).collect()

@@ -90,7 +90,7 @@ struct PassRun<'a> {
     placement: &'a Placement,
     models: &'a Loaded,
     /// By family, probe of the pass, member.
-    heads: Vec<Vec<(usize, Vec<Head>)>>,
+    heads: Vec<Vec<(usize, Vec<Option<Head>>)>>,
     /// Number of a cell within the pass, by (variant, probe).
     cells: BTreeMap<(usize, usize), u32>,
 }
@@ -242,36 +242,34 @@ impl<'a> PassRun<'a> {
         Part::path(&self.options.out, self.pass.key.short(), segment).with_extension("skipped.json")
     }
 
-    /// Batches of the examples that could be read. Batches are cut before anything is left out,
-    /// so that an unreadable image does not move its neighbours to other batches.
+    /// Batches of the examples that could be read, grouped as their model likes it.
     fn batches(&self, segment: LoadedSegment) -> Result<(Vec<Batch>, Vec<SkippedExample>), RunError> {
         let examples = self.pass.data.examples();
         let mut skipped = Vec::new();
-        let mut parts: Vec<(Vec<usize>, Vec<Input>)> = Vec::new();
-        for (i, (position, input)) in segment.positions.into_iter().zip(segment.inputs).enumerate() {
-            if i % self.options.batch == 0 {
-                parts.push((Vec::new(), Vec::new()));
-            }
-            match (input, parts.last_mut()) {
-                (Ok(input), Some(part)) => {
-                    part.0.push(position);
-                    part.1.push(input);
-                }
-                (Err(reason), _) => {
+        let mut read: Vec<(usize, Input)> = Vec::new();
+        for (position, input) in segment.positions.into_iter().zip(segment.inputs) {
+            match input {
+                Ok(input) => read.push((position, input)),
+                Err(reason) => {
                     let (data, example) = (self.pass.name.clone(), examples[position].id.clone());
                     if self.plan.suite.corrupt == CorruptPolicy::Fail {
-                        return Err(RunError::Image { data, example, reason });
+                        return Err(RunError::Example { data, example, reason });
                     }
                     skipped.push(SkippedExample { data, example, reason });
                 }
-                (Ok(_), None) => {}
             }
         }
+        let inputs: Vec<&Input> = read.iter().map(|r| &r.1).collect();
+        let groups = self.pass.reader.groups(&inputs, self.options.batch);
+        let mut left: Vec<Option<(usize, Input)>> = read.into_iter().map(Some).collect();
+        let parts: Vec<(Vec<usize>, Vec<Input>)> = groups
+            .into_iter()
+            .map(|group| group.into_iter().filter_map(|i| left[i].take()).unzip())
+            .collect();
         let batches = parts
             .into_par_iter()
-            .filter(|part| !part.0.is_empty())
             .map(|(positions, inputs)| {
-                let state = self.pass.reader.batch(&inputs, self.placement)?;
+                let state = self.pass.reader.batch(&inputs, self.placement, self.options.share)?;
                 Ok(Batch { positions, state })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
@@ -343,16 +341,16 @@ impl<'a> PassRun<'a> {
     ) -> Result<Vec<PartRow>, RunError> {
         let evaluated = &self.models.families[family];
         let variant = evaluated.members[member].variant;
-        let mut asked: Vec<(u32, usize, &Head, Vec<usize>)> = Vec::new();
+        let mut asked: Vec<(u32, usize, Option<&Head>, Vec<usize>)> = Vec::new();
         for (p, heads) in &self.heads[family] {
             let Some(&cell) = self.cells.get(&(variant, *p)) else { continue };
             let uses = |i: &usize| self.plan.probes[*p].positions.binary_search(&positions[*i]).is_ok();
             let chosen: Vec<usize> = (0..positions.len()).filter(uses).collect();
             if !chosen.is_empty() {
-                asked.push((cell, *p, &heads[member], chosen));
+                asked.push((cell, *p, heads[member].as_ref(), chosen));
             }
         }
-        let heads: Vec<&Head> = asked.iter().map(|a| a.2).collect();
+        let heads: Vec<Option<&Head>> = asked.iter().map(|a| a.2).collect();
         let answers = model.finish(state, evaluated.shared, &heads)?;
         let mut rows = Vec::new();
         for ((cell, p, _, chosen), answers) in asked.into_iter().zip(answers) {
@@ -372,12 +370,12 @@ impl<'a> PassRun<'a> {
         answer: &Answer,
     ) -> Result<PartRow, RunError> {
         let probe = &self.plan.probes[probe];
-        let choice = probe.task.judge(&probe.target(position), answer);
-        let choice = choice.ok_or_else(|| RunError::NotFinite {
+        let judged = probe.task.judge(position, probe.target(position), answer);
+        let judged = judged.ok_or_else(|| RunError::NotFinite {
             variant: self.plan.variants[variant].id.clone(),
             probe: probe.spec.id.clone(),
             example: probe.data.examples()[position].id.clone(),
         })?;
-        Ok(PartRow { cell, position: position as u32, choice })
+        Ok(PartRow { cell, position: position as u32, judged })
     }
 }

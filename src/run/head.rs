@@ -8,19 +8,32 @@
 //! Learned context (CoOp) gives class embeddings for any names; they count as a head of their end, so that
 //! along a curve features are interpolated, as MERGETUNE does, and not context vectors.
 
+use std::sync::Arc;
+
 use super::RunError;
 use super::family::{Family, Origin};
 use crate::merge::merge_tensors;
-use crate::model::{Head, HeadKind, HeadRows, ModelError, Placement};
+use crate::model::{Architecture, Head, HeadKind, HeadRows, ModelError, Placement};
 use crate::plan::Probe;
 use crate::suite::HeadRule;
+use crate::task::Candidates;
 
-/// The heads of a family on one probe, one per member; equal heads share their tensors.
-pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Vec<Head>, RunError> {
+/// The heads of a family on one probe, one per member; equal heads share their tensors. None where each question brings
+/// its own candidates.
+pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Vec<Option<Head>>, RunError> {
+    let Some(candidates) = probe.task.candidates() else { return Ok(vec![None; family.members.len()]) };
+    Ok(made(family, probe, candidates, placement)?.into_iter().map(Some).collect())
+}
+
+fn made(
+    family: &Family,
+    probe: &Probe,
+    candidates: &Candidates,
+    placement: &Placement,
+) -> Result<Vec<Head>, RunError> {
     let wrap = |e| RunError::from(ModelError::compute(format!("head of probe `{}`", probe.spec.id))(e));
     let finish = |end: HeadRows| Head::new(&end.rows, end.bias, &placement.device).map_err(wrap);
     let alphas: Vec<f64> = family.members.iter().map(|m| m.alpha).collect();
-    let candidates = &**probe.task.candidates();
     match &family.source {
         Origin::Single { architecture, weights } => {
             let head = finish(architecture.head(&**weights, candidates)?)?;
@@ -36,8 +49,9 @@ pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Ve
                 let head = finish(end.head(&ends.at(*path, alpha), candidates)?)?;
                 return Ok(vec![head; alphas.len()]);
             }
-            let is_made = |kind: HeadKind| kind == HeadKind::ZeroShot;
-            if is_made(from.head_choice(candidates).kind) && is_made(to.head_choice(candidates).kind) {
+            let is_made =
+                |end: &Arc<dyn Architecture>| end.head_choice(candidates).is_some_and(|h| h.kind == HeadKind::ZeroShot);
+            if is_made(from) && is_made(to) {
                 let made = |&alpha: &f64| finish(from.head(&ends.at(*path, alpha), candidates)?);
                 if ends.shares(|name| from.makes_head(name)) {
                     return Ok(vec![made(&0.0)?; alphas.len()]);

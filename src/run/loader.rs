@@ -118,12 +118,14 @@ impl Feed<'_> {
         // Keyed by the example, not by its place: a limit or a shard changes nothing.
         let id = &self.pass.data.examples()[position].id;
         let mut rng = CounterRng::new(0, &format!("{}:{}:{id}", spec.name, spec.severity));
-        let Input::Image(crop) = input;
-        Input::Image(corruption.apply(&crop, spec.severity, &mut rng))
+        match input {
+            Input::Image(crop) => Input::Image(corruption.apply(&crop, spec.severity, &mut rng)),
+            text => text,
+        }
     }
 
     fn input(&self, position: usize, record: Record) -> Result<Input, String> {
-        let question = self.pass.task.question(record)?;
+        let question = self.pass.task.question(position, record)?;
         let reading = Reading { most_pixels: self.most_pixels, border: self.pass.border };
         let input = self.pass.reader.reader().read(question, reading)?;
         if let (Some(cache), Input::Image(crop)) = (self.kept, &input) {

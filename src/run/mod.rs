@@ -45,12 +45,12 @@ pub enum RunError {
         /// What is wrong.
         source: DataError,
     },
-    /// An image cannot be decoded and the policy is to stop.
+    /// An example cannot be read and the policy is to stop.
     #[error(
         "data set `{data}`, example `{example}`: {reason}; \
          set `corrupt = \"skip\"` in `[suite]` to leave such examples out"
     )]
-    Image {
+    Example {
         /// Data set and split.
         data: String,
         /// The example.

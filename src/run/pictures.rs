@@ -29,7 +29,7 @@ pub fn pictures(plan: &Plan, wanted: &[(String, String, PathBuf)]) -> Result<(),
             let Some(&place) = places.get(example.as_str()) else { continue };
             let wrap = |source| RunError::Data { name: probe.spec.dataset.clone(), source };
             let record = probe.data.read(place..place + 1).map_err(wrap)?.pop();
-            let question = record.and_then(|r| probe.task.question(r).ok());
+            let question = record.and_then(|r| probe.task.question(place, r).ok());
             let reading = Reading { most_pixels: plan.suite.most_pixels, border: probe.border };
             let input = question.and_then(|q| reader.architecture.reader().read(q, reading).ok());
             // An image that cannot be decoded is no example of any prediction.

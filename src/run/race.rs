@@ -59,14 +59,15 @@ impl<'a> Race<'a> {
         for (number, lane) in self.lanes.iter().enumerate() {
             let probe = &self.plan.probes[lane.probe];
             let rows = Part::read(path, number as u32)?;
-            let label = |row: &PartRow| probe.target(row.position as usize).output();
+            let label = |row: &PartRow| probe.target(row.position as usize);
             let columns = Columns {
                 label: rows.iter().map(label).collect(),
-                prediction: rows.iter().map(|r| r.choice.prediction).collect(),
-                in_top5: rows.iter().map(|r| r.choice.top_classes.contains(&label(r))).collect(),
-                loss: rows.iter().map(|r| r.choice.loss).collect(),
-                confidence: rows.iter().map(|r| f64::from(r.choice.score)).collect(),
+                prediction: rows.iter().map(|r| r.judged.choice.prediction).collect(),
+                in_top5: rows.iter().map(|r| r.judged.choice.top_classes.contains(&label(r))).collect(),
+                loss: rows.iter().map(|r| r.judged.choice.loss).collect(),
+                confidence: rows.iter().map(|r| f64::from(r.judged.choice.score)).collect(),
                 classes: probe.task.outputs().len(),
+                numbers: BTreeMap::new(),
             };
             // The plan has made sure that the metric is a mean of hits.
             let form = METRICS.get(&probe.spec.metric).and_then(|m| m.form(&columns));

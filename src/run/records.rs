@@ -15,7 +15,7 @@ use crate::store::{
     SkippedExample, StoreError, SuiteRecord, Timing,
 };
 use crate::suite::Suite;
-use crate::task::TOP;
+use crate::task::{Judged, TOP};
 
 /// The manifest of this plan, with the cells of an earlier run that are still valid.
 pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, RunError> {
@@ -39,7 +39,7 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
         examples: p.positions.len(),
         incomplete: p.incomplete.clone(),
         class_names: p.task.outputs().to_vec(),
-        templates_used: p.task.candidates().templates.clone(),
+        templates_used: p.task.candidates().map(|c| c.templates.clone()).unwrap_or_default(),
     });
     let mut manifest = Manifest {
         format: FORMAT.to_owned(),
@@ -249,17 +249,30 @@ fn write_cell(
         return Err(RunError::NothingLeft(probe.spec.id.clone()));
     }
     let examples = probe.data.examples();
-    let mut all = Predictions { k: probe.task.outputs().len().min(TOP), ..Predictions::default() };
+    let kept = probe.task.kept();
+    let mut all = Predictions {
+        k: probe.task.outputs().len().min(TOP),
+        numbers: kept.numbers.iter().map(|n| ((*n).to_owned(), Vec::new())).collect(),
+        lists: kept.lists.iter().map(|n| ((*n).to_owned(), Vec::new())).collect(),
+        texts: kept.text.then(Vec::new),
+        ..Predictions::default()
+    };
     rows.sort_by_key(|r| r.position);
     for row in rows {
         let example = &examples[row.position as usize];
         all.example_id.push(example.id.clone());
-        all.label.push(probe.target(row.position as usize).output());
-        all.prediction.push(row.choice.prediction);
-        all.score.push(row.choice.score);
-        all.loss.push(row.choice.loss);
-        all.top_classes.extend_from_slice(&row.choice.top_classes[..all.k]);
-        all.top_logits.extend_from_slice(&row.choice.top_logits[..all.k]);
+        let Judged { choice, numbers, lists, text } = row.judged;
+        all.label.push(probe.target(row.position as usize));
+        all.prediction.push(choice.prediction);
+        all.score.push(choice.score);
+        all.loss.push(choice.loss);
+        all.top_classes.extend_from_slice(&choice.top_classes[..all.k]);
+        all.top_logits.extend_from_slice(&choice.top_logits[..all.k]);
+        all.numbers.iter_mut().zip(numbers).for_each(|(column, value)| column.1.push(value));
+        all.lists.iter_mut().zip(lists).for_each(|(column, values)| column.1.push(values));
+        if let (Some(texts), Some(text)) = (&mut all.texts, text) {
+            texts.push(text);
+        }
     }
     let path = Predictions::path(&options.out, variant, &probe.spec.id);
     all.write(&path)?;
@@ -270,7 +283,7 @@ fn write_cell(
         inputs: Some(cell.inputs.clone()),
         file: Digest::of_file(&path).map_err(StoreError::from)?,
         examples: all.label.len(),
-        head: Some(plan.head(cell)),
+        head: plan.head(cell),
         sequence,
     })
 }

@@ -7,7 +7,7 @@ use super::{StoreError, columns};
 use crate::base::digest::Digest;
 use crate::base::fs::{read_text, write_atomic};
 use crate::base::table::{Table, TableError};
-use crate::task::{Choice, TOP};
+use crate::task::{Choice, Judged, TOP};
 
 /// One prediction of a segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub struct PartRow {
     /// Position of the example in the data set.
     pub position: u32,
     /// The judged answer.
-    pub choice: Choice,
+    pub judged: Judged,
 }
 
 /// What is known of a segment's file.
@@ -73,13 +73,14 @@ impl Part {
             let mut table = Table::new(rows.len());
             table.push_u32(columns::CELL, rows.iter().map(|r| r.cell).collect())?;
             table.push_u32(columns::POSITION, rows.iter().map(|r| r.position).collect())?;
-            table.push_u32(columns::PREDICTION, rows.iter().map(|r| r.choice.prediction).collect())?;
-            table.push_f32(columns::SCORE, rows.iter().map(|r| r.choice.score).collect())?;
-            table.push_f32(columns::LOSS, rows.iter().map(|r| r.choice.loss).collect())?;
-            let classes: Vec<u32> = rows.iter().flat_map(|r| r.choice.top_classes).collect();
+            table.push_u32(columns::PREDICTION, rows.iter().map(|r| r.judged.choice.prediction).collect())?;
+            table.push_f32(columns::SCORE, rows.iter().map(|r| r.judged.choice.score).collect())?;
+            table.push_f32(columns::LOSS, rows.iter().map(|r| r.judged.choice.loss).collect())?;
+            let classes: Vec<u32> = rows.iter().flat_map(|r| r.judged.choice.top_classes).collect();
             table.push_u32_lists(columns::TOP_CLASSES, &classes, TOP)?;
-            let logits: Vec<f32> = rows.iter().flat_map(|r| r.choice.top_logits).collect();
+            let logits: Vec<f32> = rows.iter().flat_map(|r| r.judged.choice.top_logits).collect();
             table.push_f32_lists(columns::TOP_LOGITS, &logits, TOP)?;
+            push_kept(&mut table, &rows)?;
             table.write(path)
         };
         fill().map_err(|e| StoreError::table(path, e))?;
@@ -106,20 +107,79 @@ impl Part {
             let (scores, losses) = (table.f32s(columns::SCORE)?, table.f32s(columns::LOSS)?);
             let (classes, logits) =
                 (table.u32_lists(columns::TOP_CLASSES)?, table.f32_lists(columns::TOP_LOGITS)?);
+            let choice = |i: usize| Choice {
+                prediction: predictions[i],
+                score: scores[i],
+                loss: losses[i],
+                top_classes: std::array::from_fn(|k| classes[i * TOP + k]),
+                top_logits: std::array::from_fn(|k| logits[i * TOP + k]),
+            };
+            let mut kept = Kept::read(&table)?;
             let row = |i: usize| PartRow {
                 cell: cells[start + i],
                 position: positions[i],
-                choice: Choice {
-                    prediction: predictions[i],
-                    score: scores[i],
-                    loss: losses[i],
-                    top_classes: std::array::from_fn(|k| classes[i * TOP + k]),
-                    top_logits: std::array::from_fn(|k| logits[i * TOP + k]),
-                },
+                judged: kept.judged(i, choice(i)),
             };
             Ok((0..length).map(row).collect())
         };
         load().map_err(|e| StoreError::table(path, e))
+    }
+}
+
+/// Appends what tasks keep besides the choice; nothing if no row has any of it.
+fn push_kept(table: &mut Table, rows: &[PartRow]) -> Result<(), TableError> {
+    if rows.iter().any(|r| !r.judged.numbers.is_empty()) {
+        table.push_f64_rows(columns::NUMBERS, rows.iter().map(|r| r.judged.numbers.as_slice()))?;
+    }
+    if rows.iter().any(|r| !r.judged.lists.is_empty()) {
+        let flat: Vec<Vec<f64>> = rows
+            .iter()
+            .map(|r| {
+                let count = std::iter::once(r.judged.lists.len() as f64);
+                count.chain(r.judged.lists.iter().flatten().copied()).collect()
+            })
+            .collect();
+        table.push_f64_rows(columns::LISTS, flat.iter().map(Vec::as_slice))?;
+    }
+    if rows.iter().any(|r| r.judged.text.is_some()) {
+        let texts = rows.iter().map(|r| r.judged.text.clone().unwrap_or_default()).collect();
+        table.push_strings(columns::TEXT, texts)?;
+    }
+    Ok(())
+}
+
+/// What tasks keep besides the choice, row by row.
+struct Kept {
+    numbers: Option<Vec<Vec<f64>>>,
+    lists: Option<Vec<Vec<f64>>>,
+    texts: Option<Vec<String>>,
+}
+
+impl Kept {
+    fn read(table: &Table) -> Result<Self, TableError> {
+        let names = table.columns();
+        let has = |name: &str| names.iter().any(|n| n == name);
+        Ok(Self {
+            numbers: has(columns::NUMBERS).then(|| table.f64_rows(columns::NUMBERS)).transpose()?,
+            lists: has(columns::LISTS).then(|| table.f64_rows(columns::LISTS)).transpose()?,
+            texts: has(columns::TEXT).then(|| table.strings(columns::TEXT)).transpose()?,
+        })
+    }
+
+    fn judged(&mut self, i: usize, choice: Choice) -> Judged {
+        let flat = self.lists.as_mut().map(|l| std::mem::take(&mut l[i])).unwrap_or_default();
+        let count = flat.first().map_or(0, |&n| n as usize);
+        let values = flat.get(1..).unwrap_or_default();
+        let lists = match values.len().checked_div(count) {
+            Some(width) => (0..count).map(|l| values[l * width..(l + 1) * width].to_vec()).collect(),
+            None => Vec::new(),
+        };
+        Judged {
+            choice,
+            numbers: self.numbers.as_mut().map(|n| std::mem::take(&mut n[i])).unwrap_or_default(),
+            lists,
+            text: self.texts.as_mut().map(|t| std::mem::take(&mut t[i])),
+        }
     }
 }
 
@@ -132,12 +192,17 @@ mod tests {
         let row = |cell, position| PartRow {
             cell,
             position,
-            choice: Choice {
-                prediction: position,
-                score: 0.5,
-                loss: 1.0,
-                top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
-                top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
+            judged: Judged {
+                choice: Choice {
+                    prediction: position,
+                    score: 0.5,
+                    loss: 1.0,
+                    top_classes: [1, 2, u32::MAX, u32::MAX, u32::MAX],
+                    top_logits: [3.0, 2.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY],
+                },
+                numbers: vec![f64::from(position), -1.5],
+                lists: vec![vec![0.5; position as usize], vec![1.0; position as usize]],
+                text: Some(format!("row {position}")),
             },
         };
         let dir = tempfile::tempdir().unwrap();

@@ -25,6 +25,12 @@ pub struct Predictions {
     pub top_classes: Vec<u32>,
     /// The largest logits, `k` a row, best first.
     pub top_logits: Vec<f32>,
+    /// Numbers that the task keeps, by name.
+    pub numbers: Vec<(String, Vec<f64>)>,
+    /// Lists that the task keeps, by name: one value for each choice of a row.
+    pub lists: Vec<(String, Vec<Vec<f64>>)>,
+    /// What the model wrote, if it did.
+    pub texts: Option<Vec<String>>,
     /// Logits kept a row: [`crate::task::TOP`], or the number of classes if smaller.
     pub k: usize,
 }
@@ -49,6 +55,15 @@ impl Predictions {
             table.push_f32(columns::LOSS, self.loss.clone())?;
             table.push_u32_lists(columns::TOP_CLASSES, &self.top_classes, self.k)?;
             table.push_f32_lists(columns::TOP_LOGITS, &self.top_logits, self.k)?;
+            for (name, values) in &self.numbers {
+                table.push_f64(name, values.iter().copied().map(Some).collect())?;
+            }
+            for (name, rows) in &self.lists {
+                table.push_f64_rows(name, rows.iter().map(Vec::as_slice))?;
+            }
+            if let Some(texts) = &self.texts {
+                table.push_strings(columns::TEXT, texts.clone())?;
+            }
             table.write(path)
         };
         fill().map_err(|e| StoreError::table(path, e))
@@ -59,7 +74,20 @@ impl Predictions {
         let load = || -> Result<Self, TableError> {
             let table = Table::read(path, None, None)?;
             let top_classes = table.u32_lists(columns::TOP_CLASSES)?;
+            let (mut numbers, mut lists, mut texts) = (Vec::new(), Vec::new(), None);
+            for name in table.columns().into_iter().filter(|n| !columns::COMMON.contains(&n.as_str())) {
+                if name == columns::TEXT {
+                    texts = Some(table.strings(&name)?);
+                } else if table.is_list(&name)? {
+                    lists.push((name.clone(), table.f64_rows(&name)?));
+                } else {
+                    numbers.push((name.clone(), table.f64s(&name)?));
+                }
+            }
             Ok(Self {
+                numbers,
+                lists,
+                texts,
                 example_id: table.strings(columns::EXAMPLE)?,
                 label: table.u32s(columns::LABEL)?,
                 prediction: table.u32s(columns::PREDICTION)?,
@@ -107,6 +135,7 @@ impl Predictions {
             loss: self.loss.clone(),
             confidence: self.score.iter().map(|&s| f64::from(s)).collect(),
             classes,
+            numbers: self.numbers.iter().cloned().collect(),
         }
     }
 }
@@ -127,6 +156,9 @@ mod tests {
             loss: vec![0.7, 2.0],
             top_classes: vec![2, 0, 1, 2],
             top_logits: vec![3.0, 1.0, 2.0, 0.5],
+            numbers: vec![("acc_norm".to_owned(), vec![1.0, 0.0])],
+            lists: vec![("loglikelihoods".to_owned(), vec![vec![-1.0], vec![-2.0, -0.5]])],
+            texts: Some(vec!["yes".to_owned(), String::new()]),
             k: 2,
         };
         all.write(&path).unwrap();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Ask, Candidates, Choice, Piece, Question, TOP, Target, Task, TaskKind};
+use super::{Answer, Ask, AskKind, Candidates, Choice, Judged, Piece, Question, TOP, Task, TaskKind};
 use crate::base::digest::Digest;
 use crate::base::registry::Named;
 use crate::data::{ClassSubset, Example, Record};
@@ -113,21 +113,25 @@ impl Classify {
 }
 
 impl Task for Classify {
-    fn question(&self, record: Record) -> Result<Question, String> {
+    fn question(&self, _: usize, record: Record) -> Result<Question, String> {
         let image = record.into_image().ok_or("the record has no image")?;
         Ok(Question { prompt: vec![Piece::Image(image)], ask: Ask::Choose(Arc::clone(&self.candidates)) })
+    }
+
+    fn asks(&self) -> AskKind {
+        AskKind::Choose
     }
 
     fn prompt(&self) -> Digest {
         Digest::of_value(Record::IMAGE)
     }
 
-    fn target(&self, example: &Example) -> Option<Target> {
-        self.labels.get(example.label as usize).copied().flatten().map(Target::Output)
+    fn target(&self, _: usize, example: &Example) -> Option<u32> {
+        self.labels.get(example.label as usize).copied().flatten()
     }
 
-    fn candidates(&self) -> &Arc<Candidates> {
-        &self.candidates
+    fn candidates(&self) -> Option<&Arc<Candidates>> {
+        Some(&self.candidates)
     }
 
     fn outputs(&self) -> &[String] {
@@ -138,10 +142,10 @@ impl Task for Classify {
         self.labels.len()
     }
 
-    fn judge(&self, target: &Target, answer: &Answer) -> Option<Choice> {
-        let Answer::Scores(scores) = answer;
+    fn judge(&self, _: usize, target: u32, answer: &Answer) -> Option<Judged> {
+        let Answer::Scores(scores) = answer else { return None };
         let reduced = self.reduce(scores);
-        choice(target.output(), reduced.as_deref().unwrap_or(scores))
+        choice(target, reduced.as_deref().unwrap_or(scores)).map(Judged::from)
     }
 
     fn inputs(&self) -> Vec<(&'static str, Digest)> {
@@ -156,7 +160,7 @@ impl Task for Classify {
 ///
 /// The prediction is the first of the largest logits, as in NumPy and PyTorch. The softmax is
 /// computed in f64 from f32 logits.
-fn choice(target: u32, logits: &[f32]) -> Option<Choice> {
+pub(super) fn choice(target: u32, logits: &[f32]) -> Option<Choice> {
     if logits.iter().any(|v| !v.is_finite()) {
         return None;
     }
@@ -196,7 +200,7 @@ mod tests {
     }
 
     fn output(task: &Classify, label: u32) -> Option<u32> {
-        task.target(&Example { id: "x".to_owned(), label }).map(|t| t.output())
+        task.target(0, &Example { id: "x".to_owned(), label })
     }
 
     #[test]
@@ -217,7 +221,7 @@ mod tests {
         assert_eq!(task.candidates.names, ["c1", "c3", "c4"]);
         assert_eq!(task.reduce(&[0.5, -1.0, 0.25]).unwrap(), [0.5, 0.25]);
         assert!(task.reduce(&[0.5, f32::NAN, 0.0]).unwrap()[0].is_nan());
-        assert!(task.judge(&Target::Output(0), &Answer::Scores(vec![0.5, f32::NAN, 0.0])).is_none());
+        assert!(task.judge(0, 0, &Answer::Scores(vec![0.5, f32::NAN, 0.0])).is_none());
         assert_eq!(task.outputs, ["alarm", "bag"]);
         assert_eq!(output(&task, 1), Some(1));
     }

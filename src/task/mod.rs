@@ -36,6 +36,106 @@ pub struct Question {
 pub enum Ask {
     /// To score candidates.
     Choose(Arc<Candidates>),
+    /// How likely some continuations are.
+    Likelihood(Vec<Request>),
+    /// How likely a whole text is, token by token.
+    Rolling(String),
+    /// To continue a text, always by the likeliest token.
+    Generate {
+        /// What it continues.
+        context: Context,
+        /// Texts that end the continuation.
+        until: Vec<String>,
+        /// New tokens at most.
+        limit: usize,
+    },
+}
+
+/// What a model must be able to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskKind {
+    /// Score shared candidates.
+    Choose,
+    /// Score continuations or whole texts.
+    Likelihood,
+    /// Continue texts.
+    Generate,
+    /// Read conversations.
+    Chat,
+}
+
+/// One continuation of a context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What comes before.
+    pub context: Arc<Context>,
+    /// What is scored.
+    pub continuation: String,
+}
+
+/// What comes before a continuation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// A text; the first part is shared by many questions (description, few-shot examples).
+    Text {
+        /// Shared part.
+        shared: String,
+        /// The question's own.
+        own: String,
+    },
+    /// A conversation, which the checkpoint's template makes a text of.
+    Chat {
+        /// The messages.
+        messages: Vec<Message>,
+        /// The beginning of the answer.
+        prefix: String,
+    },
+}
+
+impl Context {
+    /// What a reader of results sees.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Text { shared, own } => format!("{shared}{own}"),
+            Self::Chat { messages, prefix } => {
+                let all = messages.iter().map(|m| format!("[{}] {}\n", m.role.name(), m.text));
+                all.chain(std::iter::once(prefix.clone())).collect()
+            }
+        }
+    }
+}
+
+/// Who says something in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The instructions before it.
+    System,
+    /// Who asks.
+    User,
+    /// Who answers.
+    Assistant,
+}
+
+impl Role {
+    /// As chat templates call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub text: String,
 }
 
 /// Candidates that all questions of a probe share.
@@ -56,23 +156,30 @@ pub struct Candidates {
 pub enum Answer {
     /// One score (logit) for each candidate.
     Scores(Vec<f32>),
+    /// One for each continuation, or each window of a whole text.
+    Likelihoods(Vec<Likelihood>),
+    /// A continuation.
+    Text(Generated),
 }
 
-/// What would be right.
+/// How likely a continuation is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Likelihood {
+    /// Log-likelihood, in nats.
+    pub nats: f64,
+    /// Its tokens.
+    pub tokens: u32,
+    /// Whether each token is the likeliest one.
+    pub greedy: bool,
+}
+
+/// A generated text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// This output.
-    Output(u32),
-}
-
-impl Target {
-    /// Place of the right output.
-    #[must_use]
-    pub const fn output(&self) -> u32 {
-        match self {
-            Self::Output(place) => *place,
-        }
-    }
+pub struct Generated {
+    /// The text, without what ended it.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: u32,
 }
 
 /// How many of the largest logits are kept.
@@ -93,19 +200,57 @@ pub struct Choice {
     pub top_logits: [f32; TOP],
 }
 
+/// What is stored of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// The choice; of a text or a likelihood, output 0 if it is right, 1 if not.
+    pub choice: Choice,
+    /// Numbers that metrics read, in the order of [`Kept::numbers`].
+    pub numbers: Vec<f64>,
+    /// Lists of one length, in the order of [`Kept::lists`].
+    pub lists: Vec<Vec<f64>>,
+    /// The text, if it is one.
+    pub text: Option<String>,
+}
+
+impl From<Choice> for Judged {
+    fn from(choice: Choice) -> Self {
+        Self { choice, numbers: Vec::new(), lists: Vec::new(), text: None }
+    }
+}
+
+/// Names of what a task keeps of each answer besides the choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Numbers, one an example.
+    pub numbers: Vec<&'static str>,
+    /// Lists, one value for each choice of an example.
+    pub lists: Vec<&'static str>,
+    /// Whether there is a text.
+    pub text: bool,
+}
+
 /// A task, set up for one data set.
 pub trait Task: Send + Sync {
-    /// What is asked of a record.
-    fn question(&self, record: Record) -> Result<Question, String>;
+    /// What is asked of the example at a position.
+    fn question(&self, position: usize, record: Record) -> Result<Question, String>;
+
+    /// What a model must be able to do.
+    fn asks(&self) -> AskKind;
+
+    /// What is kept of each answer besides the choice.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
 
     /// Digest of how records become prompts, whatever is asked of them: tasks that share it are read once.
     fn prompt(&self) -> Digest;
 
-    /// What would be right; `None` where the probe does not use the example.
-    fn target(&self, example: &Example) -> Option<Target>;
+    /// The right output; `None` where the probe does not use the example.
+    fn target(&self, position: usize, example: &Example) -> Option<u32>;
 
-    /// What questions choose from.
-    fn candidates(&self) -> &Arc<Candidates>;
+    /// What questions choose from, if they all choose from the same.
+    fn candidates(&self) -> Option<&Arc<Candidates>>;
 
     /// Names of what predictions and targets count.
     fn outputs(&self) -> &[String];
@@ -113,8 +258,9 @@ pub trait Task: Send + Sync {
     /// How many different labels the data may have.
     fn known_labels(&self) -> usize;
 
-    /// Judges an answer. `None` if a score is not a finite number.
-    fn judge(&self, target: &Target, answer: &Answer) -> Option<Choice>;
+    /// Judges an answer to the example at a position, whose right output is `target`. `None` if a score is not a finite
+    /// number.
+    fn judge(&self, position: usize, target: u32, answer: &Answer) -> Option<Judged>;
 
     /// Digests of what predictions depend on, by what messages call it.
     fn inputs(&self) -> Vec<(&'static str, Digest)>;

@@ -9,8 +9,9 @@ use specbench::base::rng::CounterRng;
 use specbench::checkpoint::Weights as _;
 use specbench::image::corruptions::CORRUPTIONS;
 use specbench::image::{Preprocessor, Rgb, decode};
+use specbench::model::Kernels;
 use specbench::model::clip::{
-    CONTEXT, CheckpointFolder, ClipConfig, Kernels, TextTower, VisionTower, context_embeddings,
+    CONTEXT, CheckpointFolder, ClipConfig, TextTower, VisionTower, context_embeddings,
     context_places, hugging_face,
 };
 use specbench::model::{ModelError, normalise_rows};

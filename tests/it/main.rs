@@ -15,6 +15,7 @@ mod golden;
 mod hub;
 #[cfg(unix)]
 mod kills;
+mod language;
 mod mock;
 mod mutations;
 mod protocols;

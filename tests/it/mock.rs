@@ -22,7 +22,7 @@ use specbench::model::{
 use specbench::plan::{CheckpointInfo, Plan, Until};
 use specbench::run::{RunOptions, RunSummary, run};
 use specbench::suite::Suite;
-use specbench::task::{Answer, Ask, Candidates};
+use specbench::task::{Answer, AskKind, Candidates};
 
 use crate::support::{assert_same, setting};
 
@@ -59,11 +59,11 @@ impl Model for Factors {
         Ok(State::new(tensor))
     }
 
-    fn finish(&self, state: &State, from: usize, heads: &[&Head]) -> Result<Vec<Vec<Answer>>, ModelError> {
+    fn finish(&self, state: &State, from: usize, heads: &[Option<&Head>]) -> Result<Vec<Vec<Answer>>, ModelError> {
         let state = self.lead(state, from..2)?;
         let wrap = ModelError::compute("mock");
-        let answers = |head: &&Head| -> candle_core::Result<Vec<Answer>> {
-            let logits = head.logits(state.tensor())?.to_vec2::<f32>()?;
+        let answers = |head: &Option<&Head>| -> candle_core::Result<Vec<Answer>> {
+            let logits = head.unwrap().logits(state.tensor())?.to_vec2::<f32>()?;
             Ok(logits.into_iter().map(Answer::Scores).collect())
         };
         heads.iter().map(answers).collect::<candle_core::Result<_>>().map_err(wrap)
@@ -83,7 +83,7 @@ impl Architecture for Mock {
     fn facts(&self) -> Result<Vec<(&'static str, String)>, ModelError> {
         Ok(Vec::new())
     }
-    fn can(&self, _: &Ask) -> Result<(), String> {
+    fn can(&self, _: AskKind) -> Result<(), String> {
         Ok(())
     }
     fn reader(&self) -> &dyn Reader {
@@ -112,9 +112,6 @@ impl Architecture for Mock {
     ) -> Result<Arc<dyn Architecture>, ModelError> {
         Ok(Arc::new(Self { weights: Arc::new(weights), reader: self.reader.clone() }))
     }
-    fn is_head(&self, _: &str) -> bool {
-        false
-    }
     fn stages(&self) -> usize {
         2
     }
@@ -132,8 +129,8 @@ impl Architecture for Mock {
         };
         Ok(Box::new(Factors([one("first")?, one("second")?])))
     }
-    fn head_choice(&self, _: &Candidates) -> HeadChoice {
-        HeadChoice { kind: HeadKind::ZeroShot, rows: Vec::new(), missing: Vec::new() }
+    fn head_choice(&self, _: &Candidates) -> Option<HeadChoice> {
+        Some(HeadChoice { kind: HeadKind::ZeroShot, rows: Vec::new(), missing: Vec::new() })
     }
     fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError> {
         let places: Vec<u32> = candidates.places.iter().map(|&p| p as u32).collect();
@@ -142,11 +139,14 @@ impl Architecture for Mock {
         let rows = Tensor::from_vec(places, n, &Device::Cpu).and_then(|places| all.index_select(&places, 0));
         Ok(HeadRows { rows: rows.map_err(ModelError::compute("mock"))?, bias: None })
     }
-    fn batch(&self, inputs: &[Input], placement: &Placement) -> Result<State, ModelError> {
+    fn batch(&self, inputs: &[Input], placement: &Placement, _: bool) -> Result<State, ModelError> {
         let values: Vec<f32> = inputs
             .iter()
             // Small whole numbers, and factors of few digits: all sums are exact, in whatever order.
-            .flat_map(|Input::Image(crop)| crop.data.iter().map(|&v| f32::from(v) - 128.0))
+            .flat_map(|input| {
+                let Input::Image(crop) = input else { panic!("{input:?}") };
+                crop.data.iter().map(|&v| f32::from(v) - 128.0)
+            })
             .collect();
         let tensor = Tensor::from_vec(values, (inputs.len(), WIDTH), &Device::Cpu);
         let tensor = tensor.and_then(|t| placement.input(&t));

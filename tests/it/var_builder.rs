@@ -9,7 +9,8 @@ use candle_transformers::models::clip::{ClipConfig, ClipModel};
 use specbench::checkpoint::{Budget, Cached, var_builder};
 use specbench::merge::{Ends, PATHS, TensorFilter};
 use specbench::model::clip::CheckpointFolder;
-use specbench::model::clip::{Activation as Ours, Kernels, VisionTower};
+use specbench::model::Kernels;
+use specbench::model::clip::{Activation as Ours, VisionTower};
 
 use crate::support::root;
 

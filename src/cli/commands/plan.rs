@@ -94,13 +94,13 @@ fn stale(plan: &Plan, old: Option<&Manifest>, todo: impl Fn(&Cell) -> bool) -> B
 
 /// The head of every cell by `variant/probe`.
 fn heads(plan: &Plan) -> BTreeMap<String, String> {
-    plan.cells.iter().map(|c| (plan.cell_name(c), plan.head(c).to_string())).collect()
+    plan.cells.iter().filter_map(|c| Some((plan.cell_name(c), plan.head(c)?.to_string()))).collect()
 }
 
 fn heads_by_kind(plan: &Plan) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
-    for cell in &plan.cells {
-        *all.entry(plan.head(cell).to_string()).or_insert(0) += 1;
+    for head in plan.cells.iter().filter_map(|c| plan.head(c)) {
+        *all.entry(head.to_string()).or_insert(0) += 1;
     }
     all
 }

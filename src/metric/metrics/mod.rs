@@ -18,6 +18,8 @@ pub static METRICS: Registry<dyn Metric> = Registry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::metric::Columns;
     use crate::stats::Estimator;
@@ -31,6 +33,7 @@ mod tests {
             loss: vec![0.5, 1.0, 0.25, 0.25, 3.0],
             confidence: vec![0.5, 0.5, 1.0, 1.0, 0.75],
             classes: 6,
+            numbers: BTreeMap::new(),
         }
     }
 
@@ -70,6 +73,7 @@ mod tests {
             loss: columns.loss.iter().rev().copied().collect(),
             confidence: columns.confidence.iter().rev().copied().collect(),
             classes: columns.classes,
+            numbers: BTreeMap::new(),
         };
         for metric in METRICS.items {
             let (a, b) = (value(metric.name(), &columns).unwrap(), value(metric.name(), &reversed).unwrap());

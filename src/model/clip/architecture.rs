@@ -10,7 +10,6 @@ use candle_core::{DType, Device, Tensor};
 use super::classifier::Classifier;
 use super::config::Family;
 use super::folder::CheckpointFolder;
-use super::layers::Kernels;
 use super::layout::FolderLayout;
 use super::text::TextTower;
 use super::vision::VisionTower;
@@ -20,11 +19,11 @@ use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
 use crate::checkpoint::Weights;
 use crate::merge::Combination;
-use crate::model::{
+use crate::model::{Kernels, 
     Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Model, ModelError, ModelType, Placement,
     Reader, State, normalise_rows,
 };
-use crate::task::{Answer, Ask, Candidates};
+use crate::task::{Answer, AskKind, Candidates};
 
 /// The model type `clip`.
 pub struct Clip;
@@ -113,9 +112,10 @@ impl Architecture for CheckpointFolder {
         ])
     }
 
-    fn can(&self, ask: &Ask) -> Result<(), String> {
+    fn can(&self, ask: AskKind) -> Result<(), String> {
         match ask {
-            Ask::Choose(_) => Ok(()),
+            AskKind::Choose => Ok(()),
+            _ => Err("it reads images and scores class names; it neither reads nor writes longer texts".to_owned()),
         }
     }
 
@@ -194,21 +194,21 @@ impl Architecture for CheckpointFolder {
         Ok(Box::new(VisionTower::new(&self.config, &placement.of(weights), Kernels::Inference)?))
     }
 
-    fn head_choice(&self, candidates: &Candidates) -> HeadChoice {
+    fn head_choice(&self, candidates: &Candidates) -> Option<HeadChoice> {
         let other = if self.has_context() { HeadKind::Context } else { HeadKind::ZeroShot };
         let rows = self.classifier.as_ref().map(|c| c.rows(&candidates.list, &candidates.places));
-        match rows {
+        Some(match rows {
             Some(Ok(rows)) => HeadChoice { kind: HeadKind::Classifier, rows, missing: Vec::new() },
             Some(Err(missing)) => HeadChoice { kind: other, rows: Vec::new(), missing },
             None => HeadChoice { kind: other, rows: Vec::new(), missing: Vec::new() },
-        }
+        })
     }
 
     fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError> {
-        let choice = self.head_choice(candidates);
-        if choice.kind != HeadKind::Classifier {
+        let choice = self.head_choice(candidates).filter(|c| c.kind == HeadKind::Classifier);
+        let Some(choice) = choice else {
             return zero_shot(self, weights, &candidates.names, &candidates.templates);
-        }
+        };
         let n = choice.rows.len();
         let index = Tensor::from_vec(choice.rows, n, &Device::Cpu);
         let index = index.map_err(ModelError::compute("classifier"))?;
@@ -221,13 +221,13 @@ impl Architecture for CheckpointFolder {
         Ok(HeadRows { rows: pick(Classifier::WEIGHT)?, bias })
     }
 
-    fn batch(&self, inputs: &[Input], placement: &Placement) -> Result<State, ModelError> {
-        let Some(Input::Image(first)) = inputs.first() else {
-            return Err(ModelError::Unlike("an empty batch".to_owned()));
-        };
+    fn batch(&self, inputs: &[Input], placement: &Placement, _: bool) -> Result<State, ModelError> {
+        let unlike = || ModelError::Unlike("a batch without images".to_owned());
+        let Some(Input::Image(first)) = inputs.first() else { return Err(unlike()) };
         let (height, width) = (first.height, first.width);
         let mut values = Vec::with_capacity(inputs.len() * 3 * height * width);
-        for Input::Image(crop) in inputs {
+        for input in inputs {
+            let Input::Image(crop) = input else { return Err(unlike()) };
             self.reader.0.normalise_into(crop, &mut values);
         }
         let pixels = Tensor::from_vec(values, (inputs.len(), 3, height, width), &Device::Cpu);
@@ -245,12 +245,18 @@ impl Model for VisionTower {
         self.run(state.tensor(), stages).map(State::new).map_err(ModelError::compute("image tower"))
     }
 
-    fn finish(&self, state: &State, from: usize, heads: &[&Head]) -> Result<Vec<Vec<Answer>>, ModelError> {
+    fn finish(
+        &self,
+        state: &State,
+        from: usize,
+        heads: &[Option<&Head>],
+    ) -> Result<Vec<Vec<Answer>>, ModelError> {
         let features = self.run(state.tensor(), from..self.last() + 1);
         let features = features.map_err(ModelError::compute("image tower"))?;
         let wrap = |e| ModelError::compute("logits")(e);
         let features = features.to_dtype(DType::F32).and_then(|f| normalise_rows(&f)).map_err(wrap)?;
-        let answers = |head: &&Head| {
+        let answers = |head: &Option<&Head>| {
+            let head = head.ok_or_else(|| ModelError::Unlike("CLIP answers with a head".to_owned()))?;
             let logits = head.logits(&features).and_then(|l| l.to_vec2::<f32>()).map_err(wrap)?;
             Ok(logits.into_iter().map(Answer::Scores).collect())
         };

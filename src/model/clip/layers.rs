@@ -1,120 +1,16 @@
 //! The parts that both towers are made of.
-//!
-//! Weights may be stored in bf16 or f16; on the CPU all arithmetic is f32 (each weight is widened when it is
-//! used), so that neither sums nor softmax nor norms accumulate in the low type.
 
-use candle_core::{D, DType, Result, Tensor};
-use candle_nn::ops::{sigmoid, softmax, softmax_last_dim};
+use candle_core::{Result, Tensor};
+use candle_nn::ops::sigmoid;
 
 use super::config::{Activation, TowerConfig};
-use super::norm::TwoPassNorm;
-use crate::checkpoint::{CheckpointError, Weights, of_tensor};
+use crate::checkpoint::of_tensor;
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of, softmax_f32};
 
-/// What is put together from weights by name.
-pub type Built<T> = std::result::Result<T, CheckpointError>;
-
-/// Which implementations of the operators are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernels {
-    /// Plain operators with gradients: training, and the reference in tests.
-    Differentiable,
-    /// candle's fused operators without gradients.
-    Inference,
-}
-
-/// Looks tensors up by name and checks their shapes.
-#[derive(Clone, Copy)]
-pub struct Loader<'a> {
-    weights: &'a dyn Weights,
-    kernels: Kernels,
-}
-
-impl<'a> Loader<'a> {
-    pub const fn new(weights: &'a dyn Weights, kernels: Kernels) -> Self {
-        Self { weights, kernels }
-    }
-
-    pub fn get(&self, name: &str, shape: &[usize]) -> Built<Tensor> {
-        let tensor = self.weights.load(name)?;
-        if tensor.dims() != shape {
-            let found = tensor.dims();
-            let what = format!("holds `{name}` of shape {found:?}, its configuration says {shape:?}");
-            return Err(CheckpointError::Unaccounted { path: self.weights.label().into(), what });
-        }
-        Ok(tensor)
-    }
-
-    pub fn norm(&self, name: &str, width: usize, eps: f64) -> Built<LayerNorm> {
-        Ok(LayerNorm {
-            weight: self.get(&format!("{name}.weight"), &[width])?,
-            bias: self.get(&format!("{name}.bias"), &[width])?,
-            eps,
-            kernels: self.kernels,
-        })
-    }
-
-    pub fn linear(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
-        Ok(Linear {
-            weight: self.get(&format!("{name}.weight"), &[to, from])?,
-            bias: Some(self.get(&format!("{name}.bias"), &[to])?),
-        })
-    }
-
-    pub fn projection(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
-        Ok(Linear { weight: self.get(&format!("{name}.weight"), &[to, from])?, bias: None })
-    }
-
-    pub fn blocks(&self, tower: &str, config: &TowerConfig) -> Built<Vec<Block>> {
-        let load = |i| Block::load(self, &format!("{tower}.encoder.layers.{i}"), config);
-        (0..config.num_hidden_layers).map(load).collect()
-    }
-}
-
-/// Layer normalisation over the last axis.
-pub struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-    eps: f64,
-    kernels: Kernels,
-}
-
-impl LayerNorm {
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (weight, bias) = (as_type_of(&self.weight, x)?, as_type_of(&self.bias, x)?);
-        match self.kernels {
-            Kernels::Differentiable => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
-            Kernels::Inference if x.device().is_cpu() => {
-                x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &TwoPassNorm { eps: self.eps as f32 })
-            }
-            Kernels::Inference => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
-        }
-    }
-}
-
-/// A weight in the type of what it is applied to.
-pub fn as_type_of(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
-    if weight.dtype() == x.dtype() { Ok(weight.clone()) } else { weight.to_dtype(x.dtype()) }
-}
-
-/// `x W^T + b`; the weight is `[out, in]`.
-pub struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Linear {
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        // One matrix product over all leading axes together.
-        let (rows, width) = (x.elem_count() / x.dim(D::Minus1)?, x.dim(D::Minus1)?);
-        let y = x.reshape((rows, width))?.matmul(&as_type_of(&self.weight, x)?.t()?)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(&as_type_of(bias, x)?)?,
-            None => y,
-        };
-        let mut shape = x.dims().to_vec();
-        *shape.last_mut().expect("at least one axis") = self.weight.dim(0)?;
-        y.reshape(shape)
-    }
+/// The blocks of a tower.
+pub fn blocks(weights: &Loader<'_>, tower: &str, config: &TowerConfig) -> Built<Vec<Block>> {
+    let load = |i| Block::load(weights, &format!("{tower}.encoder.layers.{i}"), config);
+    (0..config.num_hidden_layers).map(load).collect()
 }
 
 /// Multi-head attention with its output projection.
@@ -148,7 +44,7 @@ impl Attention {
         let bias = weights.get(&format!("{prefix}.in_proj_bias"), &[3 * d])?;
         let cut = |t: &Tensor, i: usize| t.narrow(0, i * d, d).map_err(of_tensor(weights.weights, prefix));
         let third = |i: usize| -> Built<Linear> {
-            Ok(Linear { weight: cut(&weight, i)?, bias: Some(cut(&bias, i)?) })
+            Ok(Linear::new(cut(&weight, i)?, Some(cut(&bias, i)?)))
         };
         Ok(Self {
             query: third(0)?,
@@ -176,12 +72,7 @@ impl Attention {
             Some(mask) => scores.broadcast_add(mask)?,
             None => scores,
         };
-        // Softmax in f32, whatever the type of the products.
-        let wide = scores.to_dtype(DType::F32)?;
-        let weights = match self.kernels {
-            Kernels::Differentiable => softmax(&wide, D::Minus1)?,
-            Kernels::Inference => softmax_last_dim(&wide)?,
-        };
+        let weights = softmax_f32(&scores, self.kernels)?;
         let weights = weights.to_dtype(value.dtype())?;
         let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))?;
         self.out.forward(&mixed)

@@ -13,7 +13,6 @@ mod json;
 mod layers;
 mod layout;
 mod names;
-mod norm;
 pub mod open_clip;
 mod text;
 mod tokenizer;
@@ -27,7 +26,6 @@ pub use config::{
     Activation, ClipConfig, Family, ImagePool, TextConfig, TextPool, TowerConfig, VisionConfig,
 };
 pub use folder::CheckpointFolder;
-pub use layers::Kernels;
 pub use layout::FolderLayout;
 pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;

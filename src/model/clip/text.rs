@@ -3,7 +3,8 @@
 use candle_core::{D, DType, Result, Tensor};
 
 use super::config::{ClipConfig, TextConfig, TextPool};
-use super::layers::{Block, Built, Kernels, LayerNorm, Linear, Loader};
+use super::layers::{Block, blocks};
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader};
 use crate::checkpoint::Weights;
 
 /// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
@@ -27,7 +28,7 @@ impl TextTower {
         Ok(Self {
             tokens: weights.get(&embedding("token_embedding"), &[c.vocab_size, d])?,
             position: weights.get(&embedding("position_embedding"), &[c.max_position_embeddings, d])?,
-            blocks: weights.blocks("text_model", &c.tower)?,
+            blocks: blocks(&weights, "text_model", &c.tower)?,
             norm_out: weights.norm("text_model.final_layer_norm", d, c.tower.layer_norm_eps)?,
             projection: match (config.is_siglip(), c.projection_bias) {
                 (true, _) => weights.linear("text_model.head", d, config.projection_dim)?,

@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool, VisionConfig};
-use super::layers::{Attention, Block, Built, Kernels, LayerNorm, Linear, Loader, Mlp, as_type_of};
+use super::layers::{Attention, Block, Mlp, blocks};
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of};
 use crate::checkpoint::{Weights, of_tensor};
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
@@ -73,7 +74,7 @@ impl VisionTower {
             position: weights.get(&embedding("position_embedding.weight"), &[tokens, d])?,
             class,
             norm_in,
-            blocks: weights.blocks("vision_model", &c.tower)?,
+            blocks: blocks(&weights, "vision_model", &c.tower)?,
             norm_out: weights.norm("vision_model.post_layernorm", d, eps)?,
             pooling,
             config: c.clone(),

@@ -7,11 +7,10 @@
 use candle_core::{Result, Tensor};
 
 use super::folder::CheckpointFolder;
-use super::layers::Kernels;
 use super::names::CONTEXT;
 use super::text::TextTower;
 use crate::checkpoint::Weights;
-use crate::model::{HeadRows, ModelError, normalise_rows};
+use crate::model::{Kernels, HeadRows, ModelError, normalise_rows};
 
 /// Texts per forward of the text tower.
 const TEXT_BATCH: usize = 256;

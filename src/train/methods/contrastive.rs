@@ -14,8 +14,9 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::image::Preprocessor;
+use crate::model::Kernels;
 use crate::model::clip::{
-    ClipConfig, Kernels, TextTokenizer, TextTower, TowerConfig, VisionTower, hugging_face, prompts,
+    ClipConfig, TextTokenizer, TextTower, TowerConfig, VisionTower, hugging_face, prompts,
 };
 use crate::model::{ModelError, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};

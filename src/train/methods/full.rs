@@ -15,8 +15,9 @@ use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
+use crate::model::Kernels;
 use crate::model::clip::{
-    CheckpointFolder, Classifier, Kernels, TextTower, VisionTower, class_embeddings, prompts,
+    CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, prompts,
 };
 use crate::model::normalise_rows;
 use crate::train::backward::{self, Encode, SHARDS};

@@ -1,0 +1,157 @@
+//! The parts that models are made of.
+//!
+//! Weights may be stored in bf16 or f16; on the CPU all arithmetic is f32 (each weight is widened when it is
+//! used), so that neither sums nor softmax nor norms accumulate in the low type.
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::ops::{softmax, softmax_last_dim};
+
+use super::norm::TwoPassNorm;
+use crate::checkpoint::{CheckpointError, Weights};
+
+/// What is put together from weights by name.
+pub type Built<T> = std::result::Result<T, CheckpointError>;
+
+/// Which implementations of the operators are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// Plain operators with gradients: training, and the reference in tests.
+    Differentiable,
+    /// candle's fused operators without gradients.
+    Inference,
+}
+
+/// Looks tensors up by name and checks their shapes.
+#[derive(Clone, Copy)]
+pub struct Loader<'a> {
+    pub weights: &'a dyn Weights,
+    pub kernels: Kernels,
+}
+
+impl<'a> Loader<'a> {
+    pub const fn new(weights: &'a dyn Weights, kernels: Kernels) -> Self {
+        Self { weights, kernels }
+    }
+
+    pub fn get(&self, name: &str, shape: &[usize]) -> Built<Tensor> {
+        let tensor = self.weights.load(name)?;
+        if tensor.dims() != shape {
+            let found = tensor.dims();
+            let what = format!("holds `{name}` of shape {found:?}, its configuration says {shape:?}");
+            return Err(CheckpointError::Unaccounted { path: self.weights.label().into(), what });
+        }
+        Ok(tensor)
+    }
+
+    pub fn norm(&self, name: &str, width: usize, eps: f64) -> Built<LayerNorm> {
+        let weight = self.get(&format!("{name}.weight"), &[width])?;
+        Ok(LayerNorm::new(weight, self.get(&format!("{name}.bias"), &[width])?, eps, self.kernels))
+    }
+
+    pub fn linear(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
+        let weight = self.get(&format!("{name}.weight"), &[to, from])?;
+        Ok(Linear::new(weight, Some(self.get(&format!("{name}.bias"), &[to])?)))
+    }
+
+    pub fn projection(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
+        Ok(Linear::new(self.get(&format!("{name}.weight"), &[to, from])?, None))
+    }
+}
+
+/// Layer normalisation over the last axis.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+    kernels: Kernels,
+}
+
+impl LayerNorm {
+    pub const fn new(weight: Tensor, bias: Tensor, eps: f64, kernels: Kernels) -> Self {
+        Self { weight, bias, eps, kernels }
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (as_type_of(&self.weight, x)?, as_type_of(&self.bias, x)?);
+        match self.kernels {
+            Kernels::Differentiable => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
+            Kernels::Inference if x.device().is_cpu() => {
+                x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &TwoPassNorm { eps: self.eps as f32 })
+            }
+            Kernels::Inference => candle_nn::ops::layer_norm_slow(x, &weight, &bias, self.eps as f32),
+        }
+    }
+}
+
+/// Division by the root of the mean square over the last axis, computed in f32.
+pub struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+    kernels: Kernels,
+}
+
+impl RmsNorm {
+    pub const fn new(weight: Tensor, eps: f64, kernels: Kernels) -> Self {
+        Self { weight, eps, kernels }
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let weight = as_type_of(&self.weight, x)?;
+        match self.kernels {
+            Kernels::Differentiable => candle_nn::ops::rms_norm_slow(x, &weight, self.eps as f32),
+            Kernels::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, &weight, self.eps as f32),
+        }
+    }
+}
+
+/// A weight in the type of what it is applied to.
+pub fn as_type_of(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
+    if weight.dtype() == x.dtype() { Ok(weight.clone()) } else { weight.to_dtype(x.dtype()) }
+}
+
+/// Products of at most so many values take another path in `gemm`.
+const SMALL: usize = 256;
+
+/// `x W^T + b`; the weight is `[out, in]`.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    pub const fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        // One matrix product over all leading axes together.
+        let (rows, width) = (x.elem_count() / x.dim(D::Minus1)?, x.dim(D::Minus1)?);
+        let weight = as_type_of(&self.weight, x)?.t()?;
+        let flat = x.reshape((rows, width))?;
+        let columns = weight.dim(1)?;
+        // Small products of several rows are summed in another order by candle's `gemm`: rows of zeros below keep each row's
+        // result the same, however many rows there are.
+        let y = if rows > 1 && rows * columns <= SMALL {
+            flat.pad_with_zeros(0, 0, SMALL / columns + 1 - rows)?.matmul(&weight)?.narrow(0, 0, rows)?
+        } else {
+            flat.matmul(&weight)?
+        };
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(&as_type_of(bias, x)?)?,
+            None => y,
+        };
+        let mut shape = x.dims().to_vec();
+        *shape.last_mut().expect("at least one axis") = self.weight.dim(0)?;
+        y.reshape(shape)
+    }
+}
+
+
+/// Softmax over the last axis, in f32 whatever the type of the scores.
+pub fn softmax_f32(scores: &Tensor, kernels: Kernels) -> Result<Tensor> {
+    let wide = scores.to_dtype(DType::F32)?;
+    match kernels {
+        Kernels::Differentiable => softmax(&wide, D::Minus1),
+        Kernels::Inference => softmax_last_dim(&wide),
+    }
+}

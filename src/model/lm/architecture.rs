@@ -1,0 +1,275 @@
+//! Language models as the engine sees them.
+
+use std::any::Any;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::attention::Scene;
+use super::decoder::Decoder;
+use super::families::Family;
+use super::folder::{LanguageFolder, family};
+use super::forest::{Forest, Sequences};
+use super::generate::generate;
+use super::reader::Prompt;
+use super::score::score;
+use super::tokenizer::LanguageTokenizer;
+use crate::base::digest::Digest;
+use crate::base::file_digests::FileDigests;
+use crate::base::registry::Named;
+use crate::checkpoint::Weights;
+use crate::merge::Combination;
+use crate::model::{
+    Architecture, Head, Input, Kernels, Model, ModelError, ModelType, Placement, Reader, State,
+};
+use crate::task::{Answer, AskKind, Candidates};
+
+/// The model type of a family.
+pub struct LanguageModel(pub &'static Family);
+
+impl Named for LanguageModel {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+    fn summary(&self) -> &'static str {
+        self.0.summary
+    }
+    fn reference(&self) -> &'static str {
+        self.0.reference
+    }
+}
+
+impl ModelType for LanguageModel {
+    fn claims(&self, folder: &Path) -> bool {
+        family(folder).is_some_and(|f| std::ptr::eq(f, self.0))
+    }
+
+    fn open(&self, folder: &Path, _: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(LanguageFolder::open(folder, self.0)?))
+    }
+}
+
+/// What the stages of a batch share besides hidden states.
+enum Batch {
+    Score(Scene),
+    Generate(Vec<Prompt>),
+}
+
+impl Architecture for LanguageFolder {
+    fn model_type(&self) -> &'static str {
+        self.family.name
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn weights(&self) -> &Arc<dyn Weights> {
+        &self.weights
+    }
+
+    fn facts(&self) -> Result<Vec<(&'static str, String)>, ModelError> {
+        let c = &self.config;
+        let tokenizer = &self.reader.tokenizer;
+        let special = |t: &Option<(u32, String)>| t.as_ref().map_or("none", |t| &t.1).to_owned();
+        let values: usize = c.tensors().values().map(|s| s.iter().product::<usize>()).sum();
+        Ok(vec![
+            ("model", self.family.summary.to_owned()),
+            ("parameters", values.to_string()),
+            ("decoder", format!("width {}, {} blocks, {} heads, {} of keys", c.width, c.layers, c.heads, c.kv_heads)),
+            ("vocabulary", format!("{}{}", c.vocab_size, if c.tied { ", tied" } else { "" })),
+            ("positions", format!("{}, {:?}", c.length, c.positions)),
+            ("first token", special(&tokenizer.bos)),
+            ("last token", special(&tokenizer.eos)),
+            ("chat template", if tokenizer.chat.is_some() { "yes" } else { "no" }.to_owned()),
+        ])
+    }
+
+    fn can(&self, ask: AskKind) -> Result<(), String> {
+        match ask {
+            AskKind::Choose => Err("a language model reads texts; it needs a probe with a `task`".to_owned()),
+            AskKind::Likelihood | AskKind::Generate => Ok(()),
+            AskKind::Chat if self.reader.tokenizer.chat.is_some() => Ok(()),
+            AskKind::Chat => Err("it has no chat template".to_owned()),
+        }
+    }
+
+    fn reader(&self) -> &dyn Reader {
+        &self.reader
+    }
+
+    fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
+        Ok(Digest::of_value(&(self.weights.digest(digests)?, &self.config, &self.ends)))
+    }
+
+    fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
+        Ok(self.reader.tokenizer.digest().clone())
+    }
+
+    fn differs_from(
+        &self,
+        other: &dyn Architecture,
+        _: &[&Candidates],
+    ) -> Result<Option<&'static str>, ModelError> {
+        let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(Some("model type")) };
+        Ok(if self.config != other.config {
+            Some("configuration")
+        } else if self.reader.digest() != other.reader.digest() {
+            Some("tokenizer")
+        } else {
+            None
+        })
+    }
+
+    fn over(&self, path: &Path, _: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(Self::open_over(path, self)?))
+    }
+
+    fn combined(
+        &self,
+        weights: Combination,
+        others: &[Arc<dyn Architecture>],
+    ) -> Result<Arc<dyn Architecture>, ModelError> {
+        for other in others {
+            if let Some(what) = self.differs_from(&**other, &[])? {
+                let (a, b) = (self.path.display(), other.path().display());
+                return Err(ModelError::Unlike(format!("`{a}` and `{b}` differ in their {what}")));
+            }
+        }
+        Ok(Arc::new(self.with_weights(weights)))
+    }
+
+    fn stages(&self) -> usize {
+        Decoder::stages(&self.config)
+    }
+
+    fn stage_of(&self, tensor: &str) -> Option<usize> {
+        Decoder::stage_of(&self.config, tensor)
+    }
+
+    fn build(&self, weights: &dyn Weights, placement: &Placement) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(PlacedDecoder {
+            decoder: Decoder::new(&self.config, &placement.of(weights), Kernels::Inference)?,
+            tokenizer: Arc::clone(&self.reader.tokenizer),
+            ends: self.ends.clone(),
+            dtype: placement.activations(),
+            device: placement.device.clone(),
+        }))
+    }
+
+    /// Long questions first, in groups of 64 tokens for each example of the batch size.
+    fn groups(&self, inputs: &[&Input], batch: usize) -> Vec<Vec<usize>> {
+        let size = |input: &Input| match input {
+            Input::Score(sequences) => sequences.shared(),
+            Input::Generate(prompt) => prompt.tokens.len() + prompt.limit,
+            Input::Image(_) => 0,
+        };
+        let sizes: Vec<usize> = inputs.iter().map(|i| size(i)).collect();
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(sizes[i]), i));
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut tokens = 0;
+        for i in order {
+            match groups.last_mut() {
+                Some(group) if tokens + sizes[i] <= batch * TOKENS => group.push(i),
+                _ => {
+                    groups.push(vec![i]);
+                    tokens = 0;
+                }
+            }
+            tokens += sizes[i];
+        }
+        groups
+    }
+
+    fn batch(&self, inputs: &[Input], placement: &Placement, share: bool) -> Result<State, ModelError> {
+        let wrap = |e| ModelError::compute("input batch")(e);
+        let mut sequences: Vec<&Sequences> = Vec::new();
+        let mut prompts = Vec::new();
+        for input in inputs {
+            match input {
+                Input::Score(s) => sequences.push(s),
+                Input::Generate(p) => prompts.push(p.clone()),
+                Input::Image(_) => return Err(ModelError::Unlike("a language model reads no image".to_owned())),
+            }
+        }
+        let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu).map_err(wrap)?;
+        if !prompts.is_empty() {
+            return Ok(State::new(nothing).with(Arc::new(Batch::Generate(prompts))));
+        }
+        let forest = Forest::of(sequences, share);
+        let scene = Scene::new(&self.config, forest, &[], placement.activations(), &placement.device);
+        Ok(State::new(nothing).with(Arc::new(Batch::Score(scene.map_err(wrap)?))))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Tokens of a batch for each example that `--batch` asks for.
+const TOKENS: usize = 64;
+
+/// A decoder on its device, and what turns tokens into text.
+struct PlacedDecoder {
+    decoder: Decoder,
+    tokenizer: Arc<LanguageTokenizer>,
+    ends: Vec<u32>,
+    dtype: DType,
+    device: Device,
+}
+
+impl PlacedDecoder {
+    /// Runs stages below the last one.
+    fn run(&self, x: &Tensor, scene: &Scene, stages: Range<usize>) -> candle_core::Result<Tensor> {
+        let mut x = x.clone();
+        if stages.contains(&0) {
+            x = self.decoder.embed(scene, self.dtype)?;
+        }
+        let last = self.decoder.config.layers;
+        let blocks = stages.start.max(1) - 1..stages.end.clamp(1, last + 1) - 1;
+        self.decoder.blocks(&x, scene, blocks, None)
+    }
+
+    fn of(state: &State) -> Result<&Batch, ModelError> {
+        let found = state.extra().and_then(|extra| extra.downcast_ref::<Batch>());
+        found.ok_or_else(|| ModelError::Unlike("a batch that is not of texts".to_owned()))
+    }
+}
+
+impl Model for PlacedDecoder {
+    fn lead(&self, state: &State, stages: Range<usize>) -> Result<State, ModelError> {
+        match Self::of(state)? {
+            // Each new token needs all stages.
+            Batch::Generate(_) => Ok(state.clone()),
+            Batch::Score(scene) => {
+                let x = self.run(state.tensor(), scene, stages);
+                Ok(state.at(x.map_err(ModelError::compute("decoder"))?))
+            }
+        }
+    }
+
+    fn finish(
+        &self,
+        state: &State,
+        from: usize,
+        heads: &[Option<&Head>],
+    ) -> Result<Vec<Vec<Answer>>, ModelError> {
+        let wrap = |e| ModelError::compute("decoder")(e);
+        let answers: Vec<Answer> = match Self::of(state)? {
+            Batch::Generate(prompts) => {
+                let (ends, dtype) = (&self.ends, self.dtype);
+                let all = generate(&self.decoder, &self.tokenizer, ends, prompts, dtype, &self.device);
+                all.map_err(wrap)?.into_iter().map(Answer::Text).collect()
+            }
+            Batch::Score(scene) => {
+                let x = self.run(state.tensor(), scene, from..Decoder::stages(&self.decoder.config));
+                let scores = x.and_then(|x| score(&self.decoder, &x, &scene.forest)).map_err(wrap)?;
+                scores.into_iter().map(Answer::Likelihoods).collect()
+            }
+        };
+        Ok(vec![answers; heads.len()])
+    }
+}

@@ -1,0 +1,363 @@
+//! What a decoder computes, family apart: shapes, norms, positions, attention, and where each tensor lies.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The function between the two layers of a perceptron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Activation {
+    /// x sigmoid(x).
+    Silu,
+    /// Exact, by the error function.
+    Gelu,
+    /// By the hyperbolic tangent.
+    GeluTanh,
+    /// max(x, 0).
+    Relu,
+}
+
+/// A norm over the width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum NormKind {
+    /// Mean and variance, weight and bias.
+    Layer,
+    /// Mean and variance alone.
+    LayerPlain,
+    /// Root of the mean square.
+    Rms,
+    /// The same, times one plus the weight (Gemma).
+    RmsPlusOne,
+}
+
+/// Where a block's norms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Arrangement {
+    /// Before each branch.
+    Before,
+    /// After each branch's sum (OPT 350M).
+    After,
+    /// Before each branch, and on its result (Gemma 2 and 3).
+    Both,
+    /// Before each branch, both branches from the block's input (GPT-NeoX).
+    Parallel,
+}
+
+/// How the frequencies of rotary positions are stretched.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum Stretch {
+    /// Not at all.
+    None,
+    /// All by one factor.
+    Linear(f64),
+    /// Low ones by a factor, high ones not, smoothly between (Llama 3.1).
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Wave lengths beyond `original / low` are stretched.
+        low: f64,
+        /// Wave lengths below `original / high` are not.
+        high: f64,
+        /// Length of the first training.
+        original: f64,
+    },
+}
+
+/// Rotary positions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rotary {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Leading values of each head that turn; the rest stay.
+    pub dims: usize,
+    /// How frequencies are stretched.
+    pub stretch: Stretch,
+}
+
+impl Rotary {
+    /// Angles per position, one for each pair of values.
+    #[must_use]
+    pub fn frequencies(&self) -> Vec<f64> {
+        let turn = |i: usize| self.theta.powf(-((2 * i) as f64) / self.dims as f64);
+        let stretched = |f: f64| match self.stretch {
+            Stretch::None => f,
+            Stretch::Linear(factor) => f / factor,
+            Stretch::Llama3 { factor, low, high, original } => {
+                let length = std::f64::consts::TAU / f;
+                if length < original / high {
+                    f
+                } else if length > original / low {
+                    f / factor
+                } else {
+                    let smooth = (original / length - low) / (high - low);
+                    (1.0 - smooth) * f / factor + smooth * f
+                }
+            }
+        };
+        (0..self.dims / 2).map(|i| stretched(turn(i))).collect()
+    }
+}
+
+/// How a model knows where a token stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Positions {
+    /// Queries and keys turn; some layers may turn by other angles.
+    Rotary(Rotary),
+    /// Learned vectors, the first for position `-offset`.
+    Learned {
+        /// Rows before the first position.
+        offset: usize,
+    },
+}
+
+/// A projection within a block: where its rows lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Place {
+    /// A tensor of its own.
+    Own(&'static str),
+    /// One after the other in a joint tensor.
+    Joint(&'static str),
+    /// In a joint tensor, head by head: query, key, value (GPT-NeoX).
+    ByHead(&'static str),
+}
+
+/// Names of tensors; those of a block come after `layers`, its number and a dot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// Token embedding.
+    pub embedding: &'static str,
+    /// Learned positions.
+    pub positions: &'static str,
+    /// Projections from and to the embedding's width, if it is another (OPT 350M).
+    pub project: (&'static str, &'static str),
+    /// What comes before a block's number.
+    pub layers: &'static str,
+    /// Query, key, value.
+    pub qkv: [Place; 3],
+    /// Attention's output.
+    pub out: &'static str,
+    /// Gate, if there is one, and up.
+    pub gate_up: [Place; 2],
+    /// The perceptron's output.
+    pub down: &'static str,
+    /// Norm before (or after) attention.
+    pub norm_attention: &'static str,
+    /// Norm on attention's result.
+    pub norm_attention_out: &'static str,
+    /// Norm before (or after) the perceptron.
+    pub norm_mlp: &'static str,
+    /// Norm on the perceptron's result.
+    pub norm_mlp_out: &'static str,
+    /// Norm after the last block.
+    pub norm_final: &'static str,
+    /// Vocabulary.
+    pub head: &'static str,
+    /// Whether projections are stored `[in, out]` (GPT-2).
+    pub transposed: bool,
+}
+
+/// Names as Llama and its descendants have them.
+pub const LLAMA: Names = Names {
+    embedding: "model.embed_tokens",
+    positions: "",
+    project: ("", ""),
+    layers: "model.layers.",
+    qkv: [Place::Own("self_attn.q_proj"), Place::Own("self_attn.k_proj"), Place::Own("self_attn.v_proj")],
+    out: "self_attn.o_proj",
+    gate_up: [Place::Own("mlp.gate_proj"), Place::Own("mlp.up_proj")],
+    down: "mlp.down_proj",
+    norm_attention: "input_layernorm",
+    norm_attention_out: "",
+    norm_mlp: "post_attention_layernorm",
+    norm_mlp_out: "",
+    norm_final: "model.norm",
+    head: "lm_head",
+    transposed: false,
+};
+
+/// A decoder's shapes and hyper-parameters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DecoderConfig {
+    /// Tokens.
+    pub vocab_size: usize,
+    /// Width.
+    pub width: usize,
+    /// Width of the embedding.
+    pub embedding_width: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_width: usize,
+    /// Width of the perceptron.
+    pub hidden: usize,
+    /// Its function.
+    pub activation: Activation,
+    /// Whether it is gated.
+    pub gated: bool,
+    /// The norms.
+    pub norm: NormKind,
+    /// Added to variances.
+    pub eps: f64,
+    /// Where norms stand.
+    pub arrangement: Arrangement,
+    /// Whether queries and keys of each head are normed (Qwen 3, Gemma 3).
+    pub norm_heads: bool,
+    /// Whether there is a norm after the last block.
+    pub norm_final: bool,
+    /// Biases of query, key, value.
+    pub bias_qkv: bool,
+    /// Bias of attention's output.
+    pub bias_out: bool,
+    /// Biases of the perceptron.
+    pub bias_mlp: bool,
+    /// Where tokens stand.
+    pub positions: Positions,
+    /// Angles of the layers with a window, if they differ.
+    pub local: Option<Rotary>,
+    /// How many positions back each block sees, itself included; all if `None`.
+    pub windows: Vec<Option<usize>>,
+    /// Positions that the model was made for.
+    pub length: usize,
+    /// Factor of the scores.
+    pub scale: f64,
+    /// Scores s become cap tanh(s / cap).
+    pub cap_scores: Option<f64>,
+    /// Logits likewise.
+    pub cap_logits: Option<f64>,
+    /// Factor of the embedding.
+    pub embedding_scale: Option<f64>,
+    /// Whether the vocabulary is the embedding.
+    pub tied: bool,
+    /// Tensor names.
+    pub names: Names,
+}
+
+impl DecoderConfig {
+    /// Rows of query, key, value.
+    #[must_use]
+    pub const fn qkv_rows(&self) -> [usize; 3] {
+        let kv = self.kv_heads * self.head_width;
+        [self.heads * self.head_width, kv, kv]
+    }
+
+    /// Name of a block's tensor, without its ending.
+    #[must_use]
+    pub fn block(&self, layer: usize, part: &str) -> String {
+        format!("{}{layer}.{part}", self.names.layers)
+    }
+
+    /// Every stored tensor and its shape.
+    #[must_use]
+    pub fn tensors(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut all = BTreeMap::new();
+        let n = &self.names;
+        let mut weight = |name: &str, shape: &[usize]| {
+            all.insert(format!("{name}.weight"), shape.to_vec());
+        };
+        weight(n.embedding, &[self.vocab_size, self.embedding_width]);
+        if let Positions::Learned { offset } = self.positions {
+            weight(n.positions, &[self.length + offset, self.width]);
+        }
+        if self.embedding_width != self.width {
+            weight(n.project.0, &[self.width, self.embedding_width]);
+            weight(n.project.1, &[self.embedding_width, self.width]);
+        }
+        if !self.tied {
+            weight(n.head, &[self.vocab_size, self.embedding_width]);
+        }
+        if self.norm_final {
+            self.add_norm(&mut all, n.norm_final, self.width);
+        }
+        for layer in 0..self.layers {
+            self.add_block(&mut all, layer);
+        }
+        all
+    }
+
+    fn add_norm(&self, all: &mut BTreeMap<String, Vec<usize>>, name: &str, width: usize) {
+        if self.norm != NormKind::LayerPlain {
+            all.insert(format!("{name}.weight"), vec![width]);
+        }
+        if self.norm == NormKind::Layer {
+            all.insert(format!("{name}.bias"), vec![width]);
+        }
+    }
+
+    fn add_block(&self, all: &mut BTreeMap<String, Vec<usize>>, layer: usize) {
+        let n = &self.names;
+        let mut linear = |part: &str, rows: usize, columns: usize, bias: bool| {
+            let name = self.block(layer, part);
+            let shape = if n.transposed { vec![columns, rows] } else { vec![rows, columns] };
+            all.insert(format!("{name}.weight"), shape);
+            if bias {
+                all.insert(format!("{name}.bias"), vec![rows]);
+            }
+        };
+        let rows = self.qkv_rows();
+        for (place, one) in n.qkv.iter().zip(rows) {
+            match place {
+                Place::Own(part) => linear(part, one, self.width, self.bias_qkv),
+                Place::Joint(part) | Place::ByHead(part) => {
+                    linear(part, rows.iter().sum(), self.width, self.bias_qkv);
+                }
+            }
+        }
+        linear(n.out, self.width, rows[0], self.bias_out);
+        for place in &n.gate_up[usize::from(!self.gated)..] {
+            match place {
+                Place::Own(part) => linear(part, self.hidden, self.width, self.bias_mlp),
+                Place::Joint(part) | Place::ByHead(part) => {
+                    linear(part, 2 * self.hidden, self.width, self.bias_mlp);
+                }
+            }
+        }
+        linear(n.down, self.width, self.hidden, self.bias_mlp);
+        let mut norms = vec![n.norm_attention, n.norm_mlp];
+        if self.arrangement == Arrangement::Both {
+            norms.extend([n.norm_attention_out, n.norm_mlp_out]);
+        }
+        for part in norms {
+            self.add_norm(all, &self.block(layer, part), self.width);
+        }
+        if self.norm_heads {
+            for part in ["self_attn.q_norm", "self_attn.k_norm"] {
+                all.insert(format!("{}.weight", self.block(layer, part)), vec![self.head_width]);
+            }
+        }
+    }
+
+    /// Refuses shapes that do not fit together.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(format!("{} heads cannot share {} of keys", self.heads, self.kv_heads));
+        }
+        if let Positions::Rotary(r) = &self.positions
+            && (r.dims % 2 == 1 || r.dims > self.head_width || r.dims == 0)
+        {
+            return Err(format!("{} of {} values of a head cannot turn in pairs", r.dims, self.head_width));
+        }
+        if self.eps.is_nan() || self.eps < 0.0 || !self.scale.is_finite() {
+            return Err(format!("epsilon {} and scale {} of the scores", self.eps, self.scale));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_by_hand() {
+        let rotary = |stretch| Rotary { theta: 10000.0, dims: 4, stretch };
+        assert_eq!(rotary(Stretch::None).frequencies(), [1.0, 0.01]);
+        assert_eq!(rotary(Stretch::Linear(2.0)).frequencies(), [0.5, 0.005]);
+        // Wave lengths 6.3 and 628 against 16: the first stays, the second is stretched.
+        let llama = Stretch::Llama3 { factor: 4.0, low: 1.0, high: 2.0, original: 16.0 };
+        assert_eq!(rotary(llama).frequencies(), [1.0, 0.0025]);
+    }
+}

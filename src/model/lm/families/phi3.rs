@@ -1,0 +1,33 @@
+//! Phi 3 and 3.5 (mini, medium): joint projections.
+
+use serde_json::{Value, json};
+
+use super::Family;
+use super::read::{activation, llama_like, rotary};
+use crate::base::account::Fields;
+use crate::model::lm::config::{DecoderConfig, Names, Place, Positions};
+
+/// Phi 3.
+pub static PHI3: Family = Family {
+    name: "phi3",
+    summary: "Phi 3 with 4k positions, joint projections",
+    reference: "arXiv:2404.14219; transformers modeling_phi3.py",
+    model_types: &["phi3"],
+    read,
+};
+
+const QKV: Place = Place::Joint("self_attn.qkv_proj");
+const GATE_UP: Place = Place::Joint("mlp.gate_up_proj");
+
+fn read(fields: &Fields) -> Result<DecoderConfig, String> {
+    let mut config = llama_like(fields)?;
+    config.activation = activation(fields, "hidden_act", "silu")?;
+    config.eps = fields.or("rms_norm_eps", 1e-5)?;
+    fields.only("attention_bias", &[json!(false), Value::Null])?;
+    // The length before stretching; what stretches by it is refused.
+    fields.value("original_max_position_embeddings");
+    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
+    config.windows = vec![fields.size("sliding_window")?; config.layers];
+    config.names = Names { qkv: [QKV, QKV, QKV], gate_up: [GATE_UP, GATE_UP], ..config.names };
+    Ok(config)
+}

@@ -1,0 +1,161 @@
+//! What several families' configurations have in common.
+
+use serde_json::{Value, json};
+
+use crate::base::account::Fields;
+use crate::model::lm::config::{
+    Activation, Arrangement, DecoderConfig, LLAMA, NormKind, Positions, Rotary, Stretch,
+};
+
+/// A size that must be there.
+pub fn need_size(fields: &Fields, key: &str) -> Result<usize, String> {
+    fields.size(key)?.ok_or_else(|| format!("`{key}` is missing"))
+}
+
+/// An activation by its name in `transformers`.
+pub fn activation(fields: &Fields, key: &str, default: &str) -> Result<Activation, String> {
+    let name = fields.or(key, default.to_owned())?;
+    Ok(match name.as_str() {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" => Activation::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
+        other => return Err(format!("`{key}` is `{other}`, which is not supported")),
+    })
+}
+
+/// Rotary positions: `rope_parameters` (transformers 5), else `rope_theta` and `rope_scaling`. `layers` names the
+/// entry for a type of layer where there are several.
+pub fn rotary(fields: &Fields, head_width: usize, layers: Option<&str>) -> Result<Rotary, String> {
+    if let Some(all) = fields.section("rope_parameters")? {
+        let own = layers.map(|l| all.section(l)).transpose()?.flatten();
+        let part = own.as_ref().unwrap_or(&all);
+        let theta: f64 = part.need("rope_theta")?;
+        let share: f64 = match part.get("partial_rotary_factor")? {
+            Some(share) => share,
+            None => partial(fields)?,
+        };
+        let stretch = stretch(part, "rope_type")?;
+        part.finish(&[])?;
+        return checked(Rotary { theta, dims: turning(head_width, share), stretch });
+    }
+    let theta: Option<f64> = fields.get("rope_theta")?;
+    let theta = theta.ok_or("neither `rope_parameters` nor `rope_theta` is there")?;
+    let share = partial(fields)?;
+    let stretch = match fields.section("rope_scaling")? {
+        Some(part) => {
+            let key = if part.has("rope_type") { "rope_type" } else { "type" };
+            let found = stretch(&part, key)?;
+            part.value("rope_type");
+            part.value("type");
+            part.finish(&[])?;
+            found
+        }
+        None => Stretch::None,
+    };
+    checked(Rotary { theta, dims: turning(head_width, share), stretch })
+}
+
+fn partial(fields: &Fields) -> Result<f64, String> {
+    fields.or("partial_rotary_factor", 1.0)
+}
+
+fn turning(head_width: usize, share: f64) -> usize {
+    (head_width as f64 * share) as usize
+}
+
+fn checked(rotary: Rotary) -> Result<Rotary, String> {
+    if rotary.theta.is_finite() && rotary.theta > 0.0 {
+        Ok(rotary)
+    } else {
+        Err(format!("`rope_theta` is {}", rotary.theta))
+    }
+}
+
+fn stretch(part: &Fields, key: &str) -> Result<Stretch, String> {
+    let kind = part.or(key, "default".to_owned())?;
+    Ok(match kind.as_str() {
+        "default" => Stretch::None,
+        "linear" => Stretch::Linear(part.need("factor")?),
+        "llama3" => Stretch::Llama3 {
+            factor: part.need("factor")?,
+            low: part.need("low_freq_factor")?,
+            high: part.need("high_freq_factor")?,
+            original: part.need("original_max_position_embeddings")?,
+        },
+        other => return Err(format!("rotary positions of type `{other}` are not supported")),
+    })
+}
+
+/// Windows by `layer_types`, or by a rule if it is not there.
+pub fn windows(
+    fields: &Fields,
+    layers: usize,
+    window: Option<usize>,
+    rule: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<usize>>, String> {
+    let types: Option<Vec<String>> = fields.get("layer_types")?;
+    let is_local = match types {
+        Some(types) if types.len() != layers => {
+            return Err(format!("`layer_types` has {} entries for {layers} layers", types.len()));
+        }
+        Some(types) => types
+            .iter()
+            .map(|t| match t.as_str() {
+                "sliding_attention" => Ok(true),
+                "full_attention" => Ok(false),
+                other => Err(format!("layers of type `{other}` are not supported")),
+            })
+            .collect::<Result<Vec<_>, _>>()?,
+        None => (0..layers).map(rule).collect(),
+    };
+    is_local
+        .into_iter()
+        .map(|local| match (local, window) {
+            (true, Some(w)) => Ok(Some(w)),
+            (true, None) => Err("`sliding_window` is missing".to_owned()),
+            (false, _) => Ok(None),
+        })
+        .collect()
+}
+
+/// The keys that Llama and its descendants share.
+pub fn llama_like(fields: &Fields) -> Result<DecoderConfig, String> {
+    let (width, heads) = (need_size(fields, "hidden_size")?, need_size(fields, "num_attention_heads")?);
+    let head_width = fields.size("head_dim")?.unwrap_or(width / heads);
+    let layers = need_size(fields, "num_hidden_layers")?;
+    let vocab_size = need_size(fields, "vocab_size")?;
+    // Said apart by some families below.
+    fields.only("pretraining_tp", &[json!(1)])?;
+    fields.only("use_bidirectional_attention", &[json!(false), Value::Null])?;
+    Ok(DecoderConfig {
+        vocab_size,
+        width,
+        embedding_width: width,
+        layers,
+        heads,
+        kv_heads: fields.size("num_key_value_heads")?.unwrap_or(heads),
+        head_width,
+        hidden: need_size(fields, "intermediate_size")?,
+        activation: Activation::Silu,
+        gated: true,
+        norm: NormKind::Rms,
+        eps: fields.or("rms_norm_eps", 1e-6)?,
+        arrangement: Arrangement::Before,
+        norm_heads: false,
+        norm_final: true,
+        bias_qkv: false,
+        bias_out: false,
+        bias_mlp: false,
+        positions: Positions::Learned { offset: 0 },
+        local: None,
+        windows: vec![None; layers],
+        length: need_size(fields, "max_position_embeddings")?,
+        scale: (head_width as f64).powf(-0.5),
+        cap_scores: None,
+        cap_logits: None,
+        embedding_scale: None,
+        tied: fields.or("tie_word_embeddings", false)?,
+        names: LLAMA,
+    })
+}

@@ -1,0 +1,29 @@
+//! Language models: one decoder, configured by the family's own keys.
+//!
+//! Every hyper-parameter comes from the checkpoint's own files, key by key. Texts become token sequences
+//! ([`TextReader`]), the sequences of a batch a [`Forest`] in which what they have in common stands once, and the decoder
+//! runs over its rows without padding. The forward is differentiable: the same model is evaluated and fine-tuned.
+
+mod architecture;
+mod attention;
+mod chat;
+mod config;
+mod decoder;
+mod encoding;
+pub mod families;
+mod folder;
+mod forest;
+mod generate;
+mod names;
+mod reader;
+mod score;
+mod tokenizer;
+
+pub use architecture::LanguageModel;
+pub use attention::Scene;
+pub use config::DecoderConfig;
+pub use decoder::Decoder;
+pub use folder::LanguageFolder;
+pub use forest::{Forest, Goal, Scored, Segment, Sequences};
+pub use reader::{Prompt, TextReader};
+pub use tokenizer::LanguageTokenizer;

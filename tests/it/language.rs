@@ -1,0 +1,192 @@
+//! Language models of every family against `transformers`; `tests/golden/make_language.py` made the golden files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use serde::Deserialize;
+use specbench::checkpoint::{StateDict, Weights as _};
+use specbench::model::lm::{Decoder, Forest, LanguageFolder, Prompt, Scene, Scored, Sequences, families};
+use specbench::model::{Architecture as _, Input, Kernels, Placement};
+use specbench::task::Answer;
+
+use crate::support::root;
+
+#[derive(Deserialize)]
+struct Golden {
+    ids: Vec<Vec<u32>>,
+    logits: Vec<Vec<Vec<f32>>>,
+    greedy: Vec<Vec<u32>>,
+}
+
+fn folder(name: &str) -> PathBuf {
+    root().join("tests/golden/lm").join(name)
+}
+
+fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("")).unwrap().map(|e| e.unwrap().path());
+    let mut all: Vec<String> = entries
+        .filter(|p| p.is_dir())
+        .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    all.sort();
+    assert!(all.len() >= 14, "{all:?}");
+    all
+}
+
+/// A copy of a model's folder with the shared tokenizer beside it.
+fn model(name: &str) -> (tempfile::TempDir, LanguageFolder, Golden) {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder(name).join(file), dir.path().join(file)).unwrap();
+    }
+    std::fs::copy(folder("tokenizer.json"), dir.path().join("tokenizer.json")).unwrap();
+    std::fs::write(dir.path().join("tokenizer_config.json"), r#"{"bos_token": "<s>", "eos_token": "</s>"}"#).unwrap();
+    let opened = open(dir.path());
+    let golden = std::fs::read(folder(name).join("golden.json")).unwrap();
+    (dir, opened, serde_json::from_slice(&golden).unwrap())
+}
+
+fn open(path: &std::path::Path) -> LanguageFolder {
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+    let kind = json["model_type"].as_str().unwrap();
+    let family = families::FAMILIES.into_iter().find(|f| f.model_types.contains(&kind)).unwrap();
+    LanguageFolder::open(path, family).unwrap()
+}
+
+fn placement() -> Placement {
+    Placement { device: Device::Cpu, dtype: DType::F32 }
+}
+
+#[test]
+fn logits_of_every_family_agree() {
+    for name in names() {
+        let (_dir, opened, golden) = model(&name);
+        for kernels in [Kernels::Inference, Kernels::Differentiable] {
+            let decoder = Decoder::new(&opened.config, &*opened.weights, kernels).unwrap();
+            let forest = Forest::chains(golden.ids.iter().map(Vec::as_slice));
+            let scene = Scene::new(&opened.config, forest, &[], DType::F32, &Device::Cpu).unwrap();
+            let x = decoder.embed(&scene, DType::F32).unwrap();
+            let x = decoder.blocks(&x, &scene, 0..opened.config.layers, None).unwrap();
+            let ours = decoder.logits(&x).unwrap().to_vec2::<f32>().unwrap();
+            let theirs: Vec<&Vec<f32>> = golden.logits.iter().flatten().collect();
+            let worst = ours
+                .iter()
+                .flatten()
+                .zip(theirs.into_iter().flatten())
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0f32, f32::max);
+            assert!(worst < 1e-4, "{name}, {kernels:?}: logits differ by {worst}");
+        }
+    }
+}
+
+#[test]
+fn greedy_generation_of_every_family_is_equal_token_by_token() {
+    for name in names() {
+        let (_dir, mut opened, golden) = model(&name);
+        // The golden continuations go on after an end token.
+        opened.ends.clear();
+        let prompt = |ids: &Vec<u32>| Input::Generate(Prompt { tokens: ids.clone(), until: Vec::new(), limit: 12 });
+        let inputs: Vec<Input> = golden.ids.iter().map(prompt).collect();
+        let built = opened.build(&*opened.weights, &placement()).unwrap();
+        let state = opened.batch(&inputs, &placement(), true).unwrap();
+        let answers = built.finish(&state, 0, &[None]).unwrap().remove(0);
+        for (answer, right) in answers.iter().zip(&golden.greedy) {
+            let Answer::Text(text) = answer else { panic!("{answer:?}") };
+            assert_eq!(text.tokens as usize, right.len());
+            assert_eq!(text.text, opened.reader.tokenizer.decode(right), "{name}");
+        }
+    }
+}
+
+/// Questions with shared contexts, in several batches.
+fn questions(golden: &Golden) -> Vec<Input> {
+    let sequence = |ids: &[u32], tail: &[u32]| Scored { tokens: [ids, tail].concat(), scored: tail.len() };
+    golden
+        .ids
+        .iter()
+        .enumerate()
+        .map(|(i, ids)| {
+            let all = vec![sequence(ids, &[3, 4]), sequence(ids, &[3, 5, 6]), sequence(ids, &[7]), sequence(ids, &[])];
+            let all = all.into_iter().filter(|s| s.scored > 0).collect();
+            Input::Score(Sequences { all, prefix: if i == 0 { 0 } else { 4 } })
+        })
+        .collect()
+}
+
+#[test]
+fn sharing_batches_and_split_stages_change_no_score() {
+    for name in names() {
+        let (_dir, opened, golden) = model(&name);
+        let built = opened.build(&*opened.weights, &placement()).unwrap();
+        let score = |inputs: &[Input], share: bool, lead: usize| -> Vec<f64> {
+            let state = opened.batch(inputs, &placement(), share).unwrap();
+            let state = built.lead(&state, 0..lead).unwrap();
+            let answers = built.finish(&state, lead, &[None]).unwrap().remove(0);
+            let of = |answer: Answer| match answer {
+                Answer::Likelihoods(all) => all.into_iter().map(|l| l.nats),
+                other => panic!("{other:?}"),
+            };
+            answers.into_iter().flat_map(of).collect()
+        };
+        let inputs = questions(&golden);
+        let together = score(&inputs, true, 0);
+        let alone: Vec<f64> = inputs.iter().flat_map(|i| score(std::slice::from_ref(i), true, 0)).collect();
+        assert_eq!(together, alone, "{name}: a score depends on its neighbours");
+        for stages in 1..=opened.stages() - 1 {
+            assert_eq!(together, score(&inputs, true, stages), "{name}: {stages} leading stages");
+        }
+        let unshared = score(&inputs, false, 0);
+        for (a, b) in together.iter().zip(&unshared) {
+            assert!((a - b).abs() < 2e-5, "{name}: {a} shared, {b} not");
+        }
+    }
+}
+
+#[test]
+fn what_could_change_a_number_is_refused() {
+    let (dir, opened, _) = model("llama");
+    let path = dir.path().join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let family = opened.family;
+    let refused = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut json = json.clone();
+        change(json.as_object_mut().unwrap());
+        std::fs::write(&path, json.to_string()).unwrap();
+        LanguageFolder::open(dir.path(), family).err().expect("a refusal").to_string()
+    };
+    for (message, part) in [
+        (refused(&|j| drop(j.remove("rope_parameters"))), "neither `rope_parameters` nor `rope_theta`"),
+        (refused(&|j| drop(j.insert("new_trick".to_owned(), true.into()))), "`new_trick`"),
+        (refused(&|j| drop(j.insert("num_hidden_layers".to_owned(), 1.into()))), "does not know"),
+        (refused(&|j| drop(j.insert("num_hidden_layers".to_owned(), 3.into()))), "lacks"),
+        (refused(&|j| drop(j.insert("vocab_size".to_owned(), 90.into()))), "its configuration says [90, 16]"),
+        (refused(&|j| drop(j.insert("tie_word_embeddings".to_owned(), true.into()))), "other values"),
+        (refused(&|j| drop(j.insert("hidden_act".to_owned(), "swiglu".into()))), "`swiglu`"),
+    ] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+    // The same model under the keys of transformers 4.
+    let mut old = json;
+    let rope = old.as_object_mut().unwrap().remove("rope_parameters").unwrap();
+    old["rope_theta"] = rope["rope_theta"].clone();
+    old["rope_scaling"] = rope;
+    old["rope_scaling"].as_object_mut().unwrap().remove("rope_theta");
+    std::fs::write(&path, old.to_string()).unwrap();
+    assert_eq!(LanguageFolder::open(dir.path(), family).unwrap().config, opened.config);
+}
+
+#[test]
+fn names_without_their_beginning_are_found() {
+    let (dir, opened, _) = model("gpt2");
+    let file = dir.path().join("model.safetensors");
+    let stored = StateDict::open(&file).unwrap().load_all().unwrap();
+    let bare = stored.into_iter().map(|(n, t)| (n.trim_start_matches("transformer.").to_owned(), t)).collect();
+    specbench::checkpoint::write_safetensors(&file, &bare, DType::F32).unwrap();
+    let again = Arc::new(open(dir.path()));
+    for name in opened.weights.names() {
+        assert!(opened.weights.same(&*again.weights, name), "{name}");
+    }
+}
