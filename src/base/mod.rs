@@ -13,4 +13,5 @@ pub mod parquet_pages;
 pub mod python_random;
 pub mod registry;
 pub mod rng;
+pub mod rows;
 pub mod table;

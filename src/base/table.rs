@@ -1,4 +1,4 @@
-//! Parquet and CSV tables with typed columns. The only module that names polars.
+//! Parquet and CSV tables with typed columns. Only this module and `rows` name polars.
 
 use std::path::{Path, PathBuf};
 
@@ -132,6 +132,11 @@ impl Table {
         }
         all.0.rechunk_mut();
         Ok(all)
+    }
+
+    /// The columns in order.
+    pub(super) fn series(&self) -> Vec<Series> {
+        self.0.columns().iter().map(|c| c.as_materialized_series().clone()).collect()
     }
 
     fn push(&mut self, name: &str, series: Series) -> Result<(), TableError> {

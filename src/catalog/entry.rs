@@ -90,8 +90,8 @@ pub struct DatasetEntry {
     pub obtain: String,
     /// File with one class name a line, in label order; the data's own names if there is none.
     pub classes: Option<PathBuf>,
-    /// Templates of the zero-shot head.
-    pub templates: Templates,
+    /// Templates of the zero-shot head, if there may be one.
+    pub templates: Option<Templates>,
     /// How folders become classes (`image-folder`).
     pub folders: Folders,
     /// Pixels cut off each side of every image before preprocessing (ObjectNet's red border: 2).

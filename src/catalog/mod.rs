@@ -6,6 +6,7 @@ mod expected;
 mod fetch;
 mod open;
 mod read;
+mod tasks;
 mod verify;
 
 pub use entry::{Archive, DatasetEntry, Folders, Source, Split, Templates};

@@ -61,6 +61,9 @@ pub enum CatalogError {
         /// The template.
         template: String,
     },
+    /// It holds documents, not classes.
+    #[error("data set `{0}` has no templates; a probe on documents needs a `task`")]
+    NoTemplates(String),
     /// Nobody names the classes.
     #[error("data set `{0}` has no `classes` in the registry, and its files do not name them")]
     NoNames(String),
@@ -212,8 +215,9 @@ impl Catalog {
     /// The templates of the zero-shot head.
     pub fn templates(&self, entry: &DatasetEntry) -> Result<Vec<String>, CatalogError> {
         let all = match &entry.templates {
-            Templates::File(path) => self.lines(path)?,
-            Templates::One(text) => vec![text.clone()],
+            Some(Templates::File(path)) => self.lines(path)?,
+            Some(Templates::One(text)) => vec![text.clone()],
+            None => return Err(CatalogError::NoTemplates(entry.name.clone())),
         };
         Self::check_templates(&entry.name, all)
     }
@@ -239,6 +243,9 @@ impl Catalog {
     }
 }
 
+/// The layout of documents, which have no classes.
+pub(super) const DOCUMENTS: &str = "records";
+
 fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let summary = section.required_text("summary");
     let layout = section.required_text("layout");
@@ -246,7 +253,8 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     let origin = section.required_text("origin");
     let obtain = section.text("obtain");
     let classes = section.text("classes").map(|c| c.value.into());
-    let templates = read_templates(section);
+    let documents = layout.as_ref().is_some_and(|l| l.value == DOCUMENTS);
+    let templates = read_templates(section, documents);
     let search = section.texts("search");
     let others = section.flag("other_folders_left_out").is_some_and(|f| f.value);
     let folders = match section.text("folders").map(|f| f.value).as_deref() {
@@ -287,7 +295,7 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
         origin: origin?.value,
         obtain: obtain.map(|o| o.value).unwrap_or_default(),
         classes,
-        templates: templates?,
+        templates,
         folders,
         border,
         restrict,
@@ -298,10 +306,11 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     })
 }
 
-fn read_templates(section: &Section<'_>) -> Option<Templates> {
+fn read_templates(section: &Section<'_>, documents: bool) -> Option<Templates> {
     match (section.text("templates"), section.text("template")) {
         (Some(file), None) => Some(Templates::File(file.value.into())),
         (None, Some(text)) => Some(Templates::One(text.value)),
+        (None, None) if documents => None,
         _ => {
             let message = "a data set needs either `templates` (a file) or `template` (a text)";
             section.note(section.span.clone(), message, None);

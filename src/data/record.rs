@@ -31,12 +31,8 @@ impl RawImage {
 pub enum Value {
     /// An image.
     Image(RawImage),
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(f64),
-    /// Several values.
-    List(Vec<Value>),
+    /// Text, numbers, and what is made of them.
+    Plain(serde_json::Value),
 }
 
 /// Fields by name. Identity and label of an example are kept apart, in [`super::Example`].
@@ -59,6 +55,16 @@ impl Record {
         self.0.remove(name)
     }
 
+    /// The document of a record without an image.
+    #[must_use]
+    pub fn into_document(self) -> serde_json::Map<String, serde_json::Value> {
+        let plain = |(name, value)| match value {
+            Value::Plain(value) => Some((name, value)),
+            Value::Image(_) => None,
+        };
+        self.0.into_iter().filter_map(plain).collect()
+    }
+
     /// The image of a record that has one.
     #[must_use]
     pub fn into_image(mut self) -> Option<RawImage> {
@@ -66,6 +72,12 @@ impl Record {
             Some(Value::Image(image)) => Some(image),
             _ => None,
         }
+    }
+}
+
+impl From<serde_json::Map<String, serde_json::Value>> for Record {
+    fn from(document: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self(document.into_iter().map(|(name, value)| (name, Value::Plain(value))).collect())
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Unit {
     Fraction,
     /// Natural units of information.
     Nats,
+    /// A plain number.
+    Number,
 }
 
 /// A metric.

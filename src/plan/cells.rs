@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cell_inputs::CellInputs;
-use super::inputs::{CheckpointInfo, Probe};
+use super::inputs::CheckpointInfo;
+use super::probes::Probe;
 use super::{PlanError, Until};
 use crate::base::digest::Digest;
 use crate::image::DECODER;

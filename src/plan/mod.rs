@@ -8,14 +8,16 @@ mod cells;
 mod heads;
 mod inputs;
 mod passes;
+mod probes;
 mod references;
 mod until;
 
 pub use cell_inputs::CellInputs;
 pub use cells::{Cell, Curve, CurvePoint, Variant, VariantInputs};
 pub use heads::{Dropped, HeadRecord};
-pub use inputs::{CheckpointInfo, Probe};
+pub use inputs::CheckpointInfo;
 pub use passes::{Pass, pass_name};
+pub use probes::Probe;
 pub use references::Reference;
 pub use until::{EQUAL, Until};
 
@@ -76,6 +78,14 @@ pub enum PlanError {
     /// Several mistakes, each on its own line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<PlanError>),
+    /// A probe's task file cannot be used, or does not fit its documents.
+    #[error("probe `{probe}`: {reason}")]
+    Task {
+        /// The probe.
+        probe: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A metric does not fit what a probe asks.
     #[error("probe `{probe}` cannot be measured by `{metric}`: {reason}")]
     Metric {
@@ -180,7 +190,7 @@ impl Plan {
             return Err(PlanError::Until { probe: probe.id.clone(), metric: probe.metric.clone() });
         }
         // Mistakes of data and of checkpoints are said together.
-        let (probes, checkpoints) = match (inputs::open_probes(&suite, catalog, limit), checkpoints) {
+        let (probes, checkpoints) = match (probes::open_probes(&suite, catalog, limit), checkpoints) {
             (Ok(probes), Ok(checkpoints)) => (probes, checkpoints),
             (Err(data), Ok(_)) => return Err(data),
             (Ok(_), Err(models)) => return Err(models),

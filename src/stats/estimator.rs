@@ -20,6 +20,8 @@ pub enum Form {
         numerators: Vec<f64>,
         /// What is summed below, one number per example, not negative.
         denominators: Vec<f64>,
+        /// If given, the statistic is e to this many times the ratio: 1 for a perplexity, -1 for its inverse.
+        exponent: Option<f64>,
     },
     /// The expected calibration error over [`BINS`] bins of equal width (Guo et al. 2017, arXiv:1706.04599): the
     /// mean over examples of the distance between accuracy and confidence of their bin.
@@ -63,6 +65,7 @@ enum Prepared {
     RatioOfSums {
         numerators: Vec<f64>,
         denominators: Vec<f64>,
+        exponent: Option<f64>,
     },
     Calibration {
         /// Accuracy minus confidence of each example.
@@ -90,9 +93,10 @@ impl Estimator {
                 let sizes = group_sizes(&groups, None);
                 Self { n: values.len(), form: Prepared::MacroMean { values, groups, sizes } }
             }
-            Form::RatioOfSums { numerators, denominators } => {
-                Self { n: numerators.len(), form: Prepared::RatioOfSums { numerators, denominators } }
-            }
+            Form::RatioOfSums { numerators, denominators, exponent } => Self {
+                n: numerators.len(),
+                form: Prepared::RatioOfSums { numerators, denominators, exponent },
+            },
             Form::Calibration { confidence, correct } => {
                 let excess = correct.iter().zip(&confidence).map(|(a, c)| a - c).collect();
                 let bins = confidence.iter().map(|&c| bin(c) as u8).collect();
@@ -147,9 +151,9 @@ impl Estimator {
                 }
                 total / weight
             }
-            Prepared::RatioOfSums { numerators, denominators } => {
+            Prepared::RatioOfSums { numerators, denominators, exponent } => {
                 let sum = |all: &[f64]| all.iter().zip(counts).map(|(v, &c)| v * f64::from(c)).sum::<f64>();
-                sum(numerators) / sum(denominators)
+                raised(sum(numerators) / sum(denominators), *exponent)
             }
             Prepared::Calibration { excess, bins } => {
                 let mut sums = [0.0f64; BINS];
@@ -190,9 +194,10 @@ impl Estimator {
                 };
                 values.iter().zip(groups).map(without).collect()
             }
-            Prepared::RatioOfSums { numerators, denominators } => {
+            Prepared::RatioOfSums { numerators, denominators, exponent } => {
                 let (above, below) = (numerators.iter().sum::<f64>(), denominators.iter().sum::<f64>());
-                numerators.iter().zip(denominators).map(|(n, d)| (above - n) / (below - d)).collect()
+                let without = |(n, d): (&f64, &f64)| raised((above - n) / (below - d), *exponent);
+                numerators.iter().zip(denominators).map(without).collect()
             }
             Prepared::Calibration { excess, bins } => {
                 let mut sums = [0.0f64; BINS];
@@ -226,6 +231,11 @@ impl Estimator {
     pub const fn resamples_well(&self) -> bool {
         !matches!(self.form, Prepared::Calibration { .. })
     }
+}
+
+/// The ratio, or e to a multiple of it.
+fn raised(ratio: f64, exponent: Option<f64>) -> f64 {
+    exponent.map_or(ratio, |times| (times * ratio).exp())
 }
 
 /// Examples of each group that has few units, 0 for the others.
@@ -300,7 +310,11 @@ mod tests {
     #[test]
     fn a_ratio_of_sums_is_no_mean_of_ratios() {
         // By hand: (1 + 6) / (1 + 2); the second counted twice: (1 + 12) / (1 + 4); the first left out: 6 / 2.
-        let form = Form::RatioOfSums { numerators: vec![1.0, 6.0], denominators: vec![1.0, 2.0] };
+        let form = Form::RatioOfSums {
+            numerators: vec![1.0, 6.0],
+            denominators: vec![1.0, 2.0],
+            exponent: None,
+        };
         let estimator = Estimator::new(form);
         assert_eq!((estimator.value(), estimator.weighted(&[1, 2])), (7.0 / 3.0, 13.0 / 5.0));
         assert_eq!(estimator.jackknife(), [3.0, 1.0]);

@@ -1,7 +1,9 @@
 //! Names in suite files: of checkpoints, of registered things, globs.
 
+use std::collections::BTreeMap;
+
 use super::spec::CheckpointSpec;
-use crate::base::config::{Located, Section};
+use crate::base::config::{Located, Section, Span};
 use crate::base::registry::{Named, Registry, advice};
 
 /// Whether a name can be part of a path on any system.
@@ -35,4 +37,17 @@ pub fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
         }
     }
     list.into_iter().map(|p| p.value).collect()
+}
+
+/// Reads an id that must be a plain name and unique among `seen`.
+pub fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &str) -> Option<String> {
+    let id = section.required_text("id")?;
+    if !is_plain(&id.value) {
+        let help = "use letters, digits, `-`, `_` and `.`".to_owned();
+        section.note(id.span.clone(), format!("`{}` cannot name a {kind}", id.value), Some(help));
+    }
+    if seen.insert(id.value.clone(), id.span.clone()).is_some() {
+        section.note(id.span, format!("a second {kind} is called `{}`", id.value), None);
+    }
+    Some(id.value)
 }

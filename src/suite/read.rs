@@ -3,22 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{is_plain, known, known_checkpoint, read_globs};
+use super::names::{is_plain, known, known_checkpoint, read_globs, read_id};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec,
-    IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, Track,
+    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec,
+    IntervalMethod, ProbeSpec, StatsSpec, Suite, Track,
 };
-use super::sweeps;
-use crate::base::config::{ConfigError, Document, Located, Section, Span};
+use super::{probes, sweeps};
+use crate::base::config::{ConfigError, Document, Located, Section};
 use crate::base::fs::FileError;
 use crate::base::hub::HubRepository;
 use crate::base::registry::advice;
-use crate::catalog::{Catalog, CatalogError};
-use crate::data::ClassSubset;
+use crate::catalog::Catalog;
 use crate::image::MOST_PIXELS;
-use crate::image::corruptions::CORRUPTIONS;
 use crate::merge::{COMBINES, Combine};
-use crate::metric::METRICS;
 use crate::stats::Aggregate;
 
 /// Why a suite cannot be used.
@@ -45,7 +42,7 @@ impl Suite {
         let head = root.required_section("suite").map(|s| read_head(&s));
         let checkpoints = read_checkpoints(&root);
         let sweeps = sweeps::read(&root, &checkpoints);
-        let probes = read_probes(&root, catalog);
+        let probes = probes::read(&root, catalog);
         let (speciality, generality) = read_aggregate(&root);
         let stats = read_stats(&root);
         let gate = read_gate(&root);
@@ -88,34 +85,26 @@ fn read_head(section: &Section<'_>) -> Option<Head> {
         let help = "use letters, digits, `-`, `_` and `.`".to_owned();
         section.note(name.span.clone(), format!("`{}` cannot name a folder", name.value), Some(help));
     }
-    let track = section.text("track");
-    if let Some(track) = track.filter(|t| t.value != "clip") {
-        let (message, help) = match track.value.as_str() {
-            "lm" | "mllm" => (format!("track `{}` is not available yet", track.value), None),
-            other => (format!("unknown track `{other}`"), Some(advice(other, ["clip", "lm", "mllm"]))),
-        };
-        section.note(track.span, message, help);
-    }
+    let named = section.text("track");
+    let track = match named.as_ref().map(|t| t.value.as_str()) {
+        None | Some("clip") => Track::Clip,
+        Some("lm") => Track::Lm,
+        Some(other) => {
+            let (message, help) = match other {
+                "mllm" => ("track `mllm` is not available yet".to_owned(), None),
+                _ => (format!("unknown track `{other}`"), Some(advice(other, ["clip", "lm", "mllm"]))),
+            };
+            section.note(named.map_or(section.span.clone(), |t| t.span), message, help);
+            Track::Clip
+        }
+    };
     let description = section.text("description").map(|d| d.value).unwrap_or_default();
     let corrupt = section
         .choice("corrupt", &[("fail", CorruptPolicy::Fail), ("skip", CorruptPolicy::Skip)])
         .map_or(CorruptPolicy::Fail, |c| c.value);
     let most_pixels = section.count("max_pixels").map_or(MOST_PIXELS, |c| c.value);
     section.finish();
-    Some((name?.value, Track::Clip, description, corrupt, most_pixels))
-}
-
-/// Reads an id that must be a plain name and unique among `seen`.
-fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &str) -> Option<String> {
-    let id = section.required_text("id")?;
-    if !is_plain(&id.value) {
-        let help = "use letters, digits, `-`, `_` and `.`".to_owned();
-        section.note(id.span.clone(), format!("`{}` cannot name a {kind}", id.value), Some(help));
-    }
-    if seen.insert(id.value.clone(), id.span.clone()).is_some() {
-        section.note(id.span, format!("a second {kind} is called `{}`", id.value), None);
-    }
-    Some(id.value)
+    Some((name?.value, track, description, corrupt, most_pixels))
 }
 
 fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
@@ -188,83 +177,6 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
         known_checkpoint(section, name, all);
     }
     Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect() })
-}
-
-fn read_probes(root: &Section<'_>, catalog: &Catalog) -> Vec<ProbeSpec> {
-    let mut seen = BTreeMap::new();
-    root.sections("probe").iter().filter_map(|s| read_probe(s, &mut seen, catalog)).collect()
-}
-
-fn read_probe(
-    section: &Section<'_>,
-    seen: &mut BTreeMap<String, Span>,
-    catalog: &Catalog,
-) -> Option<ProbeSpec> {
-    let id = read_id(section, seen, "probe");
-    let dataset = section.required_text("dataset");
-    let split = section.text("split");
-    let entry = dataset.as_ref().and_then(|name| match catalog.dataset(&name.value) {
-        Ok(entry) => Some(entry),
-        Err(CatalogError::UnknownDataset { name: wanted, advice }) => {
-            section.note(name.span.clone(), format!("unknown data set `{wanted}`"), Some(advice));
-            None
-        }
-        Err(error) => {
-            section.note(name.span.clone(), error.to_string(), None);
-            None
-        }
-    });
-    let split_name = split.as_ref().map_or("test", |s| s.value.as_str());
-    if let Some(Err(CatalogError::UnknownSplit { dataset, split: wanted, advice })) =
-        entry.map(|e| catalog.split(e, split_name))
-    {
-        let span = split.as_ref().map_or(section.span.clone(), |s| s.span.clone());
-        section.note(span, format!("data set `{dataset}` has no split `{wanted}`"), Some(advice));
-    }
-    let role = section.required_choice("role", &ProbeRole::CHOICES);
-    let group = section.text("group").map(|g| g.value).unwrap_or_default();
-    let metric = section.text("metric");
-    if let Some(metric) = &metric {
-        known(section, metric, &METRICS);
-        if METRICS.get(&metric.value).is_some_and(|m| !m.higher_is_better()) {
-            let help = "use a metric of which more is better; the loss is always reported".to_owned();
-            section.note(metric.span.clone(), format!("`{}` cannot be an axis", metric.value), Some(help));
-        }
-    }
-    let classes = section.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
-    let limit = section.count("limit");
-    if let Some(limit) = limit.as_ref().filter(|l| l.value == 0) {
-        section.note(limit.span.clone(), "`limit = 0` leaves nothing to measure", None);
-    }
-    let templates = section.text("templates").map(|t| t.value);
-    let cluster = section.text("cluster").map(|c| c.value);
-    let corruption = section.text("corruption").and_then(|text| read_corruption(section, &text));
-    section.finish();
-    Some(ProbeSpec {
-        id: id?,
-        dataset: dataset?.value,
-        split: split.map_or_else(|| "test".to_owned(), |s| s.value),
-        role: role?.value,
-        group,
-        metric: metric.map_or_else(|| "top1".to_owned(), |m| m.value),
-        classes,
-        limit: limit.map(|l| l.value as usize),
-        templates,
-        cluster,
-        corruption,
-    })
-}
-
-fn read_corruption(section: &Section<'_>, text: &Located<String>) -> Option<CorruptionSpec> {
-    let (name, severity) = text.value.split_once(':').unwrap_or((&text.value, ""));
-    let name = Located { value: name.to_owned(), span: text.span.clone() };
-    known(section, &name, &CORRUPTIONS);
-    let severity = severity.parse().ok().filter(|s| (1..=5).contains(s));
-    if severity.is_none() {
-        let help = format!("such as `{}:3`; severities are 1 to 5", name.value);
-        section.note(text.span.clone(), "a corruption is `name:severity`", Some(help));
-    }
-    Some(CorruptionSpec { name: name.value, severity: severity? })
 }
 
 fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {

@@ -16,6 +16,8 @@ pub enum Track {
     /// Image-text models.
     #[default]
     Clip,
+    /// Language models.
+    Lm,
 }
 
 /// What a checkpoint is in the comparison.
@@ -188,6 +190,28 @@ pub struct ProbeSpec {
     /// What is done to every image before the model reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corruption: Option<CorruptionSpec>,
+    /// What a language model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskSpec>,
+}
+
+/// A task file and how its prompts are put together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Its name among the tasks of the registry, or a path.
+    pub file: String,
+    /// Few-shot examples, if not as many as the file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub few_shot: Option<usize>,
+    /// Whether prompts are conversations in the checkpoint's chat template.
+    #[serde(default)]
+    pub chat: bool,
+    /// Instructions before everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// Whether few-shot examples are drawn as lm-eval draws them.
+    #[serde(default)]
+    pub parity: bool,
 }
 
 /// A corruption at a severity; `name:severity` in suite files.

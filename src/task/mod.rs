@@ -4,6 +4,7 @@
 //! To add a task, write a file with a `Task` and a `TaskKind`, and list it here.
 
 mod classify;
+pub mod language;
 
 use std::sync::Arc;
 
@@ -228,6 +229,8 @@ pub struct Kept {
     pub lists: Vec<&'static str>,
     /// Whether there is a text.
     pub text: bool,
+    /// Whether an answer is right or wrong.
+    pub hits: bool,
 }
 
 /// A task, set up for one data set.
@@ -240,7 +243,7 @@ pub trait Task: Send + Sync {
 
     /// What is kept of each answer besides the choice.
     fn kept(&self) -> Kept {
-        Kept::default()
+        Kept { hits: true, ..Kept::default() }
     }
 
     /// Digest of how records become prompts, whatever is asked of them: tasks that share it are read once.
@@ -270,4 +273,13 @@ pub trait Task: Send + Sync {
 pub trait TaskKind: Named + Sync {}
 
 /// All kinds of tasks.
-pub static TASKS: Registry<dyn TaskKind> = Registry { kind: "task", items: &[&classify::Classification] };
+pub static TASKS: Registry<dyn TaskKind> = Registry {
+    kind: "task",
+    items: &[
+        &classify::Classification,
+        &language::GENERATE,
+        &language::LOGLIKELIHOOD,
+        &language::ROLLING,
+        &language::MULTIPLE_CHOICE,
+    ],
+};

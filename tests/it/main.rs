@@ -16,6 +16,7 @@ mod hub;
 #[cfg(unix)]
 mod kills;
 mod language;
+mod language_tasks;
 mod mock;
 mod mutations;
 mod protocols;

@@ -4,6 +4,7 @@ mod idx;
 mod image_folder;
 mod image_list;
 mod parquet;
+mod records;
 mod webdataset;
 mod zhou_split;
 
@@ -18,6 +19,7 @@ pub static LAYOUTS: Registry<dyn Layout> = Registry {
         &image_folder::ImageFolder,
         &image_list::ImageList,
         &parquet::Parquet,
+        &records::Records,
         &webdataset::WebDataset,
         &zhou_split::ZhouSplit,
     ],

@@ -2,6 +2,8 @@
 
 mod brier;
 mod ece;
+mod kept_mean;
+mod kept_ratio;
 mod loss;
 mod mean_per_class;
 mod top1;
@@ -13,13 +15,35 @@ use crate::base::registry::Registry;
 /// All metrics.
 pub static METRICS: Registry<dyn Metric> = Registry {
     kind: "metric",
-    items: &[&brier::Brier, &ece::Ece, &loss::Loss, &mean_per_class::MeanPerClass, &top1::Top1, &top5::Top5],
+    items: &[
+        &kept_mean::ACC,
+        &kept_mean::ACC_BYTES,
+        &kept_mean::ACC_MUTUAL,
+        &kept_mean::ACC_NORM,
+        &kept_ratio::BITS_PER_BYTE,
+        &brier::Brier,
+        &kept_ratio::BYTE_PERPLEXITY,
+        &ece::Ece,
+        &kept_mean::EXACT_MATCH,
+        &kept_mean::F1,
+        &kept_ratio::INST_LOOSE,
+        &kept_ratio::INST_STRICT,
+        &kept_ratio::INVERSE_PERPLEXITY,
+        &loss::Loss,
+        &mean_per_class::MeanPerClass,
+        &kept_ratio::PERPLEXITY,
+        &kept_mean::PROMPT_LOOSE,
+        &kept_mean::PROMPT_STRICT,
+        &kept_mean::ROUGE_L,
+        &kept_ratio::TOKEN_LOSS,
+        &top1::Top1,
+        &top5::Top5,
+        &kept_ratio::WORD_PERPLEXITY,
+    ],
 };
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::metric::Columns;
     use crate::stats::Estimator;
@@ -33,9 +57,33 @@ mod tests {
             loss: vec![0.5, 1.0, 0.25, 0.25, 3.0],
             confidence: vec![0.5, 0.5, 1.0, 1.0, 0.75],
             classes: 6,
-            numbers: BTreeMap::new(),
+            numbers: [
+                "acc",
+                "acc_bytes",
+                "acc_mutual_info",
+                "acc_norm",
+                "exact_match",
+                "f1",
+                "rougeL",
+                "prompt_strict",
+                "prompt_loose",
+            ]
+            .into_iter()
+            .map(|n| (n.to_owned(), vec![1.0, 0.0, 1.0, 1.0, 0.0]))
+            .chain([
+                ("nats".to_owned(), vec![2.0, 4.0, 6.0, 0.0, 8.0]),
+                ("tokens".to_owned(), vec![1.0, 2.0, 3.0, 1.0, 3.0]),
+                ("words".to_owned(), vec![1.0; 5]),
+                ("bytes".to_owned(), vec![4.0; 5]),
+                ("followed_strict".to_owned(), vec![1.0, 0.0, 2.0, 0.0, 1.0]),
+                ("followed_loose".to_owned(), vec![1.0, 1.0, 2.0, 0.0, 1.0]),
+                ("instructions".to_owned(), vec![1.0, 1.0, 2.0, 1.0, 3.0]),
+            ])
+            .collect(),
         }
     }
+
+    const OF_CHOICES: [&str; 6] = ["brier", "ece", "loss", "mean-per-class", "top1", "top5"];
 
     fn value(name: &str, columns: &Columns) -> Option<f64> {
         METRICS.get(name).unwrap().form(columns).map(|f| Estimator::new(f).value())
@@ -52,6 +100,15 @@ mod tests {
         // (0.25 + 0.25 + 0 + 0 + 0.5625) / 5, and |0| + |0| + |-0.75| over five.
         assert_eq!(value("brier", &columns), Some(1.0625 / 5.0));
         assert_eq!(value("ece", &columns), Some(0.75 / 5.0));
+        assert_eq!(value("acc_norm", &columns), Some(3.0 / 5.0));
+        let close = |name: &str, right: f64| assert!((value(name, &columns).unwrap() - right).abs() < 1e-12, "{name}");
+        close("token_loss", 2.0);
+        close("inverse_perplexity", (-2.0f64).exp());
+        close("perplexity", 4.0f64.exp());
+        close("word_perplexity", 4.0f64.exp());
+        close("byte_perplexity", 1.0f64.exp());
+        close("bits_per_byte", 1.0 / std::f64::consts::LN_2);
+        close("inst_level_strict_acc", 4.0 / 8.0);
     }
 
     #[test]
@@ -73,7 +130,11 @@ mod tests {
             loss: columns.loss.iter().rev().copied().collect(),
             confidence: columns.confidence.iter().rev().copied().collect(),
             classes: columns.classes,
-            numbers: BTreeMap::new(),
+            numbers: columns
+                .numbers
+                .iter()
+                .map(|(n, v)| (n.clone(), v.iter().rev().copied().collect()))
+                .collect(),
         };
         for metric in METRICS.items {
             let (a, b) = (value(metric.name(), &columns).unwrap(), value(metric.name(), &reversed).unwrap());
@@ -91,7 +152,7 @@ mod tests {
             confidence: vec![1.0; 5],
             ..columns
         };
-        for metric in METRICS.items {
+        for metric in METRICS.items.iter().filter(|m| OF_CHOICES.contains(&m.name())) {
             let best = if metric.higher_is_better() { 1.0 } else { 0.0 };
             assert_eq!(value(metric.name(), &perfect), Some(best), "{}", metric.name());
         }

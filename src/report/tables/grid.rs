@@ -36,6 +36,10 @@ pub fn shown(metric: &str, estimate: &Estimate) -> String {
             Some(i) => format!("{:.3} [{:.3}, {:.3}] nats", estimate.value, i.low, i.high),
             None => format!("{:.3} nats", estimate.value),
         },
+        Unit::Number => match estimate.interval {
+            Some(i) => format!("{:.3} [{:.3}, {:.3}]", estimate.value, i.low, i.high),
+            None => format!("{:.3}", estimate.value),
+        },
     }
 }
 

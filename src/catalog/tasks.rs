@@ -1,0 +1,76 @@
+//! Task files, and the data that they name themselves.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::read::DOCUMENTS;
+use super::{Catalog, CatalogError, DatasetEntry, Source, Split};
+use crate::data::ColumnNames;
+use crate::task::language::Definition;
+
+/// Where the registry's tasks lie, relative to it.
+const TASKS: &str = "suites/tasks";
+
+impl Catalog {
+    /// The file of a task: a path that ends in `.yaml`, or a name among the registry's tasks.
+    #[must_use]
+    pub fn task_file(&self, name: &str) -> PathBuf {
+        let is_path = name.ends_with(".yaml") || name.ends_with(".yml");
+        if is_path { self.resolve(Path::new(name)) } else { self.resolve(Path::new(TASKS)).join(format!("{name}.yaml")) }
+    }
+
+    /// The registry's tasks, in words.
+    #[must_use]
+    pub fn known_tasks(&self) -> String {
+        let folder = self.resolve(Path::new(TASKS));
+        let Ok(entries) = std::fs::read_dir(&folder) else { return format!("there is no `{}`", folder.display()) };
+        let stem = |path: PathBuf| {
+            let is_task = path.extension().is_some_and(|e| e == "yaml");
+            path.file_stem().filter(|_| is_task).and_then(|s| s.to_str()).map(str::to_owned)
+        };
+        let mut names: Vec<String> = entries.filter_map(Result::ok).filter_map(|e| stem(e.path())).collect();
+        names.retain(|n| !n.starts_with('_'));
+        names.sort();
+        format!("known tasks: {}; or give the path of a file", names.join(", "))
+    }
+
+    /// The data of a probe: registered, or named by the task's own file.
+    pub fn data_of(
+        &self,
+        dataset: &str,
+        definition: Option<&Definition>,
+    ) -> Result<Cow<'_, DatasetEntry>, CatalogError> {
+        match definition.filter(|d| !d.files.is_empty()) {
+            None => self.dataset(dataset).map(Cow::Borrowed),
+            Some(definition) => Ok(Cow::Owned(entry(definition))),
+        }
+    }
+}
+
+/// A data set as a task file names it.
+fn entry(definition: &Definition) -> DatasetEntry {
+    let split = |(name, files): (&String, &Vec<PathBuf>)| {
+        // From the working folder, whatever the registry's is.
+        let absolute = |f: &PathBuf| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string();
+        let source = Source::Files(files.iter().map(absolute).collect());
+        (name.clone(), Split { name: name.clone(), source, examples: None, expected: Vec::new() })
+    };
+    DatasetEntry {
+        name: definition.name.clone(),
+        summary: format!("the files of task `{}`", definition.name),
+        layout: DOCUMENTS.to_owned(),
+        licence: "not stated".to_owned(),
+        origin: "named by the task file".to_owned(),
+        obtain: String::new(),
+        classes: None,
+        templates: None,
+        folders: super::Folders::default(),
+        border: 0,
+        restrict: None,
+        groups: None,
+        columns: ColumnNames::default(),
+        splits: definition.files.iter().map(split).collect::<BTreeMap<_, _>>(),
+        archives: Vec::new(),
+    }
+}
