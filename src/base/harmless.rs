@@ -121,7 +121,7 @@ pub const LANGUAGE: &[Harmless] = &[
         reason: "how attention is executed; softmax is in f32 here",
     },
     Harmless {
-        names: &["summary_*", "num_labels", "task", "bos_token", "eos_token"],
+        names: &["summary_*", "num_labels", "task", "bos_token", "eos_token", "unk_token_id", "_model_name_or_path"],
         reason: "of heads and tokenizers that are not these",
     },
 ];

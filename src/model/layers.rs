@@ -6,7 +6,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{softmax, softmax_last_dim};
 
-use super::norm::TwoPassNorm;
+use super::norm::{RootMeanSquare, TwoPassNorm};
 use crate::checkpoint::{CheckpointError, Weights};
 
 /// What is put together from weights by name.
@@ -99,6 +99,9 @@ impl RmsNorm {
         let weight = as_type_of(&self.weight, x)?;
         match self.kernels {
             Kernels::Differentiable => candle_nn::ops::rms_norm_slow(x, &weight, self.eps as f32),
+            Kernels::Inference if x.device().is_cpu() => {
+                x.contiguous()?.apply_op2_no_bwd(&weight, &RootMeanSquare { eps: self.eps as f32 })
+            }
             Kernels::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, &weight, self.eps as f32),
         }
     }

@@ -1,9 +1,9 @@
-//! Layer normalisation by two passes over each row.
+//! Normalisation of rows: layer normalisation by two passes, and by the root of the mean square.
 //!
 //! candle's fused kernel takes the variance as E[x^2] - mean^2, which loses digits where the mean is large against
 //! the spread; PyTorch does not (Welford). On the CPU, in f32; elsewhere candle's operators are used.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape};
 
 /// `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axis of a contiguous tensor.
 pub(super) struct TwoPassNorm {
@@ -22,6 +22,44 @@ impl TwoPassNorm {
                 *o = (v - mean) * scale * w + b;
             }
         }
+    }
+}
+
+/// `x / sqrt(mean of squares + eps) * weight` over the last axis of a contiguous tensor. candle's kernel adds squares one after
+/// the other, which loses digits where a few values are large.
+pub(super) struct RootMeanSquare {
+    /// Added to the mean.
+    pub(super) eps: f32,
+}
+
+impl CustomOp2 for RootMeanSquare {
+    fn name(&self) -> &'static str {
+        "root-mean-square"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (CpuStorage::F32(x), CpuStorage::F32(w)) = (x, weight) else {
+            candle_core::bail!("norms on the CPU are computed in f32");
+        };
+        let (Some((xa, xz)), Some((wa, wz))) = (x_layout.contiguous_offsets(), weight_layout.contiguous_offsets())
+        else {
+            candle_core::bail!("norms need contiguous tensors");
+        };
+        let weight = &w[wa..wz];
+        let mut out = vec![0.0; xz - xa];
+        for (x, out) in x[xa..xz].chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
+            let scale = 1.0 / (sum(x, |v| v * v) / weight.len() as f32 + self.eps).sqrt();
+            for ((o, &v), &w) in out.iter_mut().zip(x).zip(weight) {
+                *o = v * scale * w;
+            }
+        }
+        Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 }
 

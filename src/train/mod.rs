@@ -5,18 +5,22 @@
 //! a checkpoint folder that goes back in through [`crate::model`].
 
 mod backward;
+mod low_rank;
 mod methods;
 mod pool;
 mod recipe;
+mod texts;
 mod trainer;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
 pub use methods::METHODS;
+pub use low_rank::LoraSpec;
 pub use recipe::{Recipe, RecipeData, StoredType};
 pub use trainer::{TuneEvent, tune};
 
@@ -119,6 +123,20 @@ pub enum TunedModel {
         tensors: Tensors,
         /// Classes of the classifier among the weights, if there is one.
         classifier: Option<Classifier>,
+    },
+    /// A language model: files that go with it, and all weights.
+    Language {
+        /// Configuration and tokenizer: name in the result, and what is copied.
+        files: Vec<(String, PathBuf)>,
+        /// All weights.
+        tensors: Tensors,
+    },
+    /// An adapter that lies over a checkpoint.
+    Adapter {
+        /// `adapter_config.json`.
+        config: serde_json::Value,
+        /// Its factors.
+        tensors: Tensors,
     },
     /// A model made from scratch.
     New {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 
 use super::TrainError;
+use super::low_rank::LoraSpec;
 use super::methods::METHODS;
 use crate::base::config::{Document, Section};
 use crate::data::ClassSubset;
@@ -20,6 +21,10 @@ pub struct RecipeData {
     pub shots: Option<usize>,
     /// Seed of their choice.
     pub shots_seed: u64,
+    /// The task file that says what of a document is prompt and what is target (language models).
+    pub task: Option<String>,
+    /// Whether prompts are conversations in the checkpoint's chat template.
+    pub chat: bool,
 }
 
 /// Type in which the result is stored.
@@ -77,6 +82,12 @@ pub struct Recipe {
     pub decay_all: bool,
     /// Largest norm of the whole gradient.
     pub clip_norm: f64,
+    /// Tokens of a training text at most.
+    pub length: Option<usize>,
+    /// Trained blocks, counted from the end.
+    pub last: usize,
+    /// LoRA's factors.
+    pub lora: LoraSpec,
     /// Strength of the method's regulariser, if it has one.
     pub penalty: Option<f64>,
     /// Type in which the result is stored.
@@ -114,12 +125,17 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
     let data = parts
         .iter()
         .filter_map(|part| {
-            let (dataset, split) = (part.required_text("dataset"), part.text("split"));
+            let task = part.text("task").map(|t| t.value);
+            let chat = part.flag("chat").is_some_and(|f| f.value);
+            // A task file may name its data itself.
+            let named = part.text("dataset");
+            let dataset = if task.is_some() { named.or(part.text("task")) } else { part.required_text("dataset") };
+            let split = part.text("split");
             let shots = part.count("shots").map(|s| s.value as usize);
             let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);
             part.finish();
             let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
-            Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed })
+            Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat })
         })
         .collect();
     let (head, train) = (head?, train?);
@@ -142,10 +158,19 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         .map_or(StoredType::F32, |c| c.value);
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
+    let lora = LoraSpec::default();
+    let lora = LoraSpec {
+        rank: count("rank").unwrap_or(lora.rank).max(1),
+        alpha: train.number_in("lora_alpha", 0.0..=1e6).map_or(lora.alpha, |n| n.value),
+        targets: train.texts("targets").map_or(lora.targets, |t| t.into_iter().map(|t| t.value).collect()),
+    };
     let recipe = Recipe {
         steps: count("steps").unwrap_or(1000),
         batch: count("batch").unwrap_or(128).max(1),
         warmup: count("warmup").unwrap_or(0),
+        length: count("length"),
+        last: count("last").unwrap_or(1),
+        lora,
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
         decay_all: train.flag("decay_all").is_none_or(|f| f.value),

@@ -8,7 +8,9 @@ use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
 
 use super::methods::METHODS;
 use super::{Objective, Recipe, TrainError, TunedModel};
+use crate::base::fs::{read, write_atomic};
 use crate::catalog::Catalog;
+use crate::checkpoint::write_safetensors;
 use crate::image::Preprocessor;
 use crate::model::clip::CheckpointFolder;
 
@@ -71,6 +73,17 @@ pub fn tune(
     match objective.finish()? {
         TunedModel::Changed { from, tensors, classifier } => {
             from.write_with(&recipe.out, &tensors, classifier.as_ref(), dtype)?;
+        }
+        TunedModel::Language { files, tensors } => {
+            for (name, file) in files {
+                write_atomic(&recipe.out.join(name), &read(&file)?)?;
+            }
+            write_safetensors(&recipe.out.join("model.safetensors"), &tensors, dtype)?;
+        }
+        TunedModel::Adapter { config, tensors } => {
+            let text = serde_json::to_string_pretty(&config).expect("plain data always has a JSON form");
+            write_atomic(&recipe.out.join("adapter_config.json"), text.as_bytes())?;
+            write_safetensors(&recipe.out.join("adapter_model.safetensors"), &tensors, dtype)?;
         }
         TunedModel::New { config, tensors, tokenizer } => {
             let preprocessor = Preprocessor::clip(config.vision_config.image_size);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use super::attention::Scene;
 use super::decoder::Decoder;
@@ -19,7 +20,7 @@ use super::tokenizer::LanguageTokenizer;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
-use crate::checkpoint::Weights;
+use crate::checkpoint::{Tensors, Weights};
 use crate::merge::Combination;
 use crate::model::{
     Architecture, Head, Input, Kernels, Model, ModelError, ModelType, Placement, Reader, State,
@@ -150,8 +151,12 @@ impl Architecture for LanguageFolder {
     }
 
     fn build(&self, weights: &dyn Weights, placement: &Placement) -> Result<Box<dyn Model>, ModelError> {
+        // Tensors are widened and placed on all threads; the decoder then takes them by name.
+        let (placed, names) = (placement.of(weights), self.config.tensors());
+        let load = |name: &String| Ok((name.clone(), placed.load(name)?));
+        let tensors: Tensors = names.par_iter().map(|(name, _)| load(name)).collect::<Result<_, ModelError>>()?;
         Ok(Box::new(PlacedDecoder {
-            decoder: Decoder::new(&self.config, &placement.of(weights), Kernels::Inference)?,
+            decoder: Decoder::new(&self.config, &tensors, Kernels::Inference)?,
             tokenizer: Arc::clone(&self.reader.tokenizer),
             ends: self.ends.clone(),
             dtype: placement.activations(),
@@ -159,29 +164,29 @@ impl Architecture for LanguageFolder {
         }))
     }
 
-    /// Long questions first, in groups of 64 tokens for each example of the batch size.
+    /// Groups of about equal size, of at most 64 tokens for each example of the batch size, and as many as there are threads
+    /// at least: each thread works on one.
     fn groups(&self, inputs: &[&Input], batch: usize) -> Vec<Vec<usize>> {
-        let size = |input: &Input| match input {
+        let size = |input: &&Input| match input {
             Input::Score(sequences) => sequences.shared(),
             Input::Generate(prompt) => prompt.tokens.len() + prompt.limit,
             Input::Image(_) => 0,
         };
-        let sizes: Vec<usize> = inputs.iter().map(|i| size(i)).collect();
+        let sizes: Vec<usize> = inputs.iter().map(size).collect();
+        let threads = rayon::current_num_threads();
+        let needed = sizes.iter().sum::<usize>().div_ceil(batch * TOKENS).max(1);
+        let count = needed.next_multiple_of(threads).min(inputs.len());
         let mut order: Vec<usize> = (0..inputs.len()).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(sizes[i]), i));
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        let mut tokens = 0;
+        let mut groups: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); count];
         for i in order {
-            match groups.last_mut() {
-                Some(group) if tokens + sizes[i] <= batch * TOKENS => group.push(i),
-                _ => {
-                    groups.push(vec![i]);
-                    tokens = 0;
-                }
+            // The largest that is left goes to the group with the least.
+            if let Some(group) = groups.iter_mut().min_by_key(|g| g.0) {
+                group.0 += sizes[i];
+                group.1.push(i);
             }
-            tokens += sizes[i];
         }
-        groups
+        groups.into_iter().map(|g| g.1).collect()
     }
 
     fn batch(&self, inputs: &[Input], placement: &Placement, share: bool) -> Result<State, ModelError> {

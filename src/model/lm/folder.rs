@@ -9,7 +9,7 @@ use super::config::DecoderConfig;
 use super::families::{FAMILIES, Family};
 use super::names::LanguageNames;
 use super::reader::TextReader;
-use super::tokenizer::LanguageTokenizer;
+use super::tokenizer::{self, LanguageTokenizer};
 use crate::base::account::{Fields, left_over, some_of};
 use crate::base::fs::read;
 use crate::base::harmless::{LANGUAGE, LANGUAGE_TENSORS, TRANSFORMERS};
@@ -44,7 +44,10 @@ pub(super) fn configuration(folder: &Path) -> Option<Value> {
 
 /// The family that a folder's `model_type` names.
 pub(super) fn family(folder: &Path) -> Option<&'static Family> {
-    let json = configuration(folder)?;
+    of_type(&configuration(folder)?)
+}
+
+fn of_type(json: &Value) -> Option<&'static Family> {
     let kind = json.get("model_type")?.as_str()?;
     FAMILIES.into_iter().find(|f| f.model_types.contains(&kind))
 }
@@ -82,6 +85,33 @@ impl LanguageFolder {
             return Err(ModelError::Tokenizer { path: path.join("tokenizer.json"), reason });
         }
         Ok(this)
+    }
+
+    /// Opens a folder as the family that its `model_type` names.
+    pub fn open_any(path: &Path) -> Result<Self, ModelError> {
+        let known = family(path).ok_or_else(|| ModelError::Config {
+            path: path.join("config.json"),
+            reason: "is not there, or its `model_type` is no language model that is known here".to_owned(),
+        })?;
+        Self::open(path, known)
+    }
+
+    /// Configuration and reader of a model that has no weights yet.
+    pub fn parts(config: &Path, tokenizer: &Path) -> Result<(DecoderConfig, TextReader), ModelError> {
+        let bad = |reason: &str| ModelError::Config { path: config.to_owned(), reason: reason.to_owned() };
+        let json: Value = serde_json::from_slice(&read(config)?).map_err(|e| bad(&e.to_string()))?;
+        let known = of_type(&json).ok_or_else(|| bad("its `model_type` is no language model that is known here"))?;
+        let (config, _) = read_config(config, known)?;
+        let tokenizer = Arc::new(LanguageTokenizer::open(tokenizer)?);
+        let length = config.length;
+        Ok((config, TextReader { tokenizer, length }))
+    }
+
+    /// The files of a folder that say how texts are read and when they end, by name.
+    #[must_use]
+    pub fn text_files(folder: &Path) -> Vec<(String, PathBuf)> {
+        let named = tokenizer::FILES.iter().chain(&["generation_config.json"]);
+        named.map(|n| ((*n).to_owned(), folder.join(n))).filter(|(_, p)| p.is_file()).collect()
     }
 
     /// Opens an adapter, or other parts of the weights, on top of `base`.

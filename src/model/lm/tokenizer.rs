@@ -26,13 +26,12 @@ pub struct LanguageTokenizer {
     digest: Digest,
 }
 
-/// The files that a folder's tokenizer is read from, those that are there.
+/// The files that a folder's tokenizer may be read from.
+pub const FILES: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+
 fn files(folder: &Path) -> Vec<PathBuf> {
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .filter(|f| f.is_file())
-        .collect()
+    FILES.iter().map(|name| folder.join(name)).filter(|f| f.is_file()).collect()
 }
 
 impl LanguageTokenizer {

@@ -81,6 +81,12 @@ impl LanguageTask {
         Ok(Self { outputs: kind.outputs(most), definition, kind, chat, documents, inputs, prompt })
     }
 
+    /// Whether each document has several choices, one of them right.
+    #[must_use]
+    pub fn asks_choices(&self) -> bool {
+        self.definition.output == OutputType::MultipleChoice
+    }
+
     /// What the task's file says.
     #[must_use]
     pub fn definition(&self) -> &Definition {

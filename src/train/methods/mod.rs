@@ -3,10 +3,22 @@
 mod contrastive;
 mod full;
 mod l2_sp;
+mod language;
 
 use super::Method;
 use crate::base::registry::Registry;
 
 /// All methods.
 pub static METHODS: Registry<dyn Method> =
-    Registry { kind: "method", items: &[&contrastive::Contrastive, &full::Full, &l2_sp::L2Sp] };
+    Registry {
+        kind: "method",
+        items: &[
+            &contrastive::Contrastive,
+            &full::Full,
+            &l2_sp::L2Sp,
+            &language::FULL,
+            &language::LAST,
+            &language::LORA,
+            &language::NEW,
+        ],
+    };

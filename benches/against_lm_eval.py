@@ -1,0 +1,100 @@
+"""Log-likelihoods, accuracies and time of specbench and lm-evaluation-harness on the same weights and documents.
+
+    pip install lm-eval==0.4.13 torch transformers pyarrow
+    cargo build --release
+    python benches/against_lm_eval.py DATA MODEL... [--limit N]
+
+DATA holds `lm/arc_easy_test.jsonl`, `lm/arc_easy_train.jsonl`, `lm/piqa_validation.jsonl`, `lm/medmcqa_part.jsonl` and
+`pubmedqa/pqal_dev.jsonl`; MODEL is a Hugging Face folder. Both programs read the same task files, which this script writes,
+compute in f32 on the CPU with as many threads as there are, and are timed one after the other, task by task, models loaded.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parent.parent
+QUESTION = dict(output_type="multiple_choice", doc_to_text="Question: {{question}}\nAnswer:", doc_to_target="gold",
+                doc_to_choice="choices", metric_list=[{"metric": "acc"}, {"metric": "acc_norm"}])
+LETTERS = dict(output_type="multiple_choice", doc_to_target="gold", doc_to_choice=["A", "B", "C", "D"], metric_list=[{"metric": "acc"}],
+               doc_to_text="Question: {{question}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nC. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:")
+
+
+def tasks(data):
+    arc = {"test": f"{data}/lm/arc_easy_test.jsonl", "train": f"{data}/lm/arc_easy_train.jsonl"}
+    yield "arc", {**QUESTION, "training_split": "train"}, arc
+    yield "arc5", {**QUESTION, "training_split": "train", "num_fewshot": 5}, arc
+    yield "piqa", QUESTION, {"test": f"{data}/lm/piqa_validation.jsonl"}
+    yield "medmcqa", LETTERS, {"test": f"{data}/lm/medmcqa_part.jsonl"}
+    yield "pubmedqa", {"output_type": "multiple_choice", "metric_list": [{"metric": "acc"}], "doc_to_target": "answer",
+                       "doc_to_choice": ["yes", "no", "maybe"],
+                       "doc_to_text": "Abstract: {{contexts | join('\n')}}\nQuestion: {{question}}\nAnswer:"}, {"test": f"{data}/pubmedqa/pqal_dev.jsonl"}
+
+
+def ours(work, model, name, limit):
+    suite = work / f"{name}.toml"
+    suite.write_text(f"""[suite]
+name = "{name}"
+track = "lm"
+[[checkpoint]]
+id = "m"
+role = "pretrained"
+source = "{model}"
+[[probe]]
+id = "{name}"
+task = "{work}/{name}.yaml"
+role = "generality"
+parity = "lm-eval"
+limit = {limit}
+""")
+    out = work / f"{name}-out"
+    start = time.time()
+    subprocess.run([ROOT / "target/release/specbench", "run", suite, "--out", out, "--fresh", "--quiet"], check=True, cwd=ROOT)
+    return pq.read_table(out / "predictions/m" / f"{name}.parquet").to_pylist(), time.time() - start
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--limit", type=int, default=40)
+    arguments = parser.parse_args()
+    import torch
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+    worst_ratio = 1e9
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for name, config, files in tasks(arguments.data.resolve()):
+            full = {"task": name, "dataset_path": "json", "dataset_kwargs": {"data_files": files}, "test_split": "test", **config}
+            (work / f"{name}.yaml").write_text(json.dumps(full))
+        manager = TaskManager(include_path=str(work))
+        for model in arguments.models:
+            lm = HFLM(pretrained=str(model), dtype="float32", batch_size=8, device="cpu")
+            for name, _, _ in tasks(arguments.data.resolve()):
+                found, own = ours(work, model.resolve(), name, arguments.limit)
+                start = time.time()
+                result = simple_evaluate(model=lm, tasks=[name], task_manager=manager, limit=arguments.limit, log_samples=True,
+                                         bootstrap_iters=0, verbosity="ERROR")
+                theirs = time.time() - start
+                samples = sorted(result["samples"][name], key=lambda s: s["doc_id"])
+                gap, wrong = 0.0, 0
+                for row, sample in zip(found, samples, strict=True):
+                    nats = [float(r[0][0]) for r in sample["resps"]]
+                    gap = max(gap, max(abs(a - b) for a, b in zip(nats, row["loglikelihoods"], strict=True)))
+                    for metric in ("acc", "acc_norm"):
+                        if metric in sample and sample[metric] != row[metric]:
+                            wrong += 1
+                worst_ratio = min(worst_ratio, theirs / own)
+                print(f"{model.name} {name}: {len(found)} documents, log-likelihoods within {gap:.1e}, {wrong} verdicts differ, "
+                      f"{own:.1f} s against {theirs:.1f} s ({theirs / own:.2f} times)", flush=True)
+    print(f"smallest ratio of times {worst_ratio:.2f}; torch {torch.__version__}, {torch.get_num_threads()} threads")
+
+
+main()

@@ -1,0 +1,83 @@
+//! Training texts: token sequences whose ends are to be learned, from the same task files that evaluate.
+
+use std::sync::Arc;
+
+use super::{Recipe, TrainError};
+use crate::catalog::Catalog;
+use crate::data::Record;
+use crate::model::lm::{Scored, Sequences, TextReader};
+use crate::model::{Input, Reader as _, Reading};
+use crate::task::Task as _;
+use crate::task::language::{Columns, Definition, LanguageTask, Setting};
+
+/// Every example of a recipe's data: prompt and target, the target scored.
+pub struct Texts {
+    /// One sequence each.
+    pub all: Vec<Scored>,
+}
+
+impl Texts {
+    /// Reads the data. Of a multiple-choice task the right choice is the target.
+    pub fn load(recipe: &Recipe, catalog: &Catalog, reader: &TextReader) -> Result<Self, TrainError> {
+        let mut all = Vec::new();
+        for part in &recipe.data {
+            let file = part.task.as_ref().ok_or_else(|| {
+                recipe.mistake(format!("data set `{}` needs a `task`, which says what is learned", part.dataset))
+            })?;
+            let wrong = |reason: String| recipe.mistake(format!("task `{file}`: {reason}"));
+            let definition = Definition::open(&catalog.task_file(file)).map_err(|e| recipe.mistake(e.to_string()))?;
+            let entry = catalog.data_of(&part.dataset, Some(&definition))?;
+            let split = catalog.split(&entry, &part.split)?;
+            if let Some(missing) = catalog.missing(split) {
+                let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
+                return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
+            }
+            let data = catalog.open_split(&entry, split)?.data;
+            let records = data.read(0..data.examples().len())?;
+            let ids = data.examples().iter().map(|e| e.id.clone());
+            let documents: Vec<(String, Columns)> =
+                ids.zip(records.into_iter().map(Record::into_document)).collect();
+            let setting = Setting { few_shot: Some(0), chat: part.chat, ..Setting::default() };
+            let task = LanguageTask::new(Arc::new(definition), setting, &documents, (Vec::new(), None));
+            let task = task.map_err(wrong)?;
+            for (i, example) in data.examples().iter().enumerate() {
+                let question = task.question(i, Record::default()).map_err(wrong)?;
+                let reading = Reading { most_pixels: 0, border: 0 };
+                let Input::Score(Sequences { all: mut found, .. }) = reader.read(question, reading).map_err(wrong)?
+                else {
+                    return Err(wrong("it generates; only likelihoods can be learned".to_owned()));
+                };
+                if found.len() > 1 && task.asks_choices() {
+                    let right = task.target(i, example).unwrap_or(0) as usize;
+                    found = vec![found.swap_remove(right)];
+                }
+                all.extend(found.into_iter().map(|s| shortened(s, recipe.length)));
+            }
+        }
+        if all.is_empty() { Err(recipe.mistake("no training example")) } else { Ok(Self { all }) }
+    }
+}
+
+/// At most so many tokens: the end of a long target goes, then the beginning of a long prompt.
+fn shortened(mut sequence: Scored, length: Option<usize>) -> Scored {
+    let Some(length) = length.filter(|&l| l < sequence.tokens.len()) else { return sequence };
+    let prompt = sequence.tokens.len() - sequence.scored;
+    let kept = prompt.min(length / 2);
+    sequence.tokens.drain(..prompt - kept);
+    sequence.tokens.truncate(length);
+    sequence.scored = sequence.tokens.len() - kept;
+    sequence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sequences_lose_the_end_of_their_target_first() {
+        let sequence = |n: u32, scored| Scored { tokens: (0..n).collect(), scored };
+        assert_eq!(shortened(sequence(10, 6), Some(8)), Scored { tokens: (0..8).collect(), scored: 4 });
+        assert_eq!(shortened(sequence(10, 2), Some(4)), Scored { tokens: vec![6, 7, 8, 9], scored: 2 });
+        assert_eq!(shortened(sequence(3, 2), None), sequence(3, 2));
+    }
+}
