@@ -63,6 +63,8 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--limit", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=8, help="sequences that lm-eval computes at a time")
+    parser.add_argument("--only", help="one task")
     arguments = parser.parse_args()
     import torch
     from lm_eval import simple_evaluate
@@ -76,8 +78,10 @@ def main():
             (work / f"{name}.yaml").write_text(json.dumps(full))
         manager = TaskManager(include_path=str(work))
         for model in arguments.models:
-            lm = HFLM(pretrained=str(model), dtype="float32", batch_size=8, device="cpu")
+            lm = HFLM(pretrained=str(model), dtype="float32", batch_size=arguments.batch, device="cpu")
             for name, _, _ in tasks(arguments.data.resolve()):
+                if arguments.only not in (None, name):
+                    continue
                 found, own = ours(work, model.resolve(), name, arguments.limit)
                 start = time.time()
                 result = simple_evaluate(model=lm, tasks=[name], task_manager=manager, limit=arguments.limit, log_samples=True,

@@ -121,14 +121,28 @@ pub const LANGUAGE: &[Harmless] = &[
         reason: "how attention is executed; softmax is in f32 here",
     },
     Harmless {
-        names: &["summary_*", "num_labels", "task", "bos_token", "eos_token", "unk_token_id", "_model_name_or_path"],
+        names: &[
+            "summary_*",
+            "num_labels",
+            "task",
+            "bos_token",
+            "eos_token",
+            "unk_token_id",
+            "_model_name_or_path",
+        ],
         reason: "of heads and tokenizers that are not these",
     },
 ];
 
 /// Tensors of language models.
 pub const LANGUAGE_TENSORS: &[Harmless] = &[Harmless {
-    names: &["*rotary_emb.inv_freq", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias", "*.attention.masked_bias"],
+    names: &[
+        "*rotary_emb.inv_freq",
+        "*.attn.bias",
+        "*.attn.masked_bias",
+        "*.attention.bias",
+        "*.attention.masked_bias",
+    ],
     reason: "buffers of `transformers` that follow from the configuration",
 }];
 

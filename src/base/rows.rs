@@ -43,14 +43,17 @@ fn plain(value: &AnyValue<'_>) -> Result<Value, String> {
             Value::Array(each)
         }
         AnyValue::Struct(..) | AnyValue::StructOwned(_) => {
-            let DataType::Struct(fields) = value.dtype() else { return Err("a structure without fields".to_owned()) };
+            let DataType::Struct(fields) = value.dtype() else {
+                return Err("a structure without fields".to_owned());
+            };
             let names = fields.iter().map(|f| f.name().to_string());
             let values = value._iter_struct_av();
             names.zip(values).map(|(n, v)| Ok((n, plain(&v)?))).collect::<Result<Map<_, _>, String>>()?.into()
         }
-        AnyValue::Categorical(..) | AnyValue::CategoricalOwned(..) | AnyValue::Enum(..) | AnyValue::EnumOwned(..) => {
-            value.get_str().map(Value::from).ok_or("a category without a name")?
-        }
+        AnyValue::Categorical(..)
+        | AnyValue::CategoricalOwned(..)
+        | AnyValue::Enum(..)
+        | AnyValue::EnumOwned(..) => value.get_str().map(Value::from).ok_or("a category without a name")?,
         other => return Err(format!("values of type {} are not understood", other.dtype())),
     })
 }

@@ -17,14 +17,20 @@ impl Catalog {
     #[must_use]
     pub fn task_file(&self, name: &str) -> PathBuf {
         let is_path = name.ends_with(".yaml") || name.ends_with(".yml");
-        if is_path { self.resolve(Path::new(name)) } else { self.resolve(Path::new(TASKS)).join(format!("{name}.yaml")) }
+        if is_path {
+            self.resolve(Path::new(name))
+        } else {
+            self.resolve(Path::new(TASKS)).join(format!("{name}.yaml"))
+        }
     }
 
     /// The registry's tasks, in words.
     #[must_use]
     pub fn known_tasks(&self) -> String {
         let folder = self.resolve(Path::new(TASKS));
-        let Ok(entries) = std::fs::read_dir(&folder) else { return format!("there is no `{}`", folder.display()) };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            return format!("there is no `{}`", folder.display());
+        };
         let stem = |path: PathBuf| {
             let is_task = path.extension().is_some_and(|e| e == "yaml");
             path.file_stem().filter(|_| is_task).and_then(|s| s.to_str()).map(str::to_owned)
@@ -52,7 +58,8 @@ impl Catalog {
 fn entry(definition: &Definition) -> DatasetEntry {
     let split = |(name, files): (&String, &Vec<PathBuf>)| {
         // From the working folder, whatever the registry's is.
-        let absolute = |f: &PathBuf| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string();
+        let absolute =
+            |f: &PathBuf| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string();
         let source = Source::Files(files.iter().map(absolute).collect());
         (name.clone(), Split { name: name.clone(), source, examples: None, expected: Vec::new() })
     };

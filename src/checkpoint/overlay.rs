@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use super::error::CheckpointError;
 use super::lora::{LowRank, Piece, piece};
 use super::state_dict::{Below, Entry, StateDict};
-use super::weights::Weights as _;
+use super::weights::Weights;
 
 /// The factors of one module as they are found.
 #[derive(Default)]
@@ -73,12 +73,13 @@ impl StateDict {
     }
 
     /// This checkpoint on top of another that gives every tensor it does not have.
-    pub fn over(mut self, base: Arc<Self>) -> Result<Self, CheckpointError> {
+    pub fn over(mut self, base: Arc<dyn Weights>) -> Result<Self, CheckpointError> {
         let (mut updates, mut shifts) = (BTreeMap::new(), BTreeMap::new());
         if self.adapter.is_some() {
-            (updates, shifts) = self.take_adapter(&base)?;
+            (updates, shifts) = self.take_adapter(&*base)?;
         }
-        self.entries = base.entries().clone();
+        let info = |name: &str| Some((name.to_owned(), base.info(name)?));
+        self.entries = base.names().into_iter().filter_map(info).collect();
         let own = self.sources.iter().filter(|(_, e)| !e.is_factor());
         self.entries.extend(own.map(|(name, e)| (name.clone(), e.info.clone())));
         self.below = Some(Below { base, updates, shifts });
@@ -89,7 +90,7 @@ impl StateDict {
     #[expect(clippy::type_complexity, reason = "the two halves of what lies below")]
     fn take_adapter(
         &mut self,
-        base: &Self,
+        base: &dyn Weights,
     ) -> Result<(BTreeMap<String, LowRank>, BTreeMap<String, (String, f64)>), CheckpointError> {
         let Some(config) = &self.adapter else { return Ok(Default::default()) };
         let path = self.path.clone();
@@ -101,7 +102,7 @@ impl StateDict {
         };
         let (factors, whole) = sort_pieces(std::mem::take(&mut self.sources), placed).map_err(bad)?;
         let (mut updates, mut shifts) = (BTreeMap::new(), BTreeMap::new());
-        let missing = |name: &str| format!("adapts `{name}`, which `{}` does not have", base.path.display());
+        let missing = |name: &str| format!("adapts `{name}`, which `{}` does not have", base.label());
         for (stored, found) in factors {
             let module = placed(&stored, ".weight");
             let name = format!("{module}.weight");
@@ -115,39 +116,36 @@ impl StateDict {
             let scale = config.scale(&stored);
             if let Some(bias) = found.bias {
                 let target = format!("{module}.bias");
-                if base.entries().get(&target).map(|i| &i.shape) != whole.get(&bias).map(|e| &e.info.shape) {
+                if base.info(&target).map(|i| i.shape).as_ref() != whole.get(&bias).map(|e| &e.info.shape) {
                     return Err(bad(missing(&target)));
                 }
                 shifts.insert(target, (bias, scale));
             }
             let transposed = found.embedding || config.transposed();
             let shape = |stored: &str| whole.get(stored).map(|e| e.info.shape.clone()).unwrap_or_default();
-            if let Some(update) = misfit(&shape(&a), &shape(&b), &base.entries()[&name].shape) {
+            let tensor = base.info(&name).map(|i| i.shape).unwrap_or_default();
+            if let Some(update) = misfit(&shape(&a), &shape(&b), &tensor) {
                 let reason = format!(
                     "its update of `{name}` has {update} values, the tensor is {:?} in `{}`: is this the \
                      checkpoint that it was trained on?",
-                    base.entries()[&name].shape,
-                    base.path.display()
+                    tensor,
+                    base.label()
                 );
                 return Err(bad(reason));
             }
             updates.insert(name, LowRank { a, b, scale, transposed });
         }
         if let Some(name) = whole.keys().find(|n| !n.contains(".lora_") && !base.contains(n)) {
-            return Err(bad(format!("holds `{name}`, which `{}` does not have", base.path.display())));
+            return Err(bad(format!("holds `{name}`, which `{}` does not have", base.label())));
         }
         self.sources = whole;
         Ok((updates, shifts))
     }
 
-    /// The checkpoint that stores a tensor: this one or one below.
-    pub(super) fn holder(&self, name: &str) -> &Self {
-        match &self.below {
-            Some(below) if !self.sources.contains_key(name) && !self.is_adapted(name) => {
-                below.base.holder(name)
-            }
-            _ => self,
-        }
+    /// What lies below, if it stores a tensor and this checkpoint does not change it.
+    pub(super) fn elsewhere(&self, name: &str) -> Option<&dyn Weights> {
+        let below = self.below.as_ref()?;
+        (!self.sources.contains_key(name) && !self.is_adapted(name)).then_some(&*below.base)
     }
 
     /// Whether a low-rank update or a shift changes the tensor.

@@ -27,7 +27,7 @@ enum Backend {
 
 /// What lies below a partial checkpoint.
 pub(super) struct Below {
-    pub(super) base: Arc<StateDict>,
+    pub(super) base: Arc<dyn Weights>,
     /// Low-rank updates of the base's tensors.
     pub(super) updates: BTreeMap<String, LowRank>,
     /// What is added to biases of the base: the stored tensor and its factor.
@@ -120,9 +120,8 @@ impl StateDict {
 
     /// A tensor as it is stored here or below, as f32.
     pub(super) fn plain(&self, name: &str) -> Result<Tensor, CheckpointError> {
-        let holder = self.holder(name);
-        if !std::ptr::eq(holder, self) {
-            return holder.load(name);
+        if let Some(base) = self.elsewhere(name) {
+            return base.load(name);
         }
         let source = self.source(name)?;
         let read = || -> candle_core::Result<Tensor> {
@@ -147,9 +146,8 @@ impl StateDict {
         read().map_err(|e| self.fail(name, e))
     }
 
-    /// Tensors by the names and in the shapes in which this checkpoint (or the one at the bottom) stores them, so
-    /// that what is written reads back in the same layout. Tensors that it does not have keep their names.
-    pub fn as_stored(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
+    /// What this checkpoint, or the one at the bottom, calls some tensors.
+    fn renamed(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
         if let Some(below) = &self.below {
             return below.base.as_stored(tensors);
         }
@@ -208,6 +206,10 @@ impl Weights for StateDict {
         Ok(tensor)
     }
 
+    fn as_stored(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
+        self.renamed(tensors)
+    }
+
     /// One digest over all weight files.
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let mut files = self.files.clone();
@@ -231,9 +233,8 @@ impl Weights for StateDict {
         if self.is_adapted(name) {
             return None;
         }
-        let holder = self.holder(name);
-        if !std::ptr::eq(holder, self) {
-            return holder.raw(name);
+        if let Some(base) = self.elsewhere(name) {
+            return base.raw(name);
         }
         let (entry, Backend::Safetensors(mapped)) = (self.sources.get(name)?, &self.backend) else {
             return None;

@@ -63,6 +63,12 @@ pub trait Weights: Send + Sync {
         None
     }
 
+    /// Tensors by the names and in the shapes in which these weights are stored, so that what is written reads back in the
+    /// same layout. Tensors that are not among them keep their names.
+    fn as_stored(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
+        Ok(tensors.clone())
+    }
+
     /// Whether there is a tensor of that name.
     fn contains(&self, name: &str) -> bool {
         self.info(name).is_some()

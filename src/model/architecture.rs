@@ -213,24 +213,23 @@ pub trait ModelType: Named + Sync {
 }
 
 /// All model types. To add one, write a folder with a `ModelType` and list it here.
-pub static ARCHITECTURES: Registry<dyn ModelType> =
-    Registry {
-        kind: "model",
-        items: &[
-            &clip::Clip,
-            &lm::LanguageModel(&lm::families::GEMMA2),
-            &lm::LanguageModel(&lm::families::GEMMA3),
-            &lm::LanguageModel(&lm::families::GPT_NEOX),
-            &lm::LanguageModel(&lm::families::GPT2),
-            &lm::LanguageModel(&lm::families::LLAMA),
-            &lm::LanguageModel(&lm::families::MISTRAL),
-            &lm::LanguageModel(&lm::families::OPT),
-            &lm::LanguageModel(&lm::families::PHI3),
-            &lm::LanguageModel(&lm::families::QWEN2),
-            &lm::LanguageModel(&lm::families::QWEN3),
-            &clip::Siglip,
-        ],
-    };
+pub static ARCHITECTURES: Registry<dyn ModelType> = Registry {
+    kind: "model",
+    items: &[
+        &clip::Clip,
+        &lm::LanguageModel(&lm::families::GEMMA2),
+        &lm::LanguageModel(&lm::families::GEMMA3),
+        &lm::LanguageModel(&lm::families::GPT_NEOX),
+        &lm::LanguageModel(&lm::families::GPT2),
+        &lm::LanguageModel(&lm::families::LLAMA),
+        &lm::LanguageModel(&lm::families::MISTRAL),
+        &lm::LanguageModel(&lm::families::OPT),
+        &lm::LanguageModel(&lm::families::PHI3),
+        &lm::LanguageModel(&lm::families::QWEN2),
+        &lm::LanguageModel(&lm::families::QWEN3),
+        &clip::Siglip,
+    ],
+};
 
 /// Opens a checkpoint folder as the model type that claims it. One that nobody claims is opened as the first type, whose
 /// reader says what is not understood.

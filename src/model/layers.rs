@@ -149,7 +149,6 @@ impl Linear {
     }
 }
 
-
 /// Softmax over the last axis, in f32 whatever the type of the scores.
 pub fn softmax_f32(scores: &Tensor, kernels: Kernels) -> Result<Tensor> {
     let wide = scores.to_dtype(DType::F32)?;

@@ -47,7 +47,8 @@ impl CustomOp2 for RootMeanSquare {
         let (CpuStorage::F32(x), CpuStorage::F32(w)) = (x, weight) else {
             candle_core::bail!("norms on the CPU are computed in f32");
         };
-        let (Some((xa, xz)), Some((wa, wz))) = (x_layout.contiguous_offsets(), weight_layout.contiguous_offsets())
+        let (Some((xa, xz)), Some((wa, wz))) =
+            (x_layout.contiguous_offsets(), weight_layout.contiguous_offsets())
         else {
             candle_core::bail!("norms need contiguous tensors");
         };

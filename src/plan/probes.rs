@@ -52,7 +52,9 @@ pub(super) fn open_probes(
     let mut wanted = Vec::new();
     for spec in &suite.probes {
         let definition = match &spec.task {
-            Some(task) => Some(Definition::open(&catalog.task_file(&task.file)).map_err(|e| of_task(spec, e))?),
+            Some(task) => {
+                Some(Definition::open(&catalog.task_file(&task.file)).map_err(|e| of_task(spec, e))?)
+            }
             None => None,
         };
         let entry = catalog.data_of(&spec.dataset, definition.as_ref())?;
@@ -142,8 +144,7 @@ fn language(
     let n = limit.map_or(examples.len(), |l| l.min(examples.len()));
     let records = open.data.read(0..n).map_err(wrap)?;
     let ids = examples.iter().map(|e| e.id.clone());
-    let documents: Vec<(String, Columns)> =
-        ids.zip(records.into_iter().map(Record::into_document)).collect();
+    let documents: Vec<(String, Columns)> = ids.zip(records.into_iter().map(Record::into_document)).collect();
     let shown = setting.few_shot.unwrap_or(definition.few_shot.count);
     let mut pool = (Vec::new(), None);
     if shown > 0 && definition.few_shot.samples.is_none() {

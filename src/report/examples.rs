@@ -71,6 +71,12 @@ pub struct Regression {
     pub score: f32,
     /// Whether each alpha of the grid has it right.
     pub along: Vec<bool>,
+    /// Log-likelihood of each choice by the pretrained and by the fine-tuned model, where there are choices.
+    pub likelihoods: Vec<[f64; 2]>,
+    /// What the pretrained and the fine-tuned model wrote, where they wrote.
+    pub written: Option<[String; 2]>,
+    /// Instructions that the fine-tuned model's text does not follow, by their place.
+    pub failed: Vec<usize>,
 }
 
 /// How often one class is taken for another.
@@ -154,6 +160,9 @@ fn view(
         prediction: name(last.prediction[i]),
         score: last.score[i],
         along: along.iter().map(|r| r[i]).collect(),
+        likelihoods: pairs(list(first, "loglikelihoods", i), list(last, "loglikelihoods", i)),
+        written: text(first, i).zip(text(last, i)).map(|(a, b)| [a, b]),
+        failed: failed(list(last, "strict", i)),
     });
     Some(ExampleView {
         curve: curve.to_owned(),
@@ -169,6 +178,24 @@ fn view(
         regressions: regressions.collect(),
         confusions: confusions(first, last, name),
     })
+}
+
+/// A list that the task keeps of an example.
+fn list<'a>(predictions: &'a Predictions, name: &str, i: usize) -> &'a [f64] {
+    let found = predictions.lists.iter().find(|l| l.0 == name);
+    found.and_then(|l| l.1.get(i)).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(predictions: &Predictions, i: usize) -> Option<String> {
+    predictions.texts.as_ref()?.get(i).cloned()
+}
+
+fn pairs(before: &[f64], after: &[f64]) -> Vec<[f64; 2]> {
+    before.iter().zip(after).map(|(a, b)| [*a, *b]).collect()
+}
+
+fn failed(followed: &[f64]) -> Vec<usize> {
+    (0..followed.len()).filter(|&i| followed[i] == 0.0).collect()
 }
 
 /// Interval of the share of examples that were right and are wrong.

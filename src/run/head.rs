@@ -49,8 +49,9 @@ fn made(
                 let head = finish(end.head(&ends.at(*path, alpha), candidates)?)?;
                 return Ok(vec![head; alphas.len()]);
             }
-            let is_made =
-                |end: &Arc<dyn Architecture>| end.head_choice(candidates).is_some_and(|h| h.kind == HeadKind::ZeroShot);
+            let is_made = |end: &Arc<dyn Architecture>| {
+                end.head_choice(candidates).is_some_and(|h| h.kind == HeadKind::ZeroShot)
+            };
             if is_made(from) && is_made(to) {
                 let made = |&alpha: &f64| finish(from.head(&ends.at(*path, alpha), candidates)?);
                 if ends.shares(|name| from.makes_head(name)) {

@@ -310,11 +310,8 @@ mod tests {
     #[test]
     fn a_ratio_of_sums_is_no_mean_of_ratios() {
         // By hand: (1 + 6) / (1 + 2); the second counted twice: (1 + 12) / (1 + 4); the first left out: 6 / 2.
-        let form = Form::RatioOfSums {
-            numerators: vec![1.0, 6.0],
-            denominators: vec![1.0, 2.0],
-            exponent: None,
-        };
+        let form =
+            Form::RatioOfSums { numerators: vec![1.0, 6.0], denominators: vec![1.0, 2.0], exponent: None };
         let estimator = Estimator::new(form);
         assert_eq!((estimator.value(), estimator.weighted(&[1, 2])), (7.0 / 3.0, 13.0 / 5.0));
         assert_eq!(estimator.jackknife(), [3.0, 1.0]);

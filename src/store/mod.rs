@@ -12,6 +12,7 @@ mod columns;
 mod manifest;
 mod part;
 mod predictions;
+mod shown;
 
 pub use clusters::Clusters;
 pub use manifest::{
@@ -20,6 +21,7 @@ pub use manifest::{
 };
 pub use part::{Part, PartRow, PartState};
 pub use predictions::Predictions;
+pub use shown::Shown;
 
 use std::path::{Path, PathBuf};
 

@@ -74,9 +74,7 @@ fn read_task(section: &Section<'_>, catalog: &Catalog) -> Option<(TaskSpec, Defi
     let system = section.text("system").map(|s| s.value);
     let parity = section.choice("parity", &[("lm-eval", true)]).is_some();
     match Definition::open(&catalog.task_file(&file.value)) {
-        Ok(definition) => {
-            Some((TaskSpec { file: file.value, few_shot, chat, system, parity }, definition))
-        }
+        Ok(definition) => Some((TaskSpec { file: file.value, few_shot, chat, system, parity }, definition)),
         Err(error) => {
             section.note(file.span, error.to_string(), Some(catalog.known_tasks()));
             None

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::names::{is_plain, known, known_checkpoint, read_globs, read_id};
 use super::spec::{
-    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec,
-    IntervalMethod, ProbeSpec, StatsSpec, Suite, Track,
+    CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec, IntervalMethod,
+    ProbeSpec, StatsSpec, Suite, Track,
 };
 use super::{probes, sweeps};
 use crate::base::config::{ConfigError, Document, Located, Section};

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-pub use methods::METHODS;
 pub use low_rank::LoraSpec;
+pub use methods::METHODS;
 pub use recipe::{Recipe, RecipeData, StoredType};
 pub use trainer::{TuneEvent, tune};
 

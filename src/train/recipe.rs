@@ -129,7 +129,8 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
             let chat = part.flag("chat").is_some_and(|f| f.value);
             // A task file may name its data itself.
             let named = part.text("dataset");
-            let dataset = if task.is_some() { named.or(part.text("task")) } else { part.required_text("dataset") };
+            let dataset =
+                if task.is_some() { named.or(part.text("task")) } else { part.required_text("dataset") };
             let split = part.text("split");
             let shots = part.count("shots").map(|s| s.value as usize);
             let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);

@@ -22,10 +22,14 @@ impl Texts {
         let mut all = Vec::new();
         for part in &recipe.data {
             let file = part.task.as_ref().ok_or_else(|| {
-                recipe.mistake(format!("data set `{}` needs a `task`, which says what is learned", part.dataset))
+                recipe.mistake(format!(
+                    "data set `{}` needs a `task`, which says what is learned",
+                    part.dataset
+                ))
             })?;
             let wrong = |reason: String| recipe.mistake(format!("task `{file}`: {reason}"));
-            let definition = Definition::open(&catalog.task_file(file)).map_err(|e| recipe.mistake(e.to_string()))?;
+            let definition =
+                Definition::open(&catalog.task_file(file)).map_err(|e| recipe.mistake(e.to_string()))?;
             let entry = catalog.data_of(&part.dataset, Some(&definition))?;
             let split = catalog.split(&entry, &part.split)?;
             if let Some(missing) = catalog.missing(split) {
@@ -43,7 +47,8 @@ impl Texts {
             for (i, example) in data.examples().iter().enumerate() {
                 let question = task.question(i, Record::default()).map_err(wrong)?;
                 let reading = Reading { most_pixels: 0, border: 0 };
-                let Input::Score(Sequences { all: mut found, .. }) = reader.read(question, reading).map_err(wrong)?
+                let Input::Score(Sequences { all: mut found, .. }) =
+                    reader.read(question, reading).map_err(wrong)?
                 else {
                     return Err(wrong("it generates; only likelihoods can be learned".to_owned()));
                 };

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use specbench::checkpoint::{Tensors, Weights as _};
 use specbench::model::Kernels;
-use specbench::model::clip::{
-    ClipConfig, TextPool, TextTower, VisionTower, hugging_face, open_clip,
-};
+use specbench::model::clip::{ClipConfig, TextPool, TextTower, VisionTower, hugging_face, open_clip};
 
 use crate::support::root;
 

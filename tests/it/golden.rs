@@ -11,8 +11,8 @@ use specbench::image::corruptions::CORRUPTIONS;
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::model::Kernels;
 use specbench::model::clip::{
-    CONTEXT, CheckpointFolder, ClipConfig, TextTower, VisionTower, context_embeddings,
-    context_places, hugging_face,
+    CONTEXT, CheckpointFolder, ClipConfig, TextTower, VisionTower, context_embeddings, context_places,
+    hugging_face,
 };
 use specbench::model::{ModelError, normalise_rows};
 

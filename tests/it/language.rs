@@ -25,10 +25,8 @@ fn folder(name: &str) -> PathBuf {
 
 fn names() -> Vec<String> {
     let entries = std::fs::read_dir(folder("")).unwrap().map(|e| e.unwrap().path());
-    let mut all: Vec<String> = entries
-        .filter(|p| p.is_dir())
-        .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
-        .collect();
+    let mut all: Vec<String> =
+        entries.filter(|p| p.is_dir()).map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     all.sort();
     assert!(all.len() >= 14, "{all:?}");
     all
@@ -41,14 +39,16 @@ fn model(name: &str) -> (tempfile::TempDir, LanguageFolder, Golden) {
         std::fs::copy(folder(name).join(file), dir.path().join(file)).unwrap();
     }
     std::fs::copy(folder("tokenizer.json"), dir.path().join("tokenizer.json")).unwrap();
-    std::fs::write(dir.path().join("tokenizer_config.json"), r#"{"bos_token": "<s>", "eos_token": "</s>"}"#).unwrap();
+    std::fs::write(dir.path().join("tokenizer_config.json"), r#"{"bos_token": "<s>", "eos_token": "</s>"}"#)
+        .unwrap();
     let opened = open(dir.path());
     let golden = std::fs::read(folder(name).join("golden.json")).unwrap();
     (dir, opened, serde_json::from_slice(&golden).unwrap())
 }
 
 fn open(path: &std::path::Path) -> LanguageFolder {
-    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
     let kind = json["model_type"].as_str().unwrap();
     let family = families::FAMILIES.into_iter().find(|f| f.model_types.contains(&kind)).unwrap();
     LanguageFolder::open(path, family).unwrap()
@@ -87,7 +87,8 @@ fn greedy_generation_of_every_family_is_equal_token_by_token() {
         let (_dir, mut opened, golden) = model(&name);
         // The golden continuations go on after an end token.
         opened.ends.clear();
-        let prompt = |ids: &Vec<u32>| Input::Generate(Prompt { tokens: ids.clone(), until: Vec::new(), limit: 12 });
+        let prompt =
+            |ids: &Vec<u32>| Input::Generate(Prompt { tokens: ids.clone(), until: Vec::new(), limit: 12 });
         let inputs: Vec<Input> = golden.ids.iter().map(prompt).collect();
         let built = opened.build(&*opened.weights, &placement()).unwrap();
         let state = opened.batch(&inputs, &placement(), true).unwrap();
@@ -108,7 +109,12 @@ fn questions(golden: &Golden) -> Vec<Input> {
         .iter()
         .enumerate()
         .map(|(i, ids)| {
-            let all = vec![sequence(ids, &[3, 4]), sequence(ids, &[3, 5, 6]), sequence(ids, &[7]), sequence(ids, &[])];
+            let all = vec![
+                sequence(ids, &[3, 4]),
+                sequence(ids, &[3, 5, 6]),
+                sequence(ids, &[7]),
+                sequence(ids, &[]),
+            ];
             let all = all.into_iter().filter(|s| s.scored > 0).collect();
             Input::Score(Sequences { all, prefix: if i == 0 { 0 } else { 4 } })
         })
@@ -183,7 +189,8 @@ fn names_without_their_beginning_are_found() {
     let (dir, opened, _) = model("gpt2");
     let file = dir.path().join("model.safetensors");
     let stored = StateDict::open(&file).unwrap().load_all().unwrap();
-    let bare = stored.into_iter().map(|(n, t)| (n.trim_start_matches("transformer.").to_owned(), t)).collect();
+    let bare =
+        stored.into_iter().map(|(n, t)| (n.trim_start_matches("transformer.").to_owned(), t)).collect();
     specbench::checkpoint::write_safetensors(&file, &bare, DType::F32).unwrap();
     let again = Arc::new(open(dir.path()));
     for name in opened.weights.names() {

@@ -94,7 +94,12 @@ fn every_shipped_task_is_read_and_names_known_metrics() {
         let definition = Definition::open(&path).unwrap();
         assert_eq!(path.file_stem().unwrap().to_str(), Some(definition.name.as_str()));
         for metric in &definition.metrics {
-            assert!(specbench::metric::METRICS.get(&metric.name).is_some(), "{}: {}", definition.name, metric.name);
+            assert!(
+                specbench::metric::METRICS.get(&metric.name).is_some(),
+                "{}: {}",
+                definition.name,
+                metric.name
+            );
         }
         n += 1;
     }

@@ -59,7 +59,12 @@ impl Model for Factors {
         Ok(State::new(tensor))
     }
 
-    fn finish(&self, state: &State, from: usize, heads: &[Option<&Head>]) -> Result<Vec<Vec<Answer>>, ModelError> {
+    fn finish(
+        &self,
+        state: &State,
+        from: usize,
+        heads: &[Option<&Head>],
+    ) -> Result<Vec<Vec<Answer>>, ModelError> {
         let state = self.lead(state, from..2)?;
         let wrap = ModelError::compute("mock");
         let answers = |head: &Option<&Head>| -> candle_core::Result<Vec<Answer>> {

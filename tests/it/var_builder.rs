@@ -8,8 +8,8 @@ use candle_transformers::models::clip::vision_model::ClipVisionConfig;
 use candle_transformers::models::clip::{ClipConfig, ClipModel};
 use specbench::checkpoint::{Budget, Cached, var_builder};
 use specbench::merge::{Ends, PATHS, TensorFilter};
-use specbench::model::clip::CheckpointFolder;
 use specbench::model::Kernels;
+use specbench::model::clip::CheckpointFolder;
 use specbench::model::clip::{Activation as Ours, VisionTower};
 
 use crate::support::root;

@@ -10,7 +10,9 @@ use crate::base::file_digests::FileDigests;
 use crate::base::fs::{read, read_text};
 use crate::base::registry::Named;
 use crate::base::rows::rows;
-use crate::data::{DataError, Dataset, Example, Layout, LayoutOptions, Record, Unchanged, check_ids, format_error};
+use crate::data::{
+    DataError, Dataset, Example, Layout, LayoutOptions, Record, Unchanged, check_ids, format_error,
+};
 
 /// The layout.
 pub(super) struct Records;
@@ -103,7 +105,9 @@ fn documents_of(path: &Path) -> Result<Vec<Map<String, Json>>, DataError> {
         "json" => {
             let value: Json =
                 serde_json::from_slice(&read(path)?).map_err(|e| format_error(path, e.to_string()))?;
-            let Json::Array(all) = value else { return Err(format_error(path, "holds no list of documents")) };
+            let Json::Array(all) = value else {
+                return Err(format_error(path, "holds no list of documents"));
+            };
             all.into_iter().enumerate().map(|(i, v)| object(v, &format!("document {i}"))).collect()
         }
         "csv" => {
@@ -116,11 +120,11 @@ fn documents_of(path: &Path) -> Result<Vec<Map<String, Json>>, DataError> {
             };
             reader.records().map(|r| r.map(document).map_err(bad)).collect()
         }
-        "parquet" => {
-            rows(path).map_err(|source| DataError::Table { path: path.to_owned(), source })
-        }
+        "parquet" => rows(path).map_err(|source| DataError::Table { path: path.to_owned(), source }),
         "txt" => Ok(vec![Map::from_iter([("text".to_owned(), read_text(path)?.into())])]),
-        other => Err(format_error(path, format!("a file that ends in `{other}` is not understood as documents"))),
+        other => {
+            Err(format_error(path, format!("a file that ends in `{other}` is not understood as documents")))
+        }
     }
 }
 
@@ -134,7 +138,9 @@ mod tests {
         let open = |name: &str, content: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, content).unwrap();
-            Records.open(&[path], &LayoutOptions::default()).map(|d| (d.column("q").unwrap(), d.examples().len()))
+            Records
+                .open(&[path], &LayoutOptions::default())
+                .map(|d| (d.column("q").unwrap(), d.examples().len()))
         };
         let right = (Some(vec!["a, b".to_owned(), "c".to_owned()]), 2);
         assert_eq!(open("x.jsonl", "{\"q\": \"a, b\"}\n\n{\"q\": \"c\"}\n").unwrap(), right);

@@ -37,8 +37,11 @@ pub(super) static ACC_MUTUAL: KeptMean = of_hits(
 pub(super) static EXACT_MATCH: KeptMean =
     of_hits("exact_match", "exact_match", "share of generated texts that equal a reference");
 /// All instructions of a prompt followed.
-pub(super) static PROMPT_STRICT: KeptMean =
-    of_hits("prompt_level_strict_acc", "prompt_strict", "IFEval: share of prompts all of whose instructions are followed");
+pub(super) static PROMPT_STRICT: KeptMean = of_hits(
+    "prompt_level_strict_acc",
+    "prompt_strict",
+    "IFEval: share of prompts all of whose instructions are followed",
+);
 /// The same in the loose reading.
 pub(super) static PROMPT_LOOSE: KeptMean = of_hits(
     "prompt_level_loose_acc",
@@ -46,8 +49,12 @@ pub(super) static PROMPT_LOOSE: KeptMean = of_hits(
     "IFEval: the same, without first or last line or asterisks if that helps",
 );
 /// Words in common.
-pub(super) static F1: KeptMean =
-    KeptMean { name: "f1", number: "f1", summary: "mean F1 of the words of generated text and reference", hits: false };
+pub(super) static F1: KeptMean = KeptMean {
+    name: "f1",
+    number: "f1",
+    summary: "mean F1 of the words of generated text and reference",
+    hits: false,
+};
 /// Longest common subsequence.
 pub(super) static ROUGE_L: KeptMean = KeptMean {
     name: "rougeL",

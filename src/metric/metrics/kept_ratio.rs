@@ -21,7 +21,12 @@ pub(super) struct KeptRatio {
     higher_is_better: bool,
 }
 
-const fn loss(name: &'static str, below: &'static str, exponent: Option<f64>, summary: &'static str) -> KeptRatio {
+const fn loss(
+    name: &'static str,
+    below: &'static str,
+    exponent: Option<f64>,
+    summary: &'static str,
+) -> KeptRatio {
     let unit = if exponent.is_some() { Unit::Number } else { Unit::Nats };
     KeptRatio { name, above: "nats", below, summary, divisor: 1.0, exponent, unit, higher_is_better: false }
 }
@@ -106,7 +111,11 @@ impl Metric for KeptRatio {
         let (above, below) = (columns.numbers.get(self.above)?, columns.numbers.get(self.below)?);
         let numerators = above.iter().map(|v| v / self.divisor).collect();
         let total: f64 = below.iter().sum();
-        (total > 0.0).then(|| Form::RatioOfSums { numerators, denominators: below.clone(), exponent: self.exponent })
+        (total > 0.0).then(|| Form::RatioOfSums {
+            numerators,
+            denominators: below.clone(),
+            exponent: self.exponent,
+        })
     }
 }
 

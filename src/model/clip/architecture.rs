@@ -19,9 +19,9 @@ use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
 use crate::checkpoint::Weights;
 use crate::merge::Combination;
-use crate::model::{Kernels, 
-    Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Model, ModelError, ModelType, Placement,
-    Reader, State, normalise_rows,
+use crate::model::{
+    Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Kernels, Model, ModelError, ModelType,
+    Placement, Reader, State, normalise_rows,
 };
 use crate::task::{Answer, AskKind, Candidates};
 
@@ -115,7 +115,10 @@ impl Architecture for CheckpointFolder {
     fn can(&self, ask: AskKind) -> Result<(), String> {
         match ask {
             AskKind::Choose => Ok(()),
-            _ => Err("it reads images and scores class names; it neither reads nor writes longer texts".to_owned()),
+            _ => {
+                Err("it reads images and scores class names; it neither reads nor writes longer texts"
+                    .to_owned())
+            }
         }
     }
 

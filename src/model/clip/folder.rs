@@ -95,7 +95,7 @@ impl CheckpointFolder {
         } else {
             account(&weights, &base.config, false)?;
         }
-        let weights = weights.over(Arc::clone(&base.stored))?;
+        let weights = weights.over(Arc::clone(&base.stored) as Arc<dyn Weights>)?;
         let classifier = match own_classifier(path, &weights, classes)? {
             Some(classifier) => Some(classifier),
             None => base.classifier.clone(),

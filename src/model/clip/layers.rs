@@ -43,9 +43,7 @@ impl Attention {
         let weight = weights.get(&format!("{prefix}.in_proj_weight"), &[3 * d, d])?;
         let bias = weights.get(&format!("{prefix}.in_proj_bias"), &[3 * d])?;
         let cut = |t: &Tensor, i: usize| t.narrow(0, i * d, d).map_err(of_tensor(weights.weights, prefix));
-        let third = |i: usize| -> Built<Linear> {
-            Ok(Linear::new(cut(&weight, i)?, Some(cut(&bias, i)?)))
-        };
+        let third = |i: usize| -> Built<Linear> { Ok(Linear::new(cut(&weight, i)?, Some(cut(&bias, i)?))) };
         Ok(Self {
             query: third(0)?,
             key: third(1)?,

@@ -4,8 +4,8 @@ use candle_core::{D, DType, Result, Tensor};
 
 use super::config::{ClipConfig, TextConfig, TextPool};
 use super::layers::{Block, blocks};
-use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader};
 use crate::checkpoint::Weights;
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader};
 
 /// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
 /// texts filled up to one length and pools at the last place.

@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool, VisionConfig};
 use super::layers::{Attention, Block, Mlp, blocks};
-use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of};
 use crate::checkpoint::{Weights, of_tensor};
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of};
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
 ///

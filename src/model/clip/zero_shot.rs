@@ -10,7 +10,7 @@ use super::folder::CheckpointFolder;
 use super::names::CONTEXT;
 use super::text::TextTower;
 use crate::checkpoint::Weights;
-use crate::model::{Kernels, HeadRows, ModelError, normalise_rows};
+use crate::model::{HeadRows, Kernels, ModelError, normalise_rows};
 
 /// Texts per forward of the text tower.
 const TEXT_BATCH: usize = 256;

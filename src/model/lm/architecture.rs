@@ -79,7 +79,10 @@ impl Architecture for LanguageFolder {
         Ok(vec![
             ("model", self.family.summary.to_owned()),
             ("parameters", values.to_string()),
-            ("decoder", format!("width {}, {} blocks, {} heads, {} of keys", c.width, c.layers, c.heads, c.kv_heads)),
+            (
+                "decoder",
+                format!("width {}, {} blocks, {} heads, {} of keys", c.width, c.layers, c.heads, c.kv_heads),
+            ),
             ("vocabulary", format!("{}{}", c.vocab_size, if c.tied { ", tied" } else { "" })),
             ("positions", format!("{}, {:?}", c.length, c.positions)),
             ("first token", special(&tokenizer.bos)),
@@ -154,7 +157,8 @@ impl Architecture for LanguageFolder {
         // Tensors are widened and placed on all threads; the decoder then takes them by name.
         let (placed, names) = (placement.of(weights), self.config.tensors());
         let load = |name: &String| Ok((name.clone(), placed.load(name)?));
-        let tensors: Tensors = names.par_iter().map(|(name, _)| load(name)).collect::<Result<_, ModelError>>()?;
+        let tensors: Tensors =
+            names.par_iter().map(|(name, _)| load(name)).collect::<Result<_, ModelError>>()?;
         Ok(Box::new(PlacedDecoder {
             decoder: Decoder::new(&self.config, &tensors, Kernels::Inference)?,
             tokenizer: Arc::clone(&self.reader.tokenizer),
@@ -197,7 +201,9 @@ impl Architecture for LanguageFolder {
             match input {
                 Input::Score(s) => sequences.push(s),
                 Input::Generate(p) => prompts.push(p.clone()),
-                Input::Image(_) => return Err(ModelError::Unlike("a language model reads no image".to_owned())),
+                Input::Image(_) => {
+                    return Err(ModelError::Unlike("a language model reads no image".to_owned()));
+                }
             }
         }
         let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu).map_err(wrap)?;

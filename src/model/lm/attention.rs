@@ -73,10 +73,8 @@ impl Scene {
 fn angles(rotary: &Rotary, positions: &[u32], dtype: DType, device: &Device) -> Result<(Tensor, Tensor)> {
     let frequencies = rotary.frequencies();
     // As the reference: angles in f32.
-    let all: Vec<f32> = positions
-        .iter()
-        .flat_map(|&p| frequencies.iter().map(move |&f| p as f32 * f as f32))
-        .collect();
+    let all: Vec<f32> =
+        positions.iter().flat_map(|&p| frequencies.iter().map(move |&f| p as f32 * f as f32)).collect();
     let all = Tensor::from_vec(all, (positions.len(), frequencies.len()), &Device::Cpu)?;
     let place = |t: Tensor| t.to_device(device)?.to_dtype(dtype);
     Ok((place(all.cos()?)?, place(all.sin()?)?))
@@ -232,8 +230,11 @@ impl Attention {
                 if segment.before.is_empty() {
                     return Ok(own);
                 }
-                let mut all: Vec<Tensor> =
-                    segment.before.iter().map(|&(start, len)| t.narrow(0, start, len)).collect::<Result<_>>()?;
+                let mut all: Vec<Tensor> = segment
+                    .before
+                    .iter()
+                    .map(|&(start, len)| t.narrow(0, start, len))
+                    .collect::<Result<_>>()?;
                 all.push(own);
                 Tensor::cat(&all, 0)
             };
@@ -271,7 +272,8 @@ impl Attention {
         let q = q.reshape((rows, kv, group, width))?.permute((1, 2, 0, 3))?.contiguous()?;
         let q = q.reshape((kv, group * rows, width))?;
         let keys = k.permute((1, 2, 0))?;
-        let keys = if self.kernels == Kernels::Inference && k.device().is_cpu() { keys } else { keys.contiguous()? };
+        let keys =
+            if self.kernels == Kernels::Inference && k.device().is_cpu() { keys } else { keys.contiguous()? };
         let mut scores = q.matmul(&keys)?;
         if let Some(cap) = config.cap_scores {
             scores = ((scores / cap)?.tanh()? * cap)?;

@@ -130,7 +130,8 @@ impl Block {
                 self.norm_mlp.forward(&(x + branch)?)
             }
             Arrangement::Parallel => {
-                let attended = self.attention.forward(config, &self.norm_attention.forward(x)?, scene, past)?;
+                let attended =
+                    self.attention.forward(config, &self.norm_attention.forward(x)?, scene, past)?;
                 let branch = self.mlp.forward(&self.norm_mlp.forward(x)?)?;
                 (x + attended)? + branch
             }
@@ -155,7 +156,8 @@ impl Decoder {
     pub fn new(config: &DecoderConfig, weights: &dyn Weights, kernels: Kernels) -> Built<Self> {
         let weights = Loader::new(weights, kernels);
         let (n, c) = (&config.names, config);
-        let embedding = weights.get(&format!("{}.weight", n.embedding), &[c.vocab_size, c.embedding_width])?;
+        let embedding =
+            weights.get(&format!("{}.weight", n.embedding), &[c.vocab_size, c.embedding_width])?;
         let positions = match c.positions {
             Positions::Learned { offset } => {
                 Some(weights.get(&format!("{}.weight", n.positions), &[c.length + offset, c.width])?)

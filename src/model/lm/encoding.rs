@@ -42,7 +42,10 @@ pub fn pair(tokenizer: &LanguageTokenizer, context: &str, continuation: &str) ->
 /// Leaves out leading tokens beyond what a model of `length` positions reads.
 pub fn fit(mut sequence: Scored, length: usize) -> Result<Scored, String> {
     if sequence.scored > length {
-        return Err(format!("a continuation of {} tokens; the model has {length} positions", sequence.scored));
+        return Err(format!(
+            "a continuation of {} tokens; the model has {length} positions",
+            sequence.scored
+        ));
     }
     let over = sequence.tokens.len().saturating_sub(length + 1);
     sequence.tokens.drain(..over);
@@ -58,7 +61,10 @@ pub fn rolling(tokenizer: &LanguageTokenizer, text: &str, length: usize) -> Resu
     if first == 0 {
         return Err("a text without tokens".to_owned());
     }
-    windows.push(Scored { tokens: std::iter::once(prefix).chain(tokens[..first].iter().copied()).collect(), scored: first });
+    windows.push(Scored {
+        tokens: std::iter::once(prefix).chain(tokens[..first].iter().copied()).collect(),
+        scored: first,
+    });
     let mut done = first;
     while done < tokens.len() {
         let scored = (tokens.len() - done).min(length);

@@ -31,8 +31,6 @@ pub struct LanguageFolder {
     pub reader: TextReader,
     /// Tokens that end a generation.
     pub ends: Vec<u32>,
-    /// The files that the weights are, or the first of those that they are combined from.
-    stored: Arc<StateDict>,
     /// The folder with configuration and tokenizer: this one or the one below.
     pub(super) home: PathBuf,
 }
@@ -71,7 +69,6 @@ impl LanguageFolder {
             family,
             reader: TextReader { tokenizer, length: config.length },
             config,
-            stored: Arc::clone(&weights),
             weights,
             ends,
             home: path.to_owned(),
@@ -100,7 +97,8 @@ impl LanguageFolder {
     pub fn parts(config: &Path, tokenizer: &Path) -> Result<(DecoderConfig, TextReader), ModelError> {
         let bad = |reason: &str| ModelError::Config { path: config.to_owned(), reason: reason.to_owned() };
         let json: Value = serde_json::from_slice(&read(config)?).map_err(|e| bad(&e.to_string()))?;
-        let known = of_type(&json).ok_or_else(|| bad("its `model_type` is no language model that is known here"))?;
+        let known =
+            of_type(&json).ok_or_else(|| bad("its `model_type` is no language model that is known here"))?;
         let (config, _) = read_config(config, known)?;
         let tokenizer = Arc::new(LanguageTokenizer::open(tokenizer)?);
         let length = config.length;
@@ -120,17 +118,16 @@ impl LanguageFolder {
         if !weights.is_adapter() {
             account_part(&weights, &base.config)?;
         }
-        let weights = Arc::new(weights.over(Arc::clone(&base.stored))?);
+        let weights = Arc::new(weights.over(Arc::clone(&base.weights))?);
         Ok(Self {
             path: path.to_owned(),
-            stored: Arc::clone(&weights),
             weights,
             ends: base.ends.clone(),
-            ..base.with_stored()
+            ..base.again()
         })
     }
 
-    fn with_stored(&self) -> Self {
+    fn again(&self) -> Self {
         Self {
             path: self.path.clone(),
             family: self.family,
@@ -138,7 +135,6 @@ impl LanguageFolder {
             weights: Arc::clone(&self.weights),
             reader: TextReader { tokenizer: Arc::clone(&self.reader.tokenizer), length: self.reader.length },
             ends: self.ends.clone(),
-            stored: Arc::clone(&self.stored),
             home: self.home.clone(),
         }
     }
@@ -146,7 +142,7 @@ impl LanguageFolder {
     /// The same model with other weights.
     #[must_use]
     pub fn with_weights(&self, weights: Combination) -> Self {
-        Self { weights: Arc::new(weights), ..self.with_stored() }
+        Self { weights: Arc::new(weights), ..self.again() }
     }
 }
 

@@ -126,7 +126,8 @@ fn take(
         line.tokens.push(line.next);
         if !prompt.until.is_empty() {
             let text = tokenizer.decode(&line.tokens);
-            let cut = prompt.until.iter().filter(|u| !u.is_empty()).filter_map(|u| text.find(u.as_str())).min();
+            let cut =
+                prompt.until.iter().filter(|u| !u.is_empty()).filter_map(|u| text.find(u.as_str())).min();
             if let Some(cut) = cut {
                 line.text = Some(text[..cut].to_owned());
                 line.done = true;

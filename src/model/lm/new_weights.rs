@@ -20,13 +20,15 @@ pub fn new_weights(config: &DecoderConfig, rng: &CounterRng) -> Result<Tensors, 
         let mut own = rng.stream(i as u64);
         let n: usize = shape.iter().product();
         let values: Vec<f32> = if shape.len() >= 2 {
-            let spread = if outs.iter().any(|o| name.ends_with(o.as_str())) { SPREAD / depth } else { SPREAD };
+            let spread =
+                if outs.iter().any(|o| name.ends_with(o.as_str())) { SPREAD / depth } else { SPREAD };
             (0..n).map(|_| (own.normal() * spread) as f32).collect()
         } else {
             let one = name.ends_with(".weight") && config.norm != NormKind::RmsPlusOne;
             vec![if one { 1.0 } else { 0.0 }; n]
         };
-        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).map_err(ModelError::compute("new weights"))?;
+        let tensor =
+            Tensor::from_vec(values, shape, &Device::Cpu).map_err(ModelError::compute("new weights"))?;
         all.insert(name, tensor);
     }
     Ok(all)

@@ -58,7 +58,8 @@ impl TextReader {
         let Some(text) = shared.filter(|t| !t.is_empty()) else { return Ok(0) };
         let tokens = self.tokenizer.encode(text).map_err(|e| e.to_string())?;
         let common = |s: &Scored| tokens.iter().zip(&s.tokens).take_while(|(a, b)| a == b).count();
-        let inside = |s: &Scored| common(s).min(s.tokens.len() - s.scored).min(s.tokens.len().saturating_sub(2));
+        let inside =
+            |s: &Scored| common(s).min(s.tokens.len() - s.scored).min(s.tokens.len().saturating_sub(2));
         let length = all.iter().map(inside).min().unwrap_or(0);
         Ok(if length < WORTH { 0 } else { length })
     }
@@ -87,7 +88,9 @@ impl Reader for TextReader {
                 let room = self.length.saturating_sub(limit);
                 if room == 0 {
                     let positions = self.length;
-                    return Err(format!("{limit} new tokens leave no room for a prompt in {positions} positions"));
+                    return Err(format!(
+                        "{limit} new tokens leave no room for a prompt in {positions} positions"
+                    ));
                 }
                 tokens.drain(..tokens.len().saturating_sub(room));
                 if tokens.is_empty() {

@@ -56,7 +56,8 @@ pub fn summary(logits: &[f32]) -> (usize, f64) {
         }
     }
     let largest = logits.get(best).copied().unwrap_or(f32::NEG_INFINITY);
-    let total: f64 = logits.chunks(64).map(|c| c.iter().map(|&v| (v - largest).exp()).sum::<f32>()).map(f64::from).sum();
+    let total: f64 =
+        logits.chunks(64).map(|c| c.iter().map(|&v| (v - largest).exp()).sum::<f32>()).map(f64::from).sum();
     (best, f64::from(largest) + total.ln())
 }
 

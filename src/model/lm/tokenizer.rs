@@ -51,11 +51,19 @@ impl LanguageTokenizer {
         let said = |key: &str| token_text(config.get(key)).or_else(|| token_text(map.get(key)));
         let flag = |key: &str| config.get(key).and_then(Value::as_bool);
         if flag("add_eos_token") == Some(true) {
-            let reason = "`add_eos_token` puts an end after every context, which cannot be continued".to_owned();
+            let reason =
+                "`add_eos_token` puts an end after every context, which cannot be continued".to_owned();
             return Err(ModelError::Config { path: folder.join("tokenizer_config.json"), reason });
         }
         let adds_bos = flag("add_bos_token");
-        Self::new(&path, &bytes, (said("bos_token"), said("eos_token")), adds_bos, template, Digest::of_value(&digests))
+        Self::new(
+            &path,
+            &bytes,
+            (said("bos_token"), said("eos_token")),
+            adds_bos,
+            template,
+            Digest::of_value(&digests),
+        )
     }
 
     /// From the bytes of a `tokenizer.json` and what other files say.
@@ -149,6 +157,7 @@ fn default_template(value: &Value) -> Option<String> {
     if let Some(text) = value.as_str() {
         return Some(text.to_owned());
     }
-    let named = value.as_array()?.iter().find(|t| t.get("name").and_then(Value::as_str) == Some("default"))?;
+    let named =
+        value.as_array()?.iter().find(|t| t.get("name").and_then(Value::as_str) == Some("default"))?;
     named.get("template")?.as_str().map(str::to_owned)
 }

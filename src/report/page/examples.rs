@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::MOST_CURVES;
 use crate::report::ReportData;
+use crate::store::Shown;
 use crate::report::examples::{ExampleView, Regression, picture_path};
 
 /// The section: for each curve and probe the most confident new mistakes, with pictures where the run left
@@ -51,18 +52,72 @@ fn one(out: &Path, view: &ExampleView) -> Markup {
 }
 
 fn example(out: &Path, probe: &str, regression: &Regression) -> Markup {
-    let picture = std::fs::read(picture_path(out, probe, &regression.example)).ok();
+    let path = picture_path(out, probe, &regression.example);
+    let shown = std::fs::read(path.with_extension("json")).ok();
+    let shown: Option<Shown> = shown.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(shown) = shown {
+        return prompt(&shown, regression);
+    }
+    let picture = std::fs::read(path).ok();
     let picture = picture.map(|bytes| format!("data:image/png;base64,{}", STANDARD.encode(bytes)));
-    let path = regression.along.iter().map(|&right| if right { '\u{25a0}' } else { '\u{25a1}' });
+    let path = squares(regression);
     html! {
         figure {
             @if let Some(picture) = picture { img alt=(regression.label) src=(picture); }
             figcaption {
                 b { (regression.label) } " taken for " b { (regression.prediction) }
                 " (" (format!("{:.0}", f64::from(regression.score) * 100.0)) "%)" br;
-                (path.collect::<String>()) br;
+                (path) br;
                 (regression.example)
             }
+        }
+    }
+}
+
+/// The path along alpha: filled where the model is right.
+fn squares(regression: &Regression) -> String {
+    regression.along.iter().map(|&right| if right { '\u{25a0}' } else { '\u{25a1}' }).collect()
+}
+
+/// Characters of a prompt that are shown: its end.
+const PROMPT: usize = 600;
+
+fn ending(text: &str) -> String {
+    let skipped = text.chars().count().saturating_sub(PROMPT);
+    let tail: String = text.chars().skip(skipped).collect();
+    if skipped > 0 { format!("\u{2026}{tail}") } else { tail }
+}
+
+/// An example of a language task: its prompt, its choices with their log-likelihoods, what was written.
+fn prompt(shown: &Shown, regression: &Regression) -> Markup {
+    let letter = |i: usize| char::from_u32('A' as u32 + i as u32).unwrap_or('?').to_string();
+    html! {
+        div.prompt {
+            pre { (ending(&shown.prompt)) }
+            @if !regression.likelihoods.is_empty() {
+                table {
+                    tr { th { "" } th { "choice" } th { "pretrained" } th { "fine-tuned" } }
+                    @for (i, (choice, [before, after])) in shown.choices.iter().zip(&regression.likelihoods).enumerate() {
+                        tr {
+                            td {
+                                @if letter(i) == regression.label { b { "right" } }
+                                @if letter(i) == regression.prediction { "taken" }
+                            }
+                            td { (ending(choice)) }
+                            td { (format!("{before:.2}")) }
+                            td { (format!("{after:.2}")) }
+                        }
+                    }
+                }
+            }
+            @if let Some([before, after]) = &regression.written {
+                p { b { "pretrained: " } (ending(before)) }
+                p { b { "fine-tuned: " } (ending(after)) }
+            }
+            @if !regression.failed.is_empty() {
+                p { "instructions not followed: " (regression.failed.iter().map(|i| (i + 1).to_string()).collect::<Vec<_>>().join(", ")) }
+            }
+            p.note { (squares(regression)) " " (regression.example) }
         }
     }
 }

@@ -26,7 +26,8 @@ th{border-bottom:2px solid #888;white-space:normal;vertical-align:bottom}.scroll
 .note,figcaption{font-size:.85rem;color:#555}figure{margin:1rem 0}svg{max-width:100%;height:auto}\
 pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}li{margin:.3rem 0}summary{cursor:pointer;margin:.4rem 0}\
 .examples{display:flex;flex-wrap:wrap;gap:1rem}.examples figure{width:9rem;margin:.4rem 0;overflow-wrap:anywhere}\
-.examples img{width:96px;image-rendering:pixelated}";
+.examples img{width:96px;image-rendering:pixelated}\
+.prompt{flex:1 1 24rem;border:1px solid #ddd;padding:.5rem;font-size:.9rem}.prompt pre{white-space:pre-wrap;overflow-wrap:anywhere}";
 
 /// The page of a report.
 pub fn page(out: &Path, data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {

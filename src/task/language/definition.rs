@@ -123,12 +123,18 @@ pub struct Definition {
 
 /// What may be left over.
 const LEFT: &[Harmless] = &[
-    Harmless { names: &["tag", "task_alias", "metadata", "group", "group_alias"], reason: "names and versions" },
+    Harmless {
+        names: &["tag", "task_alias", "metadata", "group", "group_alias"],
+        reason: "names and versions",
+    },
     Harmless {
         names: &["should_decontaminate", "doc_to_decontamination_query"],
         reason: "of a search for overlaps with training data, which is not made",
     },
-    Harmless { names: &["dataset_path", "dataset_name"], reason: "where the data come from; the registry says where they are" },
+    Harmless {
+        names: &["dataset_path", "dataset_name"],
+        reason: "where the data come from; the registry says where they are",
+    },
 ];
 
 /// lm-eval's limit of new tokens where a task does not say one (`max_gen_toks` of HFLM).
@@ -151,7 +157,9 @@ impl Definition {
             "generate_until" => OutputType::Generate,
             other => return Err(format!("`output_type` is `{other}`, which is not supported")),
         };
-        for key in ["process_docs", "custom_dataset", "use_prompt", "doc_to_image", "doc_to_audio", "unsafe_code"] {
+        for key in
+            ["process_docs", "custom_dataset", "use_prompt", "doc_to_image", "doc_to_audio", "unsafe_code"]
+        {
             fields.only(key, &[json!(false), Value::Null])?;
         }
         fields.only("repeats", &[json!(1)])?;
@@ -214,7 +222,8 @@ fn load(path: &Path, depth: usize) -> Result<Value, TaskFileError> {
         return Err(invalid("`include` goes round in circles".to_owned()));
     }
     let name = include.as_str().ok_or_else(|| invalid("`include` must name a file".to_owned()))?;
-    let Value::Object(mut below) = load(&path.parent().unwrap_or(Path::new("")).join(name), depth + 1)? else {
+    let Value::Object(mut below) = load(&path.parent().unwrap_or(Path::new("")).join(name), depth + 1)?
+    else {
         return Ok(json);
     };
     below.extend(std::mem::take(map));
@@ -326,7 +335,10 @@ fn metrics(fields: &Fields, output: OutputType) -> Result<Vec<MetricUse>, String
         let one = Fields::new("metric_list", value)?;
         let name: String = one.need("metric")?;
         if !known(output).contains(&name.as_str()) {
-            return Err(format!("the metric `{name}` is not computed here; known: {}", known(output).join(", ")));
+            return Err(format!(
+                "the metric `{name}` is not computed here; known: {}",
+                known(output).join(", ")
+            ));
         }
         // They follow from the metric.
         for key in ["aggregation", "higher_is_better", "weight_by_size"] {

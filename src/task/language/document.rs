@@ -108,8 +108,10 @@ impl Prompter {
     pub fn choices(&self, document: &Columns) -> Result<Option<Vec<String>>, String> {
         let Some(field) = &self.definition.choice else { return Ok(None) };
         let value = self.field("doc_to_choice", field, document)?;
-        let all: Option<Vec<String>> =
-            value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect()).unwrap_or_default();
+        let all: Option<Vec<String>> = value
+            .as_array()
+            .map(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
         match all {
             Some(all) if !all.is_empty() => Ok(Some(all)),
             _ => Err(format!("`doc_to_choice` gives {value}, which is no list of texts")),

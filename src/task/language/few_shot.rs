@@ -39,7 +39,14 @@ impl Sampler {
         // lm-eval compares what the file says: a task that names neither a few-shot split nor a test split counts as equal.
         let same = definition.few_shot.split == definition.splits[2];
         let parity = parity.then(|| (PythonRandom::new(SEED), same));
-        Ok(Self { pool, count, first: definition.few_shot.first, parity, task: definition.name.clone(), matching: definition.few_shot.matching.clone() })
+        Ok(Self {
+            pool,
+            count,
+            first: definition.few_shot.first,
+            parity,
+            task: definition.name.clone(),
+            matching: definition.few_shot.matching.clone(),
+        })
     }
 
     /// The examples of one document. Under parity the order of calls matters.
@@ -54,7 +61,13 @@ impl Sampler {
         let fits = |i: &usize| self.matching.as_ref().is_none_or(|m| self.pool[*i].get(m) == document.get(m));
         let all: Vec<usize> = (0..self.pool.len()).filter(fits).collect();
         let mut chosen = match &mut self.parity {
-            Some((_, keeps_out)) if self.first => if *keeps_out { others(all, &self.pool) } else { all },
+            Some((_, keeps_out)) if self.first => {
+                if *keeps_out {
+                    others(all, &self.pool)
+                } else {
+                    all
+                }
+            }
             None if self.first => others(all, &self.pool),
             Some((random, false)) => random.sample(&all, n),
             Some((random, true)) => {
@@ -62,7 +75,8 @@ impl Sampler {
                 if drawn.len() < n { random.sample(&others(all, &self.pool), n) } else { drawn }
             }
             None => {
-                let order = CounterRng::new(SEED, &format!("few-shot/{}/{id}", self.task)).permutation(all.len());
+                let order =
+                    CounterRng::new(SEED, &format!("few-shot/{}/{id}", self.task)).permutation(all.len());
                 others(order.into_iter().map(|i| all[i]).collect(), &self.pool)
             }
         };

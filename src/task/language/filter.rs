@@ -74,7 +74,10 @@ impl Filter {
                     .map(|c| match c.len() {
                         1 => c.get(0).map(|m| m.as_str().to_owned()),
                         2 => Some(c.get(1).map_or("", |m| m.as_str()).to_owned()),
-                        n => (1..n).filter_map(|i| c.get(i)).map(|m| m.as_str().to_owned()).find(|m| !m.is_empty()),
+                        n => (1..n)
+                            .filter_map(|i| c.get(i))
+                            .map(|m| m.as_str().to_owned())
+                            .find(|m| !m.is_empty()),
                     })
                     .collect();
                 let place = if *select < 0 { all.len() as i64 + select } else { *select };
@@ -101,7 +104,8 @@ mod tests {
     #[test]
     fn matches_are_taken_as_python_finds_them() {
         let regex = |pattern: &str, select: i64| {
-            Filter::read(&json!({"function": "regex", "regex_pattern": pattern, "group_select": select})).unwrap()
+            Filter::read(&json!({"function": "regex", "regex_pattern": pattern, "group_select": select}))
+                .unwrap()
         };
         let answer = regex("(?<=the answer is )(.*)(?=.)", 0);
         assert_eq!(answer.apply("So the answer is True. And more."), "True. And more");

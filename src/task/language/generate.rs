@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::comparison::{Comparison, token_f1, rouge_l};
+use super::comparison::{Comparison, rouge_l, token_f1};
 use super::definition::{Definition, OutputType};
 use super::document::{Columns, Prompter};
 use super::filter::Filter;
@@ -46,7 +46,12 @@ impl LanguageKind for GenerateUntil {
             let (numbers, lists) = (ifeval::NUMBERS.to_vec(), ifeval::LISTS.to_vec());
             return Kept { numbers, lists, text: true, hits: true };
         }
-        Kept { numbers: vec!["exact_match", "f1", "rougeL", "tokens"], lists: Vec::new(), text: true, hits: true }
+        Kept {
+            numbers: vec!["exact_match", "f1", "rougeL", "tokens"],
+            lists: Vec::new(),
+            text: true,
+            hits: true,
+        }
     }
 
     fn prepare(&self, prompter: &mut Prompter, id: &str, document: &Columns) -> Result<Prepared, String> {

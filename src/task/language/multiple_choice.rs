@@ -28,7 +28,9 @@ impl TaskKind for MultipleChoice {}
 
 /// Letters name the outputs.
 fn letter(i: usize) -> String {
-    char::from_u32('A' as u32 + i as u32).filter(char::is_ascii_uppercase).map_or_else(|| i.to_string(), String::from)
+    char::from_u32('A' as u32 + i as u32)
+        .filter(char::is_ascii_uppercase)
+        .map_or_else(|| i.to_string(), String::from)
 }
 
 fn has_mutual(definition: &Definition) -> bool {
@@ -75,7 +77,8 @@ impl LanguageKind for MultipleChoice {
         } else {
             let question = text.as_str().ok_or("`doc_to_text` is no text")?.to_owned();
             let context = prompter.contexts(id, document, &[question])?.remove(0);
-            let request = |c: &String| Request { context: context.clone(), continuation: format!("{delimiter}{c}") };
+            let request =
+                |c: &String| Request { context: context.clone(), continuation: format!("{delimiter}{c}") };
             (choices.iter().map(request).collect(), target)
         };
         let gold = places(&gold, &choices)?;
@@ -151,8 +154,7 @@ impl Judge for Choices {
         found.prediction = if self.gold.contains(&best) { self.target() } else { best as u32 };
         let by = |lengths: &[f64]| hit(largest(nats.iter().zip(lengths).map(|(v, l)| v / l)));
         let greedy = self.gold.iter().any(|&g| own[g].greedy);
-        let mut numbers =
-            vec![hit(best), by(&self.characters), by(&self.bytes), f64::from(u8::from(greedy))];
+        let mut numbers = vec![hit(best), by(&self.characters), by(&self.bytes), f64::from(u8::from(greedy))];
         let tokens = own.iter().map(|l| f64::from(l.tokens)).collect();
         let mut lists = vec![nats.clone(), tokens, self.characters.clone(), self.bytes.clone()];
         if self.mutual {
@@ -172,7 +174,12 @@ mod tests {
     #[test]
     fn four_accuracies_by_hand() {
         // -4 / 2 = -2, -6 / 6 = -1, -5 / 2: by the sum the first, by characters the second.
-        let judge = Choices { gold: vec![1], characters: vec![2.0, 6.0, 2.0], bytes: vec![2.0, 2.0, 4.0], mutual: true };
+        let judge = Choices {
+            gold: vec![1],
+            characters: vec![2.0, 6.0, 2.0],
+            bytes: vec![2.0, 2.0, 4.0],
+            mutual: true,
+        };
         let l = |nats| Likelihood { nats, tokens: 1, greedy: false };
         let all = vec![l(-4.0), l(-6.0), l(-5.0), l(-1.0), l(-9.0), l(-5.0)];
         let judged = judge.judge(&Answer::Likelihoods(all)).unwrap();

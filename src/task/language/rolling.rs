@@ -37,7 +37,12 @@ impl LanguageKind for Rolling {
     }
 
     fn kept(&self, _: &Definition) -> Kept {
-        Kept { numbers: vec!["nats", "tokens", "words", "bytes"], lists: Vec::new(), text: false, hits: false }
+        Kept {
+            numbers: vec!["nats", "tokens", "words", "bytes"],
+            lists: Vec::new(),
+            text: false,
+            hits: false,
+        }
     }
 
     fn prepare(&self, prompter: &mut Prompter, _: &str, document: &Columns) -> Result<Prepared, String> {

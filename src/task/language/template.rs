@@ -54,16 +54,16 @@ impl Templates {
     /// An environment without templates.
     pub fn new() -> Result<Self, String> {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(|e| e.to_string())?;
+        let syntax =
+            SyntaxConfig::builder().keep_trailing_newline(true).build().map_err(|e| e.to_string())?;
         environment.set_syntax(syntax);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_unknown_method_callback(methods);
         environment.add_filter("regex_replace", |text: String, pattern: String, by: String| {
             regex_replace(&text, &pattern, &by)
         });
-        environment.add_filter("python_literal", |text: String| {
-            literal(&text).map(|v| jinja(&v)).map_err(failed)
-        });
+        environment
+            .add_filter("python_literal", |text: String| literal(&text).map(|v| jinja(&v)).map_err(failed));
         Ok(Self { environment })
     }
 

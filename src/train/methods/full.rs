@@ -16,9 +16,7 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::Kernels;
-use crate::model::clip::{
-    CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, prompts,
-};
+use crate::model::clip::{CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, prompts};
 use crate::model::normalise_rows;
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::pool::Pool;

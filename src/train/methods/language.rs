@@ -12,7 +12,9 @@ use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
-use crate::model::lm::{Decoder, DecoderConfig, Forest, LanguageFolder, Scene, Scored, TextReader, new_weights};
+use crate::model::lm::{
+    Decoder, DecoderConfig, Forest, LanguageFolder, Scene, Scored, TextReader, new_weights,
+};
 use crate::model::{Kernels, ModelError};
 use crate::train::backward::SHARDS;
 use crate::train::low_rank::LowRank;
@@ -68,7 +70,11 @@ impl Named for NextToken {
         self.summary
     }
     fn reference(&self) -> &'static str {
-        if self.trains == Trains::LowRank { "arXiv:2106.09685; huggingface/peft" } else { "torch cross_entropy" }
+        if self.trains == Trains::LowRank {
+            "arXiv:2106.09685; huggingface/peft"
+        } else {
+            "torch cross_entropy"
+        }
     }
 }
 
@@ -170,7 +176,8 @@ impl Learning {
 
     /// Sum of the loss of some examples over `total` tokens, tokens that are predicted right, and gradients.
     fn shard(&self, examples: &[&Scored], total: usize) -> candle_core::Result<(f64, f64, GradStore)> {
-        let changed = self.low_rank.as_ref().map(|l| l.applied(&self.weights, &self.parameters)).transpose()?;
+        let changed =
+            self.low_rank.as_ref().map(|l| l.applied(&self.weights, &self.parameters)).transpose()?;
         let weights = changed.as_ref().unwrap_or(&self.weights);
         let decoder =
             Decoder::new(&self.config, weights, Kernels::Differentiable).map_err(candle_core::Error::wrap)?;
@@ -225,7 +232,8 @@ impl Objective for Learning {
                 both.map(|g| sum.insert(var.as_tensor(), g));
             }
         }
-        let gradients = gradients.ok_or_else(|| TrainError::Model(ModelError::Unlike("an empty batch".to_owned())))?;
+        let gradients =
+            gradients.ok_or_else(|| TrainError::Model(ModelError::Unlike("an empty batch".to_owned())))?;
         Ok(StepOutcome { loss, accuracy: hits / total as f64, gradients })
     }
 

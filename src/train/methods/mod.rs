@@ -9,16 +9,15 @@ use super::Method;
 use crate::base::registry::Registry;
 
 /// All methods.
-pub static METHODS: Registry<dyn Method> =
-    Registry {
-        kind: "method",
-        items: &[
-            &contrastive::Contrastive,
-            &full::Full,
-            &l2_sp::L2Sp,
-            &language::FULL,
-            &language::LAST,
-            &language::LORA,
-            &language::NEW,
-        ],
-    };
+pub static METHODS: Registry<dyn Method> = Registry {
+    kind: "method",
+    items: &[
+        &contrastive::Contrastive,
+        &full::Full,
+        &l2_sp::L2Sp,
+        &language::FULL,
+        &language::LAST,
+        &language::LORA,
+        &language::NEW,
+    ],
+};

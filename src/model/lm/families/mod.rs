@@ -28,10 +28,10 @@ pub struct Family {
 
 /// Gemma 2 and 3.
 pub use gemma::{GEMMA2, GEMMA3};
-/// GPT-2.
-pub use gpt2::GPT2;
 /// GPT-NeoX, Pythia.
 pub use gpt_neox::GPT_NEOX;
+/// GPT-2.
+pub use gpt2::GPT2;
 /// Llama, Mistral.
 pub use llama::{LLAMA, MISTRAL};
 /// OPT, Galactica.

@@ -41,7 +41,10 @@ impl Instructions {
     /// Reads `instruction_id_list` and `kwargs` of a document.
     pub fn read(document: &Map<String, Value>) -> Result<Self, String> {
         let list = |key: &str| {
-            document.get(key).and_then(Value::as_array).ok_or_else(|| format!("`{key}` is missing or no list"))
+            document
+                .get(key)
+                .and_then(Value::as_array)
+                .ok_or_else(|| format!("`{key}` is missing or no list"))
         };
         let (ids, arguments) = (list("instruction_id_list")?, list("kwargs")?);
         if ids.len() != arguments.len() || ids.is_empty() {
@@ -69,7 +72,9 @@ impl Instructions {
 /// Eight forms: with and without the first and the last line, each with and without asterisks.
 fn loose(response: &str) -> Vec<String> {
     let lines: Vec<&str> = response.split('\n').collect();
-    let part = |from: usize, to: usize| lines.get(from..to.max(from)).unwrap_or_default().join("\n").trim().to_owned();
+    let part = |from: usize, to: usize| {
+        lines.get(from..to.max(from)).unwrap_or_default().join("\n").trim().to_owned()
+    };
     let n = lines.len();
     let cut = [part(1, n), part(0, n - 1), part(1, n - 1)];
     let all: Vec<String> = std::iter::once(response.to_owned()).chain(cut).collect();
@@ -126,9 +131,17 @@ mod tests {
             Instructions::read(document.as_object().unwrap()).map(|_| ())
         };
         for (id, arguments, part) in [
-            ("keywords:frequency", json!({"keyword": "x", "frequency": 0, "relation": "at least"}), "`frequency`"),
+            (
+                "keywords:frequency",
+                json!({"keyword": "x", "frequency": 0, "relation": "at least"}),
+                "`frequency`",
+            ),
             ("keywords:existence", json!({"keywords": []}), "`keywords`"),
-            ("keywords:letter_frequency", json!({"letter": "!", "let_frequency": 2, "let_relation": "at least"}), "letter"),
+            (
+                "keywords:letter_frequency",
+                json!({"letter": "!", "let_frequency": 2, "let_relation": "at least"}),
+                "letter",
+            ),
             ("length_constraints:number_words", json!({"num_words": 5, "relation": "around"}), "relation"),
             ("magic:trick", json!({}), "not known"),
             ("punctuation:no_comma", json!({"num_words": 5}), "num_words"),

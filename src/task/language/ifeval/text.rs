@@ -4,9 +4,9 @@ use whatlang::Lang;
 
 /// Abbreviations after which a sentence goes on, without their last point.
 const ABBREVIATIONS: [&str; 38] = [
-    "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "inc", "ltd", "co", "corp", "no", "jan",
-    "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "u.s", "u.k", "a.m", "p.m", "ph.d", "gen",
-    "gov", "rev", "fig",
+    "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "inc", "ltd", "co", "corp",
+    "no", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "u.s", "u.k",
+    "a.m", "p.m", "ph.d", "gen", "gov", "rev", "fig",
 ];
 
 /// Number of sentences: they end in a point, a question or an exclamation mark, perhaps with closing quotes or brackets,
@@ -22,7 +22,8 @@ pub fn sentences(text: &str) -> usize {
         let ends = if bare.ends_with(['!', '?']) {
             true
         } else if bare.ends_with('.') {
-            let stem = bare.trim_end_matches('.').trim_start_matches(['"', '\'', '(', '[', '*']).to_lowercase();
+            let stem =
+                bare.trim_end_matches('.').trim_start_matches(['"', '\'', '(', '[', '*']).to_lowercase();
             let initial = stem.chars().count() == 1 && stem.chars().all(char::is_alphabetic) && stem != "i";
             let short = initial || ABBREVIATIONS.contains(&stem.as_str());
             !short && next.is_none_or(|c| !c.is_lowercase())
