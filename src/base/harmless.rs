@@ -146,6 +146,46 @@ pub const LANGUAGE_TENSORS: &[Harmless] = &[Harmless {
     reason: "buffers of `transformers` that follow from the configuration",
 }];
 
+/// `general.` of GGUF files.
+pub const GGUF_GENERAL: &[Harmless] = &[
+    Harmless {
+        names: &[
+            "type", "name", "basename", "size_label", "finetune", "version", "author", "organization", "description",
+            "license*", "url", "repo_url", "doi", "uuid", "source.*", "base_model.*", "dataset.*", "datasets", "tags",
+            "languages", "quantized_by", "sampling.*",
+        ],
+        reason: "where the model comes from; generation is greedy",
+    },
+    Harmless {
+        names: &["alignment", "file_type", "quantization_version"],
+        reason: "how bytes are laid out: each tensor says its own type",
+    },
+];
+
+/// Other keys of GGUF files.
+pub const GGUF: &[Harmless] = &[
+    Harmless { names: &["quantize.imatrix.*"], reason: "how it was quantised" },
+    Harmless { names: &["split.no", "split.tensors.count"], reason: "a file of its own, by `split.count`" },
+];
+
+/// `tokenizer.` of GGUF files.
+pub const GGUF_TOKENIZER: &[Harmless] = &[
+    Harmless {
+        names: &["ggml.padding_token_id", "ggml.seperator_token_id", "ggml.mask_token_id", "ggml.cls_token_id"],
+        reason: "nothing is padded here, and no text has these",
+    },
+    Harmless {
+        names: &["ggml.fim_*", "ggml.prefix_token_id", "ggml.suffix_token_id", "ggml.middle_token_id"],
+        reason: "of infilling alone",
+    },
+    Harmless { names: &["ggml.add_sep_token"], reason: "of pairs of texts alone" },
+    Harmless {
+        names: &["ggml.remove_extra_whitespaces"],
+        reason: "of Unigram vocabularies alone, which are refused",
+    },
+    Harmless { names: &["ggml.eom_token_id", "chat_template.*", "chat_templates"], reason: "of tools alone" },
+];
+
 /// `preprocessor_config.json` of `transformers`.
 pub const PREPROCESSOR: &[Harmless] = &[
     Harmless {

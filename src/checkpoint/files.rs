@@ -16,7 +16,7 @@ const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.i
 /// Pickles under a fixed name.
 const PICKLES: [&str; 3] = ["pytorch_model.bin", "open_clip_pytorch_model.bin", "model-best.pth.tar"];
 /// Endings of weights under any name.
-const ENDINGS: [&str; 5] = ["safetensors", "bin", "pt", "pth", "ckpt"];
+const ENDINGS: [&str; 6] = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];
 
 /// The weights' files of a folder: one, or the shards of an index.
 pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {

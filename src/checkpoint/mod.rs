@@ -6,6 +6,7 @@
 mod cached;
 mod error;
 mod files;
+mod gguf;
 mod lora;
 mod naming;
 mod overlay;
@@ -15,6 +16,7 @@ mod weights;
 
 pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
+pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use weights::{Raw, TensorInfo, Weights, missing, of_tensor, values, var_builder};

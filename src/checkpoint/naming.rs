@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use candle_core::Tensor;
+
 /// How a tensor is made from a stored one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Share {
@@ -11,6 +13,11 @@ pub enum Share {
     Third(usize),
     /// Transposed (two axes).
     Transposed,
+    /// Rows of each of so many heads, stored as pairs side by side and wanted as two halves (llama.cpp's order of queries
+    /// and keys that turn).
+    Halves(usize),
+    /// Less one (llama.cpp stores what multiplies, Gemma one less).
+    LessOne,
 }
 
 impl Share {
@@ -18,14 +25,14 @@ impl Share {
     pub fn rows(&self, rows: usize) -> Range<usize> {
         match self {
             Self::Third(i) => i * rows / 3..(i + 1) * rows / 3,
-            Self::Whole | Self::Transposed => 0..rows,
+            Self::Whole | Self::Transposed | Self::Halves(_) | Self::LessOne => 0..rows,
         }
     }
 
     /// Shape of the result.
     pub fn shape(&self, stored: &[usize]) -> Vec<usize> {
         match self {
-            Self::Whole => stored.to_vec(),
+            Self::Whole | Self::Halves(_) | Self::LessOne => stored.to_vec(),
             Self::Third(_) => {
                 let mut shape = stored.to_vec();
                 if let Some(first) = shape.first_mut() {
@@ -34,6 +41,24 @@ impl Share {
                 shape
             }
             Self::Transposed => stored.iter().rev().copied().collect(),
+        }
+    }
+
+    /// The tensor made from a stored one.
+    pub fn of(&self, whole: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Whole => Ok(whole),
+            Self::Transposed => whole.t()?.contiguous(),
+            Self::Third(_) => {
+                let rows = self.rows(whole.dim(0)?);
+                whole.narrow(0, rows.start, rows.len())?.contiguous()
+            }
+            Self::Halves(heads) => {
+                let (rows, rest) = (whole.dim(0)?, whole.elem_count() / whole.dim(0)?.max(1));
+                let pairs = whole.reshape((*heads, rows / heads / 2, 2, rest))?;
+                pairs.transpose(1, 2)?.contiguous()?.reshape(whole.shape())
+            }
+            Self::LessOne => whole.affine(1.0, -1.0),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::error::CheckpointError;
 use super::files::weight_files;
 use super::lora::{LoraConfig, LowRank};
 use super::naming::{AsStored, Naming, Share};
+use super::gguf::GgufFile;
 use super::pickle::PickleFile;
 use super::weights::{Raw, TensorInfo, Weights, missing};
 use crate::base::digest::Digest;
@@ -23,6 +24,7 @@ use crate::base::guard::guarded;
 enum Backend {
     Safetensors(MmapedSafetensors),
     Pickles(Vec<PickleFile>),
+    Gguf(GgufFile),
 }
 
 /// What lies below a partial checkpoint.
@@ -69,8 +71,15 @@ impl StateDict {
         }
         let first = files.first().cloned().unwrap_or_else(|| path.to_owned());
         // By what is in the file: endings say little (`.bin`, `.ckpt`, `.pth.tar-50`).
-        let (backend, stored) =
-            if is_safetensors(&first)? { open_safetensors(&files, &first)? } else { open_pickles(&files)? };
+        let (backend, stored) = if is_safetensors(&first)? {
+            open_safetensors(&files, &first)?
+        } else if GgufFile::is_one(&first) {
+            let file = GgufFile::open(&first)?;
+            let tensors = file.tensors();
+            (Backend::Gguf(file), tensors)
+        } else {
+            open_pickles(&files)?
+        };
         let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
         let names: Vec<&str> = stored.keys().map(String::as_str).collect();
         let mut renamed = naming.translate(&names);
@@ -132,16 +141,9 @@ impl StateDict {
                     let missing = || candle_core::Error::Msg("not in the pickle".to_owned());
                     file.ok_or_else(missing)?.read(&source.stored)?
                 }
+                Backend::Gguf(file) => file.read(&source.stored)?,
             };
-            let tensor = match &source.part {
-                Share::Whole => whole,
-                Share::Transposed => whole.t()?.contiguous()?,
-                Share::Third(_) => {
-                    let rows = source.part.rows(whole.dim(0)?);
-                    whole.narrow(0, rows.start, rows.len())?.contiguous()?
-                }
-            };
-            tensor.to_dtype(DType::F32)
+            source.part.of(whole)?.to_dtype(DType::F32)
         };
         read().map_err(|e| self.fail(name, e))
     }
@@ -150,6 +152,10 @@ impl StateDict {
     fn renamed(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
         if let Some(below) = &self.below {
             return below.base.as_stored(tensors);
+        }
+        if matches!(self.backend, Backend::Gguf(_)) {
+            // Nothing is written as GGUF.
+            return Ok(tensors.clone());
         }
         let mut all = Tensors::new();
         let mut thirds: BTreeMap<&str, [Option<Tensor>; 3]> = BTreeMap::new();
@@ -165,6 +171,10 @@ impl StateDict {
                 Share::Transposed => {
                     let back = tensor.t().and_then(|t| t.contiguous()).map_err(|e| self.fail(name, e))?;
                     all.insert(entry.stored.clone(), back);
+                }
+                Share::Halves(_) | Share::LessOne => {
+                    let what = "is in llama.cpp's layout, which is not written".to_owned();
+                    return Err(self.fail(name, candle_core::Error::Msg(what)));
                 }
                 Share::Third(i) => thirds.entry(&entry.stored).or_default()[i] = Some(tensor.clone()),
             }
@@ -243,7 +253,7 @@ impl Weights for StateDict {
         let rows = view.shape().first().copied().unwrap_or(1);
         let row = view.data().len() / rows.max(1);
         let range = match entry.part {
-            Share::Transposed => return None,
+            Share::Transposed | Share::Halves(_) | Share::LessOne => return None,
             Share::Whole => 0..view.data().len(),
             Share::Third(_) => {
                 let range = entry.part.rows(rows);

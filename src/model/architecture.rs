@@ -217,6 +217,7 @@ pub static ARCHITECTURES: Registry<dyn ModelType> = Registry {
     kind: "model",
     items: &[
         &clip::Clip,
+        &lm::Gguf,
         &lm::LanguageModel(&lm::families::GEMMA2),
         &lm::LanguageModel(&lm::families::GEMMA3),
         &lm::LanguageModel(&lm::families::GPT_NEOX),

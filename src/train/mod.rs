@@ -13,7 +13,6 @@ mod texts;
 mod trainer;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Var;
@@ -126,8 +125,8 @@ pub enum TunedModel {
     },
     /// A language model: files that go with it, and all weights.
     Language {
-        /// Configuration and tokenizer: name in the result, and what is copied.
-        files: Vec<(String, PathBuf)>,
+        /// Configuration and tokenizer: name in the result, and content.
+        files: Vec<(String, Vec<u8>)>,
         /// All weights.
         tensors: Tensors,
     },

@@ -8,7 +8,7 @@ use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
 
 use super::methods::METHODS;
 use super::{Objective, Recipe, TrainError, TunedModel};
-use crate::base::fs::{read, write_atomic};
+use crate::base::fs::write_atomic;
 use crate::catalog::Catalog;
 use crate::checkpoint::write_safetensors;
 use crate::image::Preprocessor;
@@ -76,7 +76,7 @@ pub fn tune(
         }
         TunedModel::Language { files, tensors } => {
             for (name, file) in files {
-                write_atomic(&recipe.out.join(name), &read(&file)?)?;
+                write_atomic(&recipe.out.join(name), &file)?;
             }
             write_safetensors(&recipe.out.join("model.safetensors"), &tensors, dtype)?;
         }

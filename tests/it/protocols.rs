@@ -198,7 +198,16 @@ fn every_shipped_suite_is_valid() {
     names.sort();
     assert_eq!(
         names,
-        ["base_novel", "clip_ood", "cross_dataset", "demo", "domain_generalisation", "domainnet", "gate"]
+        [
+            "base_novel",
+            "clip_ood",
+            "cross_dataset",
+            "demo",
+            "domain_generalisation",
+            "domainnet",
+            "gate",
+            "lm_demo"
+        ]
     );
     // The 40 classes of COAL and SENTRY (arXiv:1910.10320, arXiv:2012.11460) among DomainNet's 345.
     let names = catalog.lines(Path::new("suites/classnames/domainnet.txt")).unwrap();

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use super::config::DecoderConfig;
 use super::families::{FAMILIES, Family};
+use super::gguf;
 use super::names::LanguageNames;
 use super::reader::TextReader;
 use super::tokenizer::{self, LanguageTokenizer};
 use crate::base::account::{Fields, left_over, some_of};
 use crate::base::fs::read;
 use crate::base::harmless::{LANGUAGE, LANGUAGE_TENSORS, TRANSFORMERS};
-use crate::checkpoint::{CheckpointError, StateDict, Weights};
+use crate::checkpoint::{CheckpointError, GgufFile, StateDict, Weights};
 use crate::merge::Combination;
 use crate::model::ModelError;
 
@@ -45,7 +46,8 @@ pub(super) fn family(folder: &Path) -> Option<&'static Family> {
     of_type(&configuration(folder)?)
 }
 
-fn of_type(json: &Value) -> Option<&'static Family> {
+/// The family that a configuration names.
+pub(super) fn of_type(json: &Value) -> Option<&'static Family> {
     let kind = json.get("model_type")?.as_str()?;
     FAMILIES.into_iter().find(|f| f.model_types.contains(&kind))
 }
@@ -53,39 +55,47 @@ fn of_type(json: &Value) -> Option<&'static Family> {
 impl LanguageFolder {
     /// Opens a folder and checks that configuration, weights and tokenizer fit together.
     pub fn open(path: &Path, family: &'static Family) -> Result<Self, ModelError> {
-        let (config, ends) = read_config(&path.join("config.json"), family)?;
+        let file = path.join("config.json");
+        let (config, ends) = configured(&file, &parsed(&file)?, family)?;
         let weights = StateDict::open_as(path, &LanguageNames::new(&config))?;
+        let tokenizer = LanguageTokenizer::open(path)?;
+        let ends = generation_ends(path)?.unwrap_or(ends);
+        Self::assembled(FolderParts { path, family, config, weights, tokenizer, ends })
+    }
+
+    /// Checks that the parts fit together.
+    pub(super) fn assembled(parts: FolderParts) -> Result<Self, ModelError> {
+        let FolderParts { path, family, config, weights, tokenizer, mut ends } = parts;
         if weights.is_adapter() {
             let what = "a LoRA adapter; name the checkpoint it belongs to with `base = ID` in the suite (or \
                         `--base DIR`)";
             return Err(ModelError::Partial { path: path.to_owned(), what: what.to_owned() });
         }
         account(&weights, &config)?;
-        let tokenizer = Arc::new(LanguageTokenizer::open(path)?);
-        let weights = Arc::new(weights);
-        let ends = generation_ends(path, &tokenizer)?.unwrap_or(ends);
-        let mut this = Self {
-            path: path.to_owned(),
-            family,
-            reader: TextReader { tokenizer, length: config.length },
-            config,
-            weights,
-            ends,
-            home: path.to_owned(),
-        };
-        this.ends.extend(this.reader.tokenizer.eos.as_ref().map(|e| e.0));
-        this.ends.sort_unstable();
-        this.ends.dedup();
-        if this.reader.tokenizer.vocabulary() > this.config.vocab_size {
-            let (has, knows) = (this.reader.tokenizer.vocabulary(), this.config.vocab_size);
+        if tokenizer.vocabulary() > config.vocab_size {
+            let (has, knows) = (tokenizer.vocabulary(), config.vocab_size);
             let reason = format!("it has {has} tokens, the model {knows}");
             return Err(ModelError::Tokenizer { path: path.join("tokenizer.json"), reason });
         }
-        Ok(this)
+        ends.extend(tokenizer.eos.as_ref().map(|e| e.0));
+        ends.sort_unstable();
+        ends.dedup();
+        Ok(Self {
+            path: path.to_owned(),
+            family,
+            reader: TextReader { tokenizer: Arc::new(tokenizer), length: config.length },
+            config,
+            weights: Arc::new(weights),
+            ends,
+            home: path.to_owned(),
+        })
     }
 
-    /// Opens a folder as the family that its `model_type` names.
+    /// Opens a folder as the family that its `model_type` names, or a GGUF file.
     pub fn open_any(path: &Path) -> Result<Self, ModelError> {
+        if GgufFile::meant_by(path).is_some() {
+            return gguf::open(path);
+        }
         let known = family(path).ok_or_else(|| ModelError::Config {
             path: path.join("config.json"),
             reason: "is not there, or its `model_type` is no language model that is known here".to_owned(),
@@ -95,21 +105,32 @@ impl LanguageFolder {
 
     /// Configuration and reader of a model that has no weights yet.
     pub fn parts(config: &Path, tokenizer: &Path) -> Result<(DecoderConfig, TextReader), ModelError> {
-        let bad = |reason: &str| ModelError::Config { path: config.to_owned(), reason: reason.to_owned() };
-        let json: Value = serde_json::from_slice(&read(config)?).map_err(|e| bad(&e.to_string()))?;
-        let known =
-            of_type(&json).ok_or_else(|| bad("its `model_type` is no language model that is known here"))?;
-        let (config, _) = read_config(config, known)?;
+        let json = parsed(config)?;
+        let known = of_type(&json).ok_or_else(|| ModelError::Config {
+            path: config.to_owned(),
+            reason: "its `model_type` is no language model that is known here".to_owned(),
+        })?;
+        let (config, _) = configured(config, &json, known)?;
         let tokenizer = Arc::new(LanguageTokenizer::open(tokenizer)?);
         let length = config.length;
         Ok((config, TextReader { tokenizer, length }))
     }
 
     /// The files of a folder that say how texts are read and when they end, by name.
-    #[must_use]
-    pub fn text_files(folder: &Path) -> Vec<(String, PathBuf)> {
+    pub fn text_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
         let named = tokenizer::FILES.iter().chain(&["generation_config.json"]);
-        named.map(|n| ((*n).to_owned(), folder.join(n))).filter(|(_, p)| p.is_file()).collect()
+        let there = named.map(|n| (*n, folder.join(n))).filter(|(_, p)| p.is_file());
+        there.map(|(name, path)| Ok((name.to_owned(), read(&path)?))).collect()
+    }
+
+    /// All files that a folder with other weights of this model needs, by name.
+    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
+        if GgufFile::meant_by(&self.home).is_some() {
+            return gguf::files(&self.home);
+        }
+        let mut all = Self::text_files(&self.home)?;
+        all.push(("config.json".to_owned(), read(&self.home.join("config.json"))?));
+        Ok(all)
     }
 
     /// Opens an adapter, or other parts of the weights, on top of `base`.
@@ -146,12 +167,35 @@ impl LanguageFolder {
     }
 }
 
-/// Reads `config.json` key by key; also the tokens that end a text.
-fn read_config(path: &Path, family: &Family) -> Result<(DecoderConfig, Vec<u32>), ModelError> {
-    let bad = |reason: String| ModelError::Config { path: path.to_owned(), reason };
-    let json: Value = serde_json::from_slice(&read(path)?).map_err(|e| bad(e.to_string()))?;
+/// What a folder is made of.
+pub(super) struct FolderParts<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// Its family.
+    pub family: &'static Family,
+    /// Shapes and hyper-parameters.
+    pub config: DecoderConfig,
+    /// The weights.
+    pub weights: StateDict,
+    /// The tokenizer.
+    pub tokenizer: LanguageTokenizer,
+    /// Tokens that end a generation, the tokenizer's own apart.
+    pub ends: Vec<u32>,
+}
+
+fn parsed(path: &Path) -> Result<Value, ModelError> {
+    let bad = |e: serde_json::Error| ModelError::Config { path: path.to_owned(), reason: e.to_string() };
+    serde_json::from_slice(&read(path)?).map_err(bad)
+}
+
+/// Reads a configuration key by key; also the tokens that end a text. `path` is for messages.
+pub(super) fn configured(
+    path: &Path,
+    json: &Value,
+    family: &Family,
+) -> Result<(DecoderConfig, Vec<u32>), ModelError> {
     let take = || -> Result<(DecoderConfig, Vec<u32>), String> {
-        let fields = Fields::new("", &json)?;
+        let fields = Fields::new("", json)?;
         if fields.value("quantization_config").is_some() {
             return Err("`quantization_config`: quantised weights are read from GGUF files alone".to_owned());
         }
@@ -161,7 +205,7 @@ fn read_config(path: &Path, family: &Family) -> Result<(DecoderConfig, Vec<u32>)
         config.validate()?;
         Ok((config, ends))
     };
-    take().map_err(bad)
+    take().map_err(|reason| ModelError::Config { path: path.to_owned(), reason })
 }
 
 fn token_list(value: Option<&Value>) -> Vec<u32> {
@@ -173,13 +217,12 @@ fn token_list(value: Option<&Value>) -> Vec<u32> {
 }
 
 /// What `generation_config.json` says ends a text, if it is there and says it. Generation is greedy whatever else it says.
-fn generation_ends(folder: &Path, _: &LanguageTokenizer) -> Result<Option<Vec<u32>>, ModelError> {
+fn generation_ends(folder: &Path) -> Result<Option<Vec<u32>>, ModelError> {
     let path = folder.join("generation_config.json");
     if !path.is_file() {
         return Ok(None);
     }
-    let bad = |e: serde_json::Error| ModelError::Config { path: path.clone(), reason: e.to_string() };
-    let json: Value = serde_json::from_slice(&read(&path)?).map_err(bad)?;
+    let json = parsed(&path)?;
     let ends = token_list(json.get("eos_token_id"));
     Ok((!ends.is_empty()).then_some(ends))
 }

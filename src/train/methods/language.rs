@@ -8,6 +8,7 @@ use candle_core::{D, DType, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
 use rayon::prelude::*;
 
+use crate::base::fs::read;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
@@ -125,7 +126,7 @@ struct Opened {
     reader: TextReader,
     weights: Tensors,
     /// Files that go with the result.
-    files: Vec<(String, PathBuf)>,
+    files: Vec<(String, Vec<u8>)>,
 }
 
 impl NextToken {
@@ -138,15 +139,14 @@ impl NextToken {
             let folder = tokenizer.parent().unwrap_or(Path::new("."));
             let (config, reader) = LanguageFolder::parts(&model, folder)?;
             let weights = new_weights(&config, &CounterRng::new(recipe.seed, "weights"))?;
-            let mut files = LanguageFolder::text_files(folder);
-            files.push(("config.json".to_owned(), model));
+            let mut files = LanguageFolder::text_files(folder)?;
+            files.push(("config.json".to_owned(), read(&model)?));
             return Ok(Opened { config, reader, weights, files });
         }
         let from = recipe.from.as_deref().ok_or_else(|| recipe.mistake("this method needs `from`"))?;
         let folder = LanguageFolder::open_any(from)?;
         let weights = folder.weights.load_all()?;
-        let mut files = LanguageFolder::text_files(from);
-        files.push(("config.json".to_owned(), from.join("config.json")));
+        let files = folder.files()?;
         Ok(Opened { config: folder.config, reader: folder.reader, weights, files })
     }
 }
@@ -154,7 +154,7 @@ impl NextToken {
 /// A model under training.
 struct Learning {
     config: DecoderConfig,
-    files: Vec<(String, PathBuf)>,
+    files: Vec<(String, Vec<u8>)>,
     /// All weights; the trained ones are variables.
     weights: Tensors,
     parameters: BTreeMap<String, Var>,

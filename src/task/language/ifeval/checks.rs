@@ -3,7 +3,9 @@
 use fancy_regex::Regex;
 use serde_json::Value;
 
-use super::text::{is_lower, is_upper, language_is, sentences, words};
+use super::punkt::sentences;
+use super::text::{is_lower, is_upper, language_is};
+use super::words::words;
 use crate::base::account::Fields;
 
 /// "at least" or "less than" so many.
@@ -245,7 +247,7 @@ impl Check {
                 bound.holds(response.to_lowercase().chars().filter(|c| c == letter).count())
             }
             Self::Language(language) => language_is(response, language),
-            Self::Sentences(bound) => bound.holds(sentences(response)),
+            Self::Sentences(bound) => bound.holds(sentences(response).len()),
             Self::Paragraphs(n, divider) => paragraphs(response, divider) == Some(*n),
             Self::Words(bound, word) => bound.holds(count(word, response)),
             Self::FirstWord { paragraphs, nth, word } => first_word(response, *paragraphs, *nth, word),
@@ -269,7 +271,7 @@ impl Check {
                 let text = response.trim();
                 text.chars().count() > 1 && text.starts_with('"') && text.ends_with('"')
             }
-            Self::CapitalWords(bound) => bound.holds(words(response).filter(|w| is_upper(w)).count()),
+            Self::CapitalWords(bound) => bound.holds(words(response).iter().filter(|w| is_upper(w)).count()),
             Self::EnglishCapital => is_upper(response) && language_is(response, "en"),
             Self::EnglishLower => is_lower(response) && language_is(response, "en"),
             Self::NoComma => !response.contains(','),

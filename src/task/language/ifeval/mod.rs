@@ -11,7 +11,9 @@
 //!   as not followed.
 
 mod checks;
+mod punkt;
 mod text;
+mod words;
 
 use serde_json::{Map, Value};
 

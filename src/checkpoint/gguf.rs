@@ -1,0 +1,91 @@
+//! GGUF files: metadata as JSON values, tensors dequantised when they are asked for.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::gguf_file::{Content, Value as Stored};
+use candle_core::{Device, Tensor};
+use serde_json::{Map, Value};
+
+use super::error::CheckpointError;
+use super::weights::TensorInfo;
+use crate::base::fs::open;
+use crate::base::guard::guarded;
+
+/// An open file.
+pub struct GgufFile {
+    path: PathBuf,
+    content: Content,
+}
+
+impl GgufFile {
+    /// Whether a file begins as GGUF.
+    #[must_use]
+    pub fn is_one(path: &Path) -> bool {
+        let mut start = [0; 4];
+        open(path).is_ok_and(|mut f| f.read_exact(&mut start).is_ok()) && start == *b"GGUF"
+    }
+
+    /// The file that a path means: itself, or the only one of a folder without `config.json`.
+    #[must_use]
+    pub fn meant_by(path: &Path) -> Option<PathBuf> {
+        if path.is_file() {
+            return Self::is_one(path).then(|| path.to_owned());
+        }
+        if path.join("config.json").is_file() {
+            return None;
+        }
+        let all = std::fs::read_dir(path).ok()?.filter_map(Result::ok).map(|e| e.path());
+        let mut found: Vec<PathBuf> = all.filter(|p| p.is_file() && Self::is_one(p)).collect();
+        (found.len() == 1).then(|| found.remove(0))
+    }
+
+    /// Reads the header.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let mut file = BufReader::new(open(path)?);
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
+        let content = guarded(|| Content::read(&mut file)).map_err(damaged)?;
+        let content = content.map_err(|e| damaged(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// The metadata.
+    #[must_use]
+    pub fn metadata(&self) -> Map<String, Value> {
+        self.content.metadata.iter().map(|(key, value)| (key.clone(), plain(value))).collect()
+    }
+
+    /// Shapes by name. What is quantised is read as f32, so that is its type.
+    #[must_use]
+    pub fn tensors(&self) -> BTreeMap<String, TensorInfo> {
+        let info = |shape: &[usize]| TensorInfo { shape: shape.to_vec(), dtype: "F32".to_owned() };
+        self.content.tensor_infos.iter().map(|(name, i)| (name.clone(), info(i.shape.dims()))).collect()
+    }
+
+    /// One tensor in f32.
+    pub fn read(&self, name: &str) -> candle_core::Result<Tensor> {
+        let mut file = open(&self.path).map_err(candle_core::Error::wrap)?;
+        let read = || self.content.tensor(&mut file, name, &Device::Cpu)?.dequantize(&Device::Cpu);
+        guarded(read).map_err(candle_core::Error::Msg)?
+    }
+}
+
+fn plain(value: &Stored) -> Value {
+    match value {
+        Stored::U8(v) => (*v).into(),
+        Stored::I8(v) => (*v).into(),
+        Stored::U16(v) => (*v).into(),
+        Stored::I16(v) => (*v).into(),
+        Stored::U32(v) => (*v).into(),
+        Stored::I32(v) => (*v).into(),
+        Stored::U64(v) => (*v).into(),
+        Stored::I64(v) => (*v).into(),
+        // The shortest decimal that is this f32: 1e-6 was 1e-6 before it was stored.
+        Stored::F32(v) => v.to_string().parse::<f64>().unwrap_or(f64::from(*v)).into(),
+        Stored::F64(v) => (*v).into(),
+        Stored::Bool(v) => (*v).into(),
+        Stored::String(v) => v.as_str().into(),
+        Stored::Array(all) => all.iter().map(plain).collect(),
+    }
+}
