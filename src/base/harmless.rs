@@ -150,9 +150,28 @@ pub const LANGUAGE_TENSORS: &[Harmless] = &[Harmless {
 pub const GGUF_GENERAL: &[Harmless] = &[
     Harmless {
         names: &[
-            "type", "name", "basename", "size_label", "finetune", "version", "author", "organization", "description",
-            "license*", "url", "repo_url", "doi", "uuid", "source.*", "base_model.*", "dataset.*", "datasets", "tags",
-            "languages", "quantized_by", "sampling.*",
+            "type",
+            "name",
+            "basename",
+            "size_label",
+            "finetune",
+            "version",
+            "author",
+            "organization",
+            "description",
+            "license*",
+            "url",
+            "repo_url",
+            "doi",
+            "uuid",
+            "source.*",
+            "base_model.*",
+            "dataset.*",
+            "datasets",
+            "tags",
+            "languages",
+            "quantized_by",
+            "sampling.*",
         ],
         reason: "where the model comes from; generation is greedy",
     },
@@ -171,7 +190,12 @@ pub const GGUF: &[Harmless] = &[
 /// `tokenizer.` of GGUF files.
 pub const GGUF_TOKENIZER: &[Harmless] = &[
     Harmless {
-        names: &["ggml.padding_token_id", "ggml.seperator_token_id", "ggml.mask_token_id", "ggml.cls_token_id"],
+        names: &[
+            "ggml.padding_token_id",
+            "ggml.seperator_token_id",
+            "ggml.mask_token_id",
+            "ggml.cls_token_id",
+        ],
         reason: "nothing is padded here, and no text has these",
     },
     Harmless {

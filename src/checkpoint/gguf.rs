@@ -89,3 +89,44 @@ fn plain(value: &Stored) -> Value {
         Stored::Array(all) => all.iter().map(plain).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf").join(name)
+    }
+
+    /// Values by gguf-py; `tests/golden/make_gguf.py` made the blocks.
+    #[test]
+    fn blocks_of_every_type_have_the_values_of_the_reference() {
+        let file = GgufFile::open(&golden("blocks.gguf")).unwrap();
+        let expected: BTreeMap<String, Vec<f32>> =
+            serde_json::from_slice(&std::fs::read(golden("blocks.json")).unwrap()).unwrap();
+        assert_eq!(expected.len(), 12);
+        for (name, expected) in expected {
+            let found = file.read(&name).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(found.len(), expected.len(), "{name}");
+            let most = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+            assert!(worst <= 1e-6 * most, "{name}: {worst} of {most}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = std::fs::read(golden("qwen2.gguf")).unwrap();
+        let path = dir.path().join("model.gguf");
+        for length in [4, 5, 20, 100, 900] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = GgufFile::open(&path).err().unwrap().to_string();
+            assert!(error.contains("model.gguf"), "{error}");
+        }
+        // A header that is whole, and a tensor that is not.
+        std::fs::write(&path, &whole[..whole.len() - 64]).unwrap();
+        let file = GgufFile::open(&path).unwrap();
+        assert!(file.tensors().keys().any(|name| file.read(name).is_err()));
+    }
+}

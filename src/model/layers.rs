@@ -6,6 +6,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{softmax, softmax_last_dim};
 
+use super::frozen::frozen_product;
 use super::norm::{RootMeanSquare, TwoPassNorm};
 use crate::checkpoint::{CheckpointError, Weights};
 
@@ -136,6 +137,8 @@ impl Linear {
         // result the same, however many rows there are.
         let y = if rows > 1 && rows * columns <= SMALL {
             flat.pad_with_zeros(0, 0, SMALL / columns + 1 - rows)?.matmul(&weight)?.narrow(0, 0, rows)?
+        } else if flat.track_op() && !weight.track_op() && flat.device().is_cpu() {
+            frozen_product(&flat, &weight.t()?, flat.detach().matmul(&weight)?)?
         } else {
             flat.matmul(&weight)?
         };

@@ -6,6 +6,7 @@
 mod architecture;
 pub mod clip;
 mod error;
+mod frozen;
 mod head;
 mod hub_files;
 mod images;

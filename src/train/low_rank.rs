@@ -5,26 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Result, Tensor, Var};
 use serde_json::{Value, json};
 
-use super::Recipe;
+use super::recipe::{LoraSpec, Recipe};
 use crate::base::rng::CounterRng;
 use crate::checkpoint::Tensors;
-
-/// What a recipe says about LoRA.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraSpec {
-    /// Rank of the factors.
-    pub rank: usize,
-    /// The product is multiplied by this over the rank.
-    pub alpha: f64,
-    /// Last parts of the names of adapted modules.
-    pub targets: Vec<String>,
-}
-
-impl Default for LoraSpec {
-    fn default() -> Self {
-        Self { rank: 8, alpha: 16.0, targets: vec!["q_proj".to_owned(), "v_proj".to_owned()] }
-    }
-}
 
 /// Factors of the adapted modules.
 pub struct LowRank {

@@ -10,6 +10,7 @@ mod methods;
 mod pool;
 mod recipe;
 mod texts;
+mod token_loss;
 mod trainer;
 
 use std::collections::BTreeMap;
@@ -18,9 +19,8 @@ use std::sync::Arc;
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-pub use low_rank::LoraSpec;
 pub use methods::METHODS;
-pub use recipe::{Recipe, RecipeData, StoredType};
+pub use recipe::{LoraSpec, Recipe, RecipeData, StoredType};
 pub use trainer::{TuneEvent, tune};
 
 use crate::base::config::ConfigError;

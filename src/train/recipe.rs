@@ -5,10 +5,26 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 
 use super::TrainError;
-use super::low_rank::LoraSpec;
 use super::methods::METHODS;
 use crate::base::config::{Document, Section};
 use crate::data::ClassSubset;
+
+/// What a recipe says about LoRA.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraSpec {
+    /// Rank of the factors.
+    pub rank: usize,
+    /// The product is multiplied by this over the rank.
+    pub alpha: f64,
+    /// Last parts of the names of adapted modules.
+    pub targets: Vec<String>,
+}
+
+impl Default for LoraSpec {
+    fn default() -> Self {
+        Self { rank: 8, alpha: 16.0, targets: vec!["q_proj".to_owned(), "v_proj".to_owned()] }
+    }
+}
 
 /// One training data set.
 #[derive(Clone, Debug)]

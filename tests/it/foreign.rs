@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use specbench::checkpoint::{Tensors, Weights as _};
+use specbench::checkpoint::{Tensors, Weights};
 use specbench::model::Kernels;
 use specbench::model::clip::{ClipConfig, TextPool, TextTower, VisionTower, hugging_face, open_clip};
 
@@ -105,7 +105,10 @@ fn adapters_with_each_option_equal_peft() {
     let base = Arc::new(crate::support::clip_weights(&base_folder).unwrap());
     for name in ["lora-patterns", "lora-bias", "lora-stabilised", "lora-gaussian", "lora-vision-only"] {
         let expected = golden(&folder(name));
-        let adapted = crate::support::clip_weights(&folder(name)).unwrap().over(Arc::clone(&base)).unwrap();
+        let adapted = crate::support::clip_weights(&folder(name))
+            .unwrap()
+            .over(Arc::clone(&base) as Arc<dyn Weights>)
+            .unwrap();
         let tensors = adapted.load_all().unwrap();
         let image = VisionTower::new(&config, &tensors, Kernels::Inference).unwrap();
         let found = difference(&image.forward(&inputs["pixels"]).unwrap(), &expected["image"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use specbench::base::digest::Digest;
 use specbench::base::rng::CounterRng;
-use specbench::checkpoint::Weights as _;
+use specbench::checkpoint::Weights;
 use specbench::image::corruptions::CORRUPTIONS;
 use specbench::image::{Preprocessor, Rgb, decode};
 use specbench::model::Kernels;
@@ -89,8 +89,10 @@ fn siglip() {
 fn a_lora_adapter_of_peft() {
     let config = read_config(&golden().join("clip-quick-gelu"));
     let base = Arc::new(crate::support::clip_weights(&golden().join("clip-quick-gelu")).unwrap());
-    let adapted =
-        crate::support::clip_weights(&golden().join("lora")).unwrap().over(Arc::clone(&base)).unwrap();
+    let adapted = crate::support::clip_weights(&golden().join("lora"))
+        .unwrap()
+        .over(Arc::clone(&base) as Arc<dyn Weights>)
+        .unwrap();
     assert!(adapted.entries().keys().eq(base.entries().keys()), "an adapter adds no tensors");
     let name = |part: &str| format!("vision_model.encoder.layers.0.self_attn.{part}.weight");
     assert!(!adapted.same(&*base, &name("q_proj")) && adapted.same(&*base, &name("k_proj")));

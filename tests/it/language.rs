@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use serde::Deserialize;
-use specbench::checkpoint::{StateDict, Weights as _};
+use specbench::checkpoint::{StateDict, Weights as _, write_safetensors};
 use specbench::model::lm::{Decoder, Forest, LanguageFolder, Prompt, Scene, Scored, Sequences, families};
 use specbench::model::{Architecture as _, Input, Kernels, Placement};
 use specbench::task::Answer;
@@ -79,6 +79,51 @@ fn logits_of_every_family_agree() {
             assert!(worst < 1e-4, "{name}, {kernels:?}: logits differ by {worst}");
         }
     }
+}
+
+/// `tests/golden/make_gguf.py` wrote the same weights in llama.cpp's layout.
+#[test]
+fn gguf_files_give_the_logits_of_the_folders_that_they_were_made_from() {
+    for name in ["gemma2", "llama-bias", "mistral", "phi3", "qwen2", "qwen3"] {
+        let (_dir, folder, golden) = model(name);
+        let path = root().join("tests/golden/gguf").join(format!("{name}.gguf"));
+        let mut opened = LanguageFolder::open_any(&path).unwrap();
+        if name == "gemma2" {
+            // The tiny model's scale is not its head's, which GGUF cannot say.
+            opened.config.scale = folder.config.scale;
+        }
+        assert_eq!(format!("{:?}", opened.config), format!("{:?}", folder.config), "{name}");
+        for text in ["The heart pumps 42 times.", "Question: which\nAnswer: the kidney!"] {
+            let tokens = |f: &LanguageFolder| f.reader.tokenizer.encode(text).unwrap();
+            assert_eq!(tokens(&opened), tokens(&folder), "{name}");
+        }
+        let decoder = Decoder::new(&opened.config, &*opened.weights, Kernels::Inference).unwrap();
+        let forest = Forest::chains(golden.ids.iter().map(Vec::as_slice));
+        let scene = Scene::new(&opened.config, forest, &[], DType::F32, &Device::Cpu).unwrap();
+        let x = decoder.embed(&scene, DType::F32).unwrap();
+        let x = decoder.blocks(&x, &scene, 0..opened.config.layers, None).unwrap();
+        let ours = decoder.logits(&x).unwrap().to_vec2::<f32>().unwrap();
+        let theirs = golden.logits.iter().flatten().flatten();
+        let worst = ours.iter().flatten().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+        assert!(worst < 1e-4, "{name}: logits differ by {worst}");
+    }
+}
+
+#[test]
+fn a_folder_tuned_from_a_gguf_file_reads_back() {
+    let path = root().join("tests/golden/gguf/qwen2.gguf");
+    let opened = LanguageFolder::open_any(&path).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in opened.files().unwrap() {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    let tensors = opened.weights.load_all().unwrap();
+    write_safetensors(&dir.path().join("model.safetensors"), &tensors, DType::F32).unwrap();
+    let back = LanguageFolder::open_any(dir.path()).unwrap();
+    assert_eq!(format!("{:?}", back.config), format!("{:?}", opened.config));
+    assert_eq!(back.ends, opened.ends);
+    let text = "The heart pumps 42 times.";
+    assert_eq!(back.reader.tokenizer.encode(text).unwrap(), opened.reader.tokenizer.encode(text).unwrap());
 }
 
 #[test]

@@ -140,12 +140,7 @@ impl LanguageFolder {
             account_part(&weights, &base.config)?;
         }
         let weights = Arc::new(weights.over(Arc::clone(&base.weights))?);
-        Ok(Self {
-            path: path.to_owned(),
-            weights,
-            ends: base.ends.clone(),
-            ..base.again()
-        })
+        Ok(Self { path: path.to_owned(), weights, ends: base.ends.clone(), ..base.again() })
     }
 
     fn again(&self) -> Self {

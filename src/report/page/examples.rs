@@ -8,8 +8,8 @@ use maud::{Markup, html};
 
 use super::MOST_CURVES;
 use crate::report::ReportData;
-use crate::store::Shown;
 use crate::report::examples::{ExampleView, Regression, picture_path};
+use crate::store::Shown;
 
 /// The section: for each curve and probe the most confident new mistakes, with pictures where the run left
 /// them, and the confusions that changed most. Empty without curves.

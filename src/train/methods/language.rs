@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Device, Tensor, Var};
-use candle_nn::ops::log_softmax;
 use rayon::prelude::*;
 
 use crate::base::fs::read;
@@ -20,6 +19,7 @@ use crate::model::{Kernels, ModelError};
 use crate::train::backward::SHARDS;
 use crate::train::low_rank::LowRank;
 use crate::train::texts::Texts;
+use crate::train::token_loss::token_loss;
 use crate::train::{Method, Objective, Recipe, StepOutcome, TrainError, TunedModel};
 
 /// What is trained.
@@ -193,10 +193,9 @@ impl Learning {
         let x = decoder.embed(&scene, DType::F32)?;
         let x = decoder.blocks(&x, &scene, 0..self.config.layers, None)?;
         let logits = decoder.logits(&x.index_select(&Tensor::from_vec(rows, n, &Device::Cpu)?, 0)?)?;
-        let targets = Tensor::from_vec(targets, n, &Device::Cpu)?;
-        let hits = logits.argmax(D::Minus1)?.eq(&targets)?.to_dtype(DType::F32)?.sum_all()?;
-        let own = log_softmax(&logits, D::Minus1)?.gather(&targets.unsqueeze(1)?, 1)?;
-        let loss = (own.sum_all()? * (-1.0 / total as f64))?;
+        let right = Tensor::from_slice(&targets, n, &Device::Cpu)?;
+        let hits = logits.detach().argmax(D::Minus1)?.eq(&right)?.to_dtype(DType::F32)?.sum_all()?;
+        let loss = (token_loss(&logits, targets)? * (1.0 / total as f64))?;
         let gradients = loss.backward()?;
         Ok((f64::from(loss.to_scalar::<f32>()?), f64::from(hits.to_scalar::<f32>()?), gradients))
     }

@@ -44,7 +44,8 @@ pub fn read(architecture: &str, keys: &Fields, file: &GgufFile) -> Result<Read, 
     };
     let rope = rope(keys, &json, file)?;
     match architecture {
-        "llama" => {
+        // Mistral's configuration knows no biases; tensors of that name are then unknown.
+        "llama" if kind == "llama" => {
             json.insert("attention_bias".to_owned(), json!(biased("attn_q")));
             json.insert("mlp_bias".to_owned(), json!(biased("ffn_down")));
         }

@@ -104,16 +104,17 @@ fn parts(path: &Path, with_tokenizer: bool) -> Result<Parts, ModelError> {
     let metadata = file.metadata();
     let take = || -> Result<Parts, String> {
         let of = |start: &str| -> Value {
-            let named = metadata.iter().filter_map(|(k, v)| Some((k.strip_prefix(start)?.to_owned(), v.clone())));
+            let named =
+                metadata.iter().filter_map(|(k, v)| Some((k.strip_prefix(start)?.to_owned(), v.clone())));
             Value::Object(named.collect())
         };
         let general = Fields::new("general", &of("general."))?;
         let architecture: String = general.need("architecture")?;
         general.finish(&[GGUF_GENERAL])?;
         let own = format!("{architecture}.");
-        let rest = metadata.iter().filter(|(k, _)| {
-            !["general.", "tokenizer.", &own].iter().any(|start| k.starts_with(start))
-        });
+        let rest = metadata
+            .iter()
+            .filter(|(k, _)| !["general.", "tokenizer.", &own].iter().any(|start| k.starts_with(start)));
         let rest = Fields::new("", &Value::Object(rest.map(|(k, v)| (k.clone(), v.clone())).collect()))?;
         rest.only("split.count", &[json!(0), json!(1)])?;
         rest.finish(&[GGUF])?;

@@ -56,8 +56,10 @@ pub fn make(keys: &Fields, architecture: &str, build: bool) -> Result<Made, Stri
     let (bos, eos) = (find("ggml.bos_token_id")?, find("ggml.eos_token_id")?);
     let turn = find("ggml.eot_token_id")?;
     if keys.or("ggml.add_eos_token", false)? {
-        return Err("`tokenizer.ggml.add_eos_token` puts an end after every context, which cannot be continued"
-            .to_owned());
+        return Err(
+            "`tokenizer.ggml.add_eos_token` puts an end after every context, which cannot be continued"
+                .to_owned(),
+        );
     }
     // llama.cpp puts the first token before texts of a SentencePiece vocabulary unless the file says otherwise.
     let adds_bos = keys.or("ggml.add_bos_token", kind == "llama")? && bos.is_some();
@@ -140,7 +142,9 @@ impl Parts<'_> {
     fn sentence_piece(&self) -> Result<Value, String> {
         let is_gemma = self.architecture.starts_with("gemma");
         // Gemma's runs of spaces are stored as such, and looked up as `▁`.
-        let spell = |t: &String| if is_gemma && t.contains(' ') && t.trim().is_empty() { t.replace(' ', "▁") } else { t.clone() };
+        let spell = |t: &String| {
+            if is_gemma && t.contains(' ') && t.trim().is_empty() { t.replace(' ', "▁") } else { t.clone() }
+        };
         let tokens: Vec<String> = self.tokens.iter().map(spell).collect();
         let merges = match &self.merges {
             Some(merges) => merges.iter().map(|m| json!(m)).collect(),
@@ -253,5 +257,30 @@ mod tests {
         let found = merges_of(&tokens, |i| scores[i]);
         // `abb` is `ab` + `b` before `a` + `bb`: the longer left part goes first.
         assert_eq!(found, [json!(["a", "b"]), json!(["b", "b"]), json!(["ab", "b"]), json!(["a", "bb"])]);
+    }
+
+    /// Tokens by `transformers`; `tests/golden/make_gguf.py` made the vocabulary.
+    #[test]
+    fn sentence_piece_vocabularies_cut_as_transformers_does() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf");
+        let expected: HashMap<String, Vec<(String, Vec<u32>)>> =
+            serde_json::from_slice(&std::fs::read(golden.join("pieces.json")).unwrap()).unwrap();
+        for (architecture, texts) in expected {
+            let path = golden.join(format!("pieces-{architecture}.gguf"));
+            let metadata = crate::checkpoint::GgufFile::open(&path).unwrap().metadata();
+            let own = metadata
+                .iter()
+                .filter_map(|(k, v)| Some((k.strip_prefix("tokenizer.")?.to_owned(), v.clone())));
+            let keys = Fields::new("tokenizer", &Value::Object(own.collect())).unwrap();
+            let tokenizer = make(&keys, &architecture, true).unwrap().open(&path).unwrap();
+            for (text, tokens) in texts {
+                // `transformers` puts no space before a text that begins with one, nor after a token of its own;
+                // llama.cpp and the models' own files do.
+                if architecture == "llama" && (text.starts_with(' ') || text.contains('<')) {
+                    continue;
+                }
+                assert_eq!(tokenizer.encode(&text).unwrap(), tokens, "{architecture}, {text:?}");
+            }
+        }
     }
 }

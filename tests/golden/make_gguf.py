@@ -1,0 +1,174 @@
+"""GGUF files of some of the tiny models in `lm/`, as llama.cpp's converter lays tensors out, and blocks of every type.
+
+    pip install torch==2.15.0 transformers==5.24.0 gguf==0.19.0 safetensors tokenizers
+    python make_gguf.py
+
+Writes `gguf/NAME.gguf`, of which `transformers` must give the logits that `lm/NAME/golden.json` holds (where it reads all of
+the architecture); `gguf/blocks.gguf` with random blocks and `gguf/blocks.json` with their values by gguf-py; and
+`gguf/pieces.json` with the tokens that `transformers` cuts by a SentencePiece vocabulary.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+import transformers
+from safetensors.torch import load_file
+
+HERE = Path(__file__).parent
+OUT = HERE / "gguf"
+NAMES = {
+    "model.embed_tokens": "token_embd", "lm_head": "output", "model.norm": "output_norm", "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
+}
+BEFORE = {"post_attention_layernorm": "ffn_norm"}
+BOTH = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
+ARCHITECTURES = {"mistral": "llama", "llama-bias": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "phi3": "phi3"}
+# `transformers` takes the width of a head from elsewhere for the others.
+READ_WHOLE = ["mistral", "qwen2"]
+
+
+def renamed(name, gemma):
+    stem, ending = name.rsplit(".", 1)
+    table = {**NAMES, **(BOTH if gemma else BEFORE)}
+    if stem.startswith("model.layers."):
+        _, _, layer, part = stem.split(".", 3)
+        return f"blk.{layer}.{table[part]}.{ending}"
+    return f"{table[stem]}.{ending}"
+
+
+def paired(tensor, heads):
+    rows = tensor.shape[0]
+    return tensor.reshape(heads, 2, rows // heads // 2, *tensor.shape[1:]).swapaxes(1, 2).reshape(tensor.shape)
+
+
+def shapes(w, config):
+    w.add_context_length(config["max_position_embeddings"])
+    w.add_embedding_length(config["hidden_size"])
+    w.add_block_count(config["num_hidden_layers"])
+    w.add_feed_forward_length(config["intermediate_size"])
+    w.add_head_count(config["num_attention_heads"])
+    w.add_head_count_kv(config["num_key_value_heads"])
+    w.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if config.get("head_dim"):
+        w.add_key_length(config["head_dim"])
+        w.add_value_length(config["head_dim"])
+    rope = config["rope_parameters"]
+    w.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] == "linear":
+        w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        w.add_rope_scaling_factor(rope["factor"])
+
+
+def write(name, architecture):
+    folder = HERE / "lm" / name
+    config, tensors = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
+    w = gguf.GGUFWriter(OUT / f"{name}.gguf", architecture)
+    w.add_name("tiny")
+    shapes(w, config)
+    if name in ("mistral", "gemma2", "phi3"):
+        w.add_sliding_window(config["sliding_window"])
+    if architecture == "gemma2":
+        w.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+        w.add_final_logit_softcapping(config["final_logit_softcapping"])
+    tokenizer = json.loads((HERE / "lm/tokenizer.json").read_text())
+    vocabulary = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
+    w.add_token_list(vocabulary)
+    w.add_token_types([3 if t in ("<s>", "</s>") else 1 for t in vocabulary])
+    w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]])
+    w.add_bos_token_id(0)
+    w.add_eos_token_id(1)
+    w.add_add_bos_token(False)
+    for key, tensor in tensors.items():
+        value = tensor.float().numpy()
+        if architecture == "llama" and ".q_proj." in key:
+            value = paired(value, config["num_attention_heads"])
+        if architecture == "llama" and ".k_proj." in key:
+            value = paired(value, config["num_key_value_heads"])
+        if architecture.startswith("gemma") and key.endswith("norm.weight"):
+            value = value + 1
+        w.add_tensor(renamed(key, architecture.startswith("gemma")), np.ascontiguousarray(value))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    if name in READ_WHOLE:
+        golden = json.loads((folder / "golden.json").read_text())
+        model = transformers.AutoModelForCausalLM.from_pretrained(OUT, gguf_file=f"{name}.gguf", dtype=torch.float32).eval()
+        # `transformers` reads no window of this architecture; the first positions see everything.
+        seen = 6 if name == "mistral" else 14
+        with torch.no_grad():
+            found = model(torch.tensor([golden["ids"][0]])).logits[0]
+        gap = (found - torch.tensor(golden["logits"][0]))[:seen].abs().max().item()
+        print(name, "transformers' logits within", gap)
+
+
+def blocks():
+    random = np.random.default_rng(0)
+    types = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "F16", "BF16"]
+    w = gguf.GGUFWriter(OUT / "blocks.gguf", "llama")
+    values = {}
+    for name in types:
+        kind = gguf.GGMLQuantizationType[name]
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        count = 2 if block > 1 else 64
+        # Small scales, whichever bytes hold them: no exponent of a half is large.
+        raw = random.integers(0, 256, (1, count * size), dtype=np.uint8) & 0b1011_1111
+        found = gguf.quants.dequantize(raw, kind)
+        assert np.isfinite(found).all()
+        w.add_tensor(name, raw, raw_shape=raw.shape, raw_dtype=kind)
+        values[name] = found.flatten().astype(np.float64).tolist()
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    (OUT / "blocks.json").write_text(json.dumps(values))
+
+
+def pieces():
+    letters = list("▁abcdehilnorst.,") + ["\n"]
+    words = ["he", "the", "▁the", "er", "▁t", "in", "▁in", "st", "▁s", "and", "▁and", "an", "nd", "▁a", "\n\n", "▁▁", "▁▁▁"]
+    tokens = ["<unk>", "<s>", "</s>", "<turn>"] + [f"<0x{b:02X}>" for b in range(256)] + letters + words
+    scores = [0.0] * (4 + 256 + len(letters)) + [-float(i * 7 % 17) for i in range(len(words))]
+    kinds = [2, 3, 3, 4] + [6] * 256 + [1] * (len(letters) + len(words))
+    texts = ["the stand in the sand", " the  thin   lines\n\nand others", "<turn>she is<turn> in", "é\n\n\nan", ""]
+    found = {}
+    for architecture in ("llama", "gemma2"):
+        w = gguf.GGUFWriter(OUT / f"pieces-{architecture}.gguf", architecture)
+        w.add_tokenizer_model("llama")
+        w.add_token_list([t.replace("▁", " ") if architecture == "gemma2" and set(t) == {"▁"} and len(t) > 1 else t for t in tokens])
+        w.add_token_scores(scores)
+        w.add_token_types(kinds)
+        w.add_unk_token_id(0)
+        w.add_bos_token_id(1)
+        w.add_eos_token_id(2)
+        w.add_add_bos_token(True)
+        w.write_header_to_file()
+        w.write_kv_data_to_file()
+        w.write_tensors_to_file()
+        w.close()
+        tok = transformers.AutoTokenizer.from_pretrained(OUT, gguf_file=f"pieces-{architecture}.gguf")
+        found[architecture] = [[t, tok(t)["input_ids"]] for t in texts]
+    (OUT / "pieces.json").write_text(json.dumps(found, ensure_ascii=False))
+    print(found)
+
+
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    for name, architecture in ARCHITECTURES.items():
+        write(name, architecture)
+    blocks()
+    pieces()
+    versions = {m.__name__: m.__version__ for m in (torch, transformers, np)}
+    (OUT / "versions.json").write_text(json.dumps(versions))
+
+
+main()
