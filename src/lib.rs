@@ -22,6 +22,7 @@
 //! | [`store`] | results on disk |
 //! | [`run`] | the sweep: plans to predictions |
 //! | [`report`] | predictions to tables, figures, a page |
+//! | [`import`] | results of other programs as a results folder |
 //! | [`compare`] | two results side by side, baselines, the gate |
 //! | [`cli`] | the person: arguments, progress, messages, exit codes |
 //!
@@ -47,6 +48,7 @@ pub mod compare;
 pub mod data;
 pub mod emoji;
 pub mod image;
+pub mod import;
 pub mod merge;
 pub mod metric;
 pub mod model;

@@ -125,9 +125,37 @@ pub enum Command {
     Bless(BlessArgs),
     /// Write a merged checkpoint, or list what merging would do
     Merge(MergeArgs),
+    /// A results folder from results of other programs
+    Import(ImportArgs),
     /// Check the machine (not available yet)
     #[command(hide = true)]
     Doctor(Later),
+}
+
+/// `import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// Whose results they are (`specbench list formats`)
+    #[arg(value_name = "FORMAT")]
+    pub format: String,
+    /// Files, or folders that are searched
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The results folder
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The pretrained model, by the name it has in the results
+    #[arg(long, value_name = "NAME")]
+    pub pretrained: Option<String>,
+    /// Probes that measure the speciality; the others measure generality
+    #[arg(long, value_name = "GLOB")]
+    pub speciality: Vec<String>,
+    /// Probes that choose alpha and are no results
+    #[arg(long, value_name = "GLOB")]
+    pub selection: Vec<String>,
+    /// Number of examples of a probe whose files do not say it: its intervals follow from it
+    #[arg(long, value_name = "PROBE=N", value_parser = counted)]
+    pub examples: Vec<(String, usize)>,
 }
 
 /// Arguments of a command that is still to come.
@@ -362,6 +390,12 @@ pub enum ListKind {
     Corruptions,
     Tables,
     Figures,
+    Formats,
+}
+
+fn counted(text: &str) -> Result<(String, usize), String> {
+    let (name, n) = text.rsplit_once('=').ok_or("must be PROBE=N")?;
+    Ok((name.to_owned(), positive(n)?))
 }
 
 /// A path that may be empty: a variable that is set to nothing counts as not set.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::catalog::CatalogError;
 use crate::compare::CompareError;
 use crate::emoji::EmojiError;
+use crate::import::ImportError;
 use crate::merge::MergeError;
 use crate::model::ModelError;
 use crate::plan::PlanError;
@@ -116,6 +117,18 @@ impl From<ReportError> for CliError {
             _ => Exit::Internal,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Report(error) => error.into(),
+            ImportError::Store(_) => Self::new(Exit::Internal, error.to_string()),
+            ImportError::File(_) | ImportError::Unreadable { .. } | ImportError::Unfit(_) => {
+                Self::new(Exit::Usage, error.to_string())
+            }
+        }
     }
 }
 

@@ -141,6 +141,11 @@ impl Side {
         probe: &ProbeRecord,
     ) -> Result<(), CompareError> {
         let metric = METRICS.get(&probe.spec.metric);
+        if manifest.cells.iter().any(|c| c.probe == probe.spec.id && !c.stated.is_empty()) {
+            // Scores without examples cannot be paired.
+            self.unpaired.push(probe.spec.id.clone());
+            return Ok(());
+        }
         let mut known: Option<ProbeSide> = None;
         for variant in &manifest.variants {
             let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };

@@ -7,9 +7,12 @@ use super::ReportError;
 use super::cells::{CellScore, MetricValue, main_metric};
 use super::examples::{ExampleView, example_views, picture_path};
 use super::frontier::{FrontierReport, assemble_frontier};
-use crate::metric::{Columns, METRICS};
-use crate::stats::{Drawing, Estimate, Estimator, Interval, Resampling, bca, percentile, standard_deviation};
-use crate::store::{Clusters, Manifest, Predictions, ProbeRecord};
+use crate::base::rng::CounterRng;
+use crate::metric::{Columns, METRICS, Unit};
+use crate::stats::{
+    Drawing, Estimate, Estimator, Interval, Resampling, bca, percentile, standard_deviation, wilson,
+};
+use crate::store::{CellRecord, Clusters, Manifest, Predictions, ProbeRecord};
 use crate::suite::{IntervalMethod, StatsSpec};
 
 /// Everything that tables and figures show.
@@ -87,7 +90,7 @@ impl ReportData {
 
 /// The unit of each example of a probe's first finished cell: what is drawn as one. None where no cell is finished.
 fn units(out: &Path, manifest: &Manifest, probe: &ProbeRecord) -> Result<Vec<String>, ReportError> {
-    let Some(record) = manifest.cells.iter().find(|c| c.probe == probe.spec.id) else {
+    let Some(record) = manifest.cells.iter().find(|c| c.probe == probe.spec.id && c.stated.is_empty()) else {
         return Ok(Vec::new());
     };
     let ids = Predictions::ids(out, record)?;
@@ -107,8 +110,13 @@ fn score_probe(
     let stats = &manifest.suite.stats;
     let mut columns: Vec<(String, Columns)> = Vec::new();
     let mut first_ids: Option<(String, Vec<String>)> = None;
+    let mut stated = Vec::new();
     for variant in &manifest.variants {
         let Some(record) = manifest.cell(&variant.id, &probe.spec.id) else { continue };
+        if !record.stated.is_empty() {
+            stated.push(without_examples(record, stats));
+            continue;
+        }
         let predictions = Predictions::read_record(out, record, probe.class_names.len())?;
         match &first_ids {
             None => first_ids = Some((variant.id.clone(), predictions.example_id.clone())),
@@ -156,7 +164,29 @@ fn score_probe(
         };
         scores[*cell].metrics.push(MetricValue { metric, estimate, replicates });
     }
+    scores.extend(stated);
     Ok(scores)
+}
+
+/// Scores that another program stated. Replicates are drawn from their standard errors, for each cell apart: differences are
+/// unpaired.
+fn without_examples(record: &CellRecord, stats: &StatsSpec) -> CellScore {
+    let mut metrics = Vec::new();
+    for metric in METRICS.items {
+        let Some(score) = record.stated.get(metric.name()) else { continue };
+        let mut rng =
+            CounterRng::new(stats.seed, &format!("{}/{}/{}", record.variant, record.probe, metric.name()));
+        let replicates: Vec<f64> = score.stderr.map_or_else(Vec::new, |error| {
+            (0..stats.resamples).map(|_| error.mul_add(rng.normal(), score.value)).collect()
+        });
+        let hits = score.n.filter(|_| metric.unit() == Unit::Fraction && metric.is_of_hits());
+        let exact = hits.and_then(|n| wilson(score.value * n as f64, n as f64, stats.confidence));
+        let interval = exact.or_else(|| percentile(&replicates, stats.confidence));
+        let estimate =
+            Estimate { value: score.value, interval, stderr: score.stderr, n: score.n.unwrap_or_default() };
+        metrics.push(MetricValue { metric: metric.name(), estimate, replicates });
+    }
+    CellScore { variant: record.variant.clone(), probe: record.probe.clone(), metrics }
 }
 
 /// The interval of one score; the same wherever it is shown. Proportions have Wilson's, of as many examples as the

@@ -104,7 +104,10 @@ pub fn example_views(out: &Path, manifest: &Manifest) -> Result<Vec<ExampleView>
     let mut all = Vec::new();
     for curve in &manifest.curves {
         for probe in manifest.probes.iter().filter(|p| p.spec.role != ProbeRole::Selection) {
-            let done = curve.points.iter().all(|p| manifest.cell(&p.variant, &probe.spec.id).is_some());
+            let done = curve
+                .points
+                .iter()
+                .all(|p| manifest.cell(&p.variant, &probe.spec.id).is_some_and(|c| c.stated.is_empty()));
             if !done {
                 continue;
             }

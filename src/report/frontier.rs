@@ -42,8 +42,8 @@ pub struct Point {
     pub mean_ci: Option<Interval>,
     /// Whether no other point is better on both axes.
     pub on_frontier: bool,
-    /// Share of the resamples in which it is on the frontier.
-    pub p_on_frontier: f64,
+    /// Share of the resamples in which it is on the frontier; none where a score has no error.
+    pub p_on_frontier: Option<f64>,
 }
 
 /// A barrier with its interval.
@@ -143,6 +143,13 @@ struct OnAxes {
     generality: Axis,
 }
 
+impl OnAxes {
+    /// Replicates that both axes have.
+    fn resamples(&self) -> usize {
+        self.speciality.replicates.len().min(self.generality.replicates.len())
+    }
+}
+
 type Scores = BTreeMap<(String, String), CellScore>;
 
 /// Computes the frontier; empty if there is no speciality or no generality probe.
@@ -166,7 +173,7 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
     }
     let values: Vec<(f64, f64)> = both.iter().map(|l| (l.speciality.value, l.generality.value)).collect();
     let on = pareto(&values);
-    let resamples = both.iter().map(|l| l.speciality.replicates.len()).min().unwrap_or(0);
+    let resamples = both.iter().map(OnAxes::resamples).min().unwrap_or(0);
     let replicate = |r: usize| -> Vec<(f64, f64)> {
         both.iter().map(|l| (l.speciality.replicates[r], l.generality.replicates[r])).collect()
     };
@@ -183,7 +190,7 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
     let volume = |points: &[(f64, f64)]| hypervolume(points, reference);
     let volumes: Vec<f64> = (0..resamples).map(|r| volume(&replicate(r))).collect();
 
-    let shares = hits.into_iter().map(|h| h as f64 / resamples.max(1) as f64);
+    let shares = hits.into_iter().map(|h| (resamples > 0).then(|| h as f64 / resamples as f64));
     let points = both.iter().zip(on).zip(shares).map(|((l, on), p)| point(manifest, l, on, p)).collect();
     let curves =
         manifest.curves.iter().map(|c| curve_report(manifest, scores, &both, c, reference)).collect();
@@ -196,7 +203,7 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
 }
 
 /// One point of the frontier's table.
-fn point(manifest: &Manifest, l: &OnAxes, on_frontier: bool, p_on_frontier: f64) -> Point {
+fn point(manifest: &Manifest, l: &OnAxes, on_frontier: bool, p_on_frontier: Option<f64>) -> Point {
     let level = manifest.suite.stats.confidence;
     let (curve, alpha, method) = place(manifest, &l.variant);
     let harmonic = l.speciality.combine(&l.generality, harmonic_mean);
@@ -269,7 +276,7 @@ fn curve_report(
         .iter()
         .filter_map(|p| Some((p.alpha, both.iter().find(|l| l.variant == p.variant)?)))
         .collect();
-    let resamples = on.iter().map(|(_, l)| l.speciality.replicates.len()).min().unwrap_or(0);
+    let resamples = on.iter().map(|(_, l)| l.resamples()).min().unwrap_or(0);
     let barriers = |role, aggregate| {
         let of = |loss: bool| {
             let along: Vec<(f64, Axis)> = curve

@@ -6,6 +6,7 @@ mod examples;
 mod figures;
 mod frontier;
 mod halves;
+mod lm_eval;
 mod page;
 mod points;
 mod scores;
@@ -91,6 +92,7 @@ pub fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
             drawn.push((*figure, svg));
         }
     }
+    lm_eval::write(data, out)?;
     write_atomic(&out.join("report.html"), page::page(out, data, &drawn).as_bytes())?;
     Ok(())
 }

@@ -285,6 +285,7 @@ fn write_cell(
         examples: all.label.len(),
         head: plan.head(cell),
         sequence,
+        stated: std::collections::BTreeMap::new(),
     })
 }
 

@@ -101,6 +101,17 @@ pub struct SkippedExample {
     pub reason: String,
 }
 
+/// A score that another program stated, without the examples behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stated {
+    /// The score.
+    pub value: f64,
+    /// Its standard error, if it is stated or follows from the number of examples.
+    pub stderr: Option<f64>,
+    /// Examples behind it, if that is stated.
+    pub n: Option<usize>,
+}
+
 /// A finished cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellRecord {
@@ -123,6 +134,9 @@ pub struct CellRecord {
     /// Of a race: the interval of the metric that holds at all times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Interval>,
+    /// Scores by metric where there are no predictions: imported from files without examples.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stated: BTreeMap<String, Stated>,
 }
 
 /// A run that could stop early.

@@ -16,8 +16,8 @@ mod shown;
 
 pub use clusters::Clusters;
 pub use manifest::{
-    CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, RaceRecord, SkippedExample, SuiteRecord,
-    Timing,
+    CellRecord, CheckpointRecord, FORMAT, Manifest, ProbeRecord, RaceRecord, SkippedExample, Stated,
+    SuiteRecord, Timing,
 };
 pub use part::{Part, PartRow, PartState};
 pub use predictions::Predictions;

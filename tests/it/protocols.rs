@@ -206,7 +206,9 @@ fn every_shipped_suite_is_valid() {
             "domain_generalisation",
             "domainnet",
             "gate",
-            "lm_demo"
+            "lm_demo",
+            "lm_medical",
+            "lm_real"
         ]
     );
     // The 40 classes of COAL and SENTRY (arXiv:1910.10320, arXiv:2012.11460) among DomainNet's 345.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The layers in order; a module may use only itself and those above it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "base",
     "image",
     "data",
@@ -23,6 +23,7 @@ const LAYERS: [&str; 19] = [
     "store",
     "run",
     "report",
+    "import",
     "compare",
     "cli",
 ];
@@ -225,8 +226,9 @@ fn files_are_short_and_say_what_they_are() {
 }
 
 /// Folders whose files are each an entry of a registry, and the file that lists them.
-const REGISTRIES: [(&str, &str); 12] = [
+const REGISTRIES: [(&str, &str); 13] = [
     ("data/layouts", "data/layouts/mod.rs"),
+    ("import", "import/mod.rs"),
     ("image/corruptions", "image/corruptions/mod.rs"),
     ("merge/combine", "merge/combine/mod.rs"),
     ("merge/path", "merge/path/mod.rs"),
@@ -241,7 +243,7 @@ const REGISTRIES: [(&str, &str); 12] = [
 ];
 
 /// What several entries of a folder share.
-const SHARED: [&str; 5] = ["mod", "grid", "axis", "canvas", "read"];
+const SHARED: [&str; 8] = ["mod", "grid", "axis", "canvas", "read", "folder", "names", "wide"];
 
 #[test]
 fn every_file_of_a_registry_is_registered() {

@@ -76,7 +76,7 @@ impl fmt::Display for HubRepository {
 }
 
 impl HubRepository {
-    /// Reads a reference; what follows the revision is the path within the repository.
+    /// Reads a reference; what follows the revision is the path within the repository. A slash of a revision is `%2F`.
     pub fn parse(text: &str) -> Result<(Self, String), HubError> {
         let bad = || HubError::Reference(text.to_owned());
         let rest = text.strip_prefix("hf:").ok_or_else(bad)?;
@@ -85,10 +85,13 @@ impl HubRepository {
         let (revision, path) = tail.split_once('/').unwrap_or((tail, ""));
         let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
         let two = name.split_once('/').is_some_and(|(o, n)| plain(o) && plain(n) && !n.contains('/'));
-        if !two || revision.is_empty() || path.split('/').any(|p| p == "..") {
+        // Branches such as `refs/convert/parquet` have slashes of their own, written as %2F.
+        let revision = revision.replace("%2F", "/");
+        let leaves = |text: &str| text.split('/').any(|p| p == ".." || p.is_empty());
+        if !two || leaves(&revision) || path.split('/').any(|p| p == "..") {
             return Err(bad());
         }
-        let (name, revision) = (name.to_owned(), revision.to_owned());
+        let name = name.to_owned();
         Ok((Self { name, data, revision }, path.to_owned()))
     }
 

@@ -8,6 +8,7 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::data::LAYOUTS;
 use crate::image::corruptions::CORRUPTIONS;
+use crate::import::FORMATS;
 use crate::merge::{COMBINES, PATHS};
 use crate::metric::METRICS;
 use crate::model::ARCHITECTURES;
@@ -30,6 +31,7 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
         ListKind::Corruptions => show(&CORRUPTIONS, output),
         ListKind::Tables => show(&TABLES, output),
         ListKind::Figures => show(&FIGURES, output),
+        ListKind::Formats => show(&FORMATS, output),
         ListKind::Models => show(&ARCHITECTURES, output),
         ListKind::Probes => {
             // Every role is asked by every task.

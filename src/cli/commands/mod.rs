@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod fetch;
+mod import;
 mod inspect;
 mod list;
 mod merge;
@@ -64,6 +65,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Check(args) => compare::check(args, output),
         Command::Bless(args) => compare::bless(args, output),
         Command::Merge(args) => merge::merge(args, output),
+        Command::Import(args) => import::import(args, output),
         Command::Doctor(_) => later("doctor"),
     }
 }

@@ -22,6 +22,7 @@ pub fn findings(data: &ReportData) -> Vec<String> {
     }
     all.extend(left_out(data));
     all.extend(race(data));
+    all.extend(without_examples(data));
     let expected = data.manifest.planned;
     if data.manifest.cells.len() < expected {
         all.push(format!(
@@ -30,6 +31,26 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         ));
     }
     all
+}
+
+/// What scores without examples cannot say.
+fn without_examples(data: &ReportData) -> Option<String> {
+    let cells = &data.manifest.cells;
+    let stated: Vec<_> = cells.iter().filter(|c| !c.stated.is_empty()).collect();
+    let unknown = stated.iter().filter(|c| c.stated.values().all(|s| s.stderr.is_none())).count();
+    let bare = if unknown > 0 {
+        format!(" {unknown} of them state no error and have no interval.")
+    } else {
+        String::new()
+    };
+    (!stated.is_empty()).then(|| {
+        format!(
+            "{} of {} scores were imported without examples: their intervals are those of their stated errors, and nothing \
+             is paired.{bare}",
+            stated.len(),
+            cells.len()
+        )
+    })
 }
 
 /// From one end of a curve to the other.

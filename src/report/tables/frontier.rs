@@ -46,7 +46,7 @@ impl TableSpec for Frontier {
                     percent(p.mean, p.mean_ci),
                     percent(p.harmonic_mean, p.harmonic_mean_ci),
                     if p.on_frontier { "yes" } else { "no" }.to_owned(),
-                    format!("{:.2}", p.p_on_frontier),
+                    p.p_on_frontier.map_or_else(|| "-".to_owned(), |p| format!("{p:.2}")),
                 ]
             })
             .collect();
