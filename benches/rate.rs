@@ -16,8 +16,8 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use specbench::image::{Preprocessor, decode, recycle};
-use specbench::model::clip::CheckpointFolder;
-use specbench::model::clip::{Kernels, VisionTower};
+use specbench::model::Kernels;
+use specbench::model::clip::{CheckpointFolder, VisionTower};
 use specbench::stats::{Estimator, Form, Resampling};
 
 #[global_allocator]

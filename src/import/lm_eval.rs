@@ -129,8 +129,10 @@ fn run(
         let scores = scores.as_object().ok_or_else(|| format!("the scores of `{task}` are no object"))?;
         let n = json.get("n-samples").and_then(|n| n.get(task)?.get("effective")?.as_u64());
         let n = n.or_else(|| scores.get("sample_len").and_then(Value::as_u64)).map(|n| n as usize);
-        for (filter, stated) in by_filter(scores, n) {
-            let probe = if filter == "none" { task.clone() } else { format!("{task}-{filter}") };
+        let filtered = by_filter(scores, n);
+        let only = filtered.len() == 1;
+        for (filter, stated) in filtered {
+            let probe = if only || filter == "none" { task.clone() } else { format!("{task}-{filter}") };
             let known: Vec<(&'static str, Stated)> =
                 stated.iter().filter_map(|(m, s)| Some((known(m)?, s.clone()))).collect();
             for (metric, _) in stated.iter().filter(|(m, _)| known_any(m).is_none()) {
@@ -163,7 +165,7 @@ fn known_any(metric: &str) -> Option<&'static str> {
 
 /// A metric that can be an axis.
 fn known(metric: &str) -> Option<&'static str> {
-    METRICS.get(metric).filter(|m| m.higher_is_better()).map(|m| m.name())
+    METRICS.get(metric).filter(|m| m.higher_is_better()).map(Named::name)
 }
 
 /// Scores by filter, as `metric,filter` keys say.

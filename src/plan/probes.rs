@@ -53,7 +53,7 @@ pub(super) fn open_probes(
     for spec in &suite.probes {
         let definition = match &spec.task {
             Some(task) => {
-                Some(Definition::open(&catalog.task_file(&task.file)).map_err(|e| of_task(spec, e))?)
+                Some(Definition::open(&catalog.task_file(&task.file)).map_err(|e| of_task(spec, &e))?)
             }
             None => None,
         };
@@ -105,7 +105,7 @@ fn of_probe(probe: &str, error: CatalogError) -> PlanError {
     }
 }
 
-fn of_task(spec: &ProbeSpec, error: impl ToString) -> PlanError {
+fn of_task(spec: &ProbeSpec, error: &dyn std::fmt::Display) -> PlanError {
     PlanError::Task { probe: spec.id.clone(), reason: error.to_string() }
 }
 
@@ -160,7 +160,7 @@ fn language(
         let all = source.data.read(0..source.data.examples().len()).map_err(wrap)?;
         pool = (all.into_iter().map(Record::into_document).collect(), Some(source.digest.clone()));
     }
-    let task = LanguageTask::new(definition, setting, &documents, pool).map_err(|e| of_task(spec, e))?;
+    let task = LanguageTask::new(definition, setting, &documents, pool).map_err(|e| of_task(spec, &e))?;
     Ok(Arc::new(task))
 }
 

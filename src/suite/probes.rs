@@ -8,7 +8,7 @@ use crate::base::config::{Located, Section, Span};
 use crate::catalog::{Catalog, CatalogError};
 use crate::data::ClassSubset;
 use crate::image::corruptions::CORRUPTIONS;
-use crate::metric::METRICS;
+use crate::metric::{METRICS, Metric};
 use crate::task::language::Definition;
 
 /// All probes.
@@ -85,7 +85,7 @@ fn read_task(section: &Section<'_>, catalog: &Catalog) -> Option<(TaskSpec, Defi
 /// The first metric of a task of which more is better; `top1` without a task.
 fn main_metric(definition: Option<&Definition>) -> String {
     let Some(definition) = definition else { return "top1".to_owned() };
-    let axis = |name: &str| METRICS.get(name).is_some_and(|m| m.higher_is_better());
+    let axis = |name: &str| METRICS.get(name).is_some_and(Metric::higher_is_better);
     let own = definition.metrics.iter().map(|m| m.name.as_str()).find(|n| axis(n));
     own.unwrap_or("inverse_perplexity").to_owned()
 }

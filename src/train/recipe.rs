@@ -131,6 +131,30 @@ impl Recipe {
     }
 }
 
+fn data(part: &Section<'_>) -> Option<RecipeData> {
+    let task = part.text("task").map(|t| t.value);
+    let chat = part.flag("chat").is_some_and(|f| f.value);
+    // A task file may name its data itself.
+    let named = part.text("dataset");
+    let dataset = if task.is_some() { named.or(part.text("task")) } else { part.required_text("dataset") };
+    let split = part.text("split");
+    let shots = part.count("shots").map(|s| s.value as usize);
+    let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);
+    part.finish();
+    let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
+    Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat })
+}
+
+fn lora(train: &Section<'_>) -> LoraSpec {
+    let usual = LoraSpec::default();
+    let rank = train.count("rank").map(|c| c.value as usize);
+    LoraSpec {
+        rank: rank.unwrap_or(usual.rank).max(1),
+        alpha: train.number_in("lora_alpha", 0.0..=1e6).map_or(usual.alpha, |n| n.value),
+        targets: train.texts("targets").map_or(usual.targets, |t| t.into_iter().map(|t| t.value).collect()),
+    }
+}
+
 fn read(root: &Section<'_>) -> Option<Recipe> {
     let head = root.required_section("recipe");
     let train = root.required_section("train");
@@ -138,23 +162,7 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
     if parts.is_empty() {
         root.note(root.span.clone(), "the recipe has no `[[data]]`", None);
     }
-    let data = parts
-        .iter()
-        .filter_map(|part| {
-            let task = part.text("task").map(|t| t.value);
-            let chat = part.flag("chat").is_some_and(|f| f.value);
-            // A task file may name its data itself.
-            let named = part.text("dataset");
-            let dataset =
-                if task.is_some() { named.or(part.text("task")) } else { part.required_text("dataset") };
-            let split = part.text("split");
-            let shots = part.count("shots").map(|s| s.value as usize);
-            let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);
-            part.finish();
-            let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
-            Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat })
-        })
-        .collect();
+    let data = parts.iter().filter_map(data).collect();
     let (head, train) = (head?, train?);
     let id = head.required_text("id");
     let method = head.required_text("method");
@@ -175,19 +183,13 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         .map_or(StoredType::F32, |c| c.value);
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
-    let lora = LoraSpec::default();
-    let lora = LoraSpec {
-        rank: count("rank").unwrap_or(lora.rank).max(1),
-        alpha: train.number_in("lora_alpha", 0.0..=1e6).map_or(lora.alpha, |n| n.value),
-        targets: train.texts("targets").map_or(lora.targets, |t| t.into_iter().map(|t| t.value).collect()),
-    };
     let recipe = Recipe {
         steps: count("steps").unwrap_or(1000),
         batch: count("batch").unwrap_or(128).max(1),
         warmup: count("warmup").unwrap_or(0),
         length: count("length"),
         last: count("last").unwrap_or(1),
-        lora,
+        lora: lora(&train),
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
         decay_all: train.flag("decay_all").is_none_or(|f| f.value),

@@ -13,6 +13,7 @@ mod foreign;
 mod gate;
 mod golden;
 mod hub;
+mod import;
 #[cfg(unix)]
 mod kills;
 mod language;

@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(value("ece", &columns), Some(0.75 / 5.0));
         assert_eq!(value("acc_norm", &columns), Some(3.0 / 5.0));
         let close = |name: &str, right: f64| {
-            assert!((value(name, &columns).unwrap() - right).abs() < 1e-12, "{name}")
+            assert!((value(name, &columns).unwrap() - right).abs() < 1e-12, "{name}");
         };
         close("token_loss", 2.0);
         close("inverse_perplexity", (-2.0f64).exp());

@@ -246,7 +246,7 @@ fn account_part(weights: &StateDict, config: &DecoderConfig) -> Result<(), Check
     let expected = config.tensors();
     let head = format!("{}.weight", config.names.head);
     let names = weights.entries().keys().map(String::as_str);
-    let unknown = names.filter(|n| !expected.contains_key(*n) && !(config.tied && *n == head));
+    let unknown = names.filter(|n| !(expected.contains_key(*n) || config.tied && *n == head));
     if let Some(names) = left_over(unknown, &[LANGUAGE_TENSORS]) {
         return Err(fail(format!(
             "holds {names}, which its configuration does not know; results could change, so nothing is left out"

@@ -180,13 +180,8 @@ impl Prompter {
             (other, _) => text_of(other)?,
         };
         let delimiter = &self.definition.target_delimiter;
-        let after = if prefix.is_empty() {
-            delimiter.clone()
-        } else if needs_space(&question, &prefix) {
-            delimiter.clone()
-        } else {
-            String::new()
-        };
+        let apart = prefix.is_empty() || needs_space(&question, &prefix);
+        let after = if apart { delimiter.clone() } else { String::new() };
         let answer = delimited(&prefix, &answer, " ");
         let fewshot = self.definition.fewshot_delimiter.clone();
         Ok((Turn { text: question, after }, Turn { text: answer, after: fewshot }))

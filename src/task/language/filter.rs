@@ -17,13 +17,11 @@ pub enum Filter {
         /// What stands for no match.
         fallback: String,
     },
-    /// White space at both ends goes.
-    Strip,
     /// Lower case.
     Lowercase,
     /// Upper case.
     Uppercase,
-    /// Spaces at the front go.
+    /// White space at both ends goes.
     RemoveWhitespace,
     /// The first of several answers: there is one.
     First,
@@ -50,7 +48,6 @@ impl Filter {
                     fallback: fields.or("fallback", "[invalid]".to_owned())?,
                 }
             }
-            "strip" => Self::Strip,
             "lowercase" => Self::Lowercase,
             "uppercase" => Self::Uppercase,
             "remove_whitespace" => Self::RemoveWhitespace,
@@ -87,10 +84,9 @@ impl Filter {
                     Some(None) | None => fallback.clone(),
                 }
             }
-            Self::Strip => text.trim().to_owned(),
             Self::Lowercase => text.to_lowercase(),
             Self::Uppercase => text.to_uppercase(),
-            Self::RemoveWhitespace => text.trim_start().to_owned(),
+            Self::RemoveWhitespace => text.trim().to_owned(),
             Self::First => text.to_owned(),
         }
     }

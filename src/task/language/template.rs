@@ -98,10 +98,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn render(source: &str, document: Value) -> Result<String, String> {
+    fn render(source: &str, document: &Value) -> Result<String, String> {
         let mut templates = Templates::new().unwrap();
         templates.add("t", source)?;
-        templates.render("t", &jinja(&document))
+        templates.render("t", &jinja(document))
     }
 
     #[test]
@@ -117,8 +117,8 @@ mod tests {
             ("{{ text.split('o', 1)[1] }}", "ne two three"),
             ("{{ text[:3] }}{{ text.index('two') }}", "one4"),
         ] {
-            assert_eq!(render(source, doc.clone()).unwrap(), right, "{source}");
+            assert_eq!(render(source, &doc).unwrap(), right, "{source}");
         }
-        assert!(render("{{ nothing }}", doc).unwrap_err().contains("undefined"));
+        assert!(render("{{ nothing }}", &doc).unwrap_err().contains("undefined"));
     }
 }

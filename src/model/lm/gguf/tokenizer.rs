@@ -1,6 +1,6 @@
 //! A tokenizer from metadata, as a `tokenizer.json` would describe it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -228,7 +228,7 @@ fn split(name: &str) -> Result<(Value, Option<String>), String> {
 /// Merges that make each token from two others, the best token first, then those with longer parts, then those whose
 /// parts come earlier in the vocabulary. `transformers`' `generate_merges` gives the same list.
 fn merges_of(tokens: &[String], score: impl Fn(usize) -> f64) -> Vec<Value> {
-    let places: HashMap<&str, usize> = tokens.iter().enumerate().map(|(i, t)| (t.as_str(), i)).collect();
+    let places: BTreeMap<&str, usize> = tokens.iter().enumerate().map(|(i, t)| (t.as_str(), i)).collect();
     let mut all = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         let mut own: Vec<(usize, usize, usize)> = token
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn sentence_piece_vocabularies_cut_as_transformers_does() {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf");
-        let expected: HashMap<String, Vec<(String, Vec<u32>)>> =
+        let expected: BTreeMap<String, Vec<(String, Vec<u32>)>> =
             serde_json::from_slice(&std::fs::read(golden.join("pieces.json")).unwrap()).unwrap();
         for (architecture, texts) in expected {
             let path = golden.join(format!("pieces-{architecture}.gguf"));

@@ -1,7 +1,7 @@
 //! Sentences as NLTK's Punkt finds them (Kiss and Strunk 2006, doi:10.1162/coli.2006.32.4.485; `nltk.sent_tokenize`), with
 //! its parameters for English.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use fancy_regex::Regex;
 
 /// Abbreviations, starts of sentences, pairs that belong together, and how words are written.
 struct Parameters {
-    abbreviations: HashSet<&'static str>,
-    starters: HashSet<&'static str>,
-    pairs: HashSet<(&'static str, &'static str)>,
-    written: HashMap<&'static str, u8>,
+    abbreviations: BTreeSet<&'static str>,
+    starters: BTreeSet<&'static str>,
+    pairs: BTreeSet<(&'static str, &'static str)>,
+    written: BTreeMap<&'static str, u8>,
 }
 
 /// Places where a word was seen: with a capital at the start of a sentence, inside one, anywhere; and with a small letter.
@@ -23,10 +23,10 @@ const SMALL: u8 = 16 | 32 | 64;
 
 static ENGLISH: LazyLock<Parameters> = LazyLock::new(|| {
     let mut all = Parameters {
-        abbreviations: HashSet::new(),
-        starters: HashSet::new(),
-        pairs: HashSet::new(),
-        written: HashMap::new(),
+        abbreviations: BTreeSet::new(),
+        starters: BTreeSet::new(),
+        pairs: BTreeSet::new(),
+        written: BTreeMap::new(),
     };
     for line in include_str!("punkt_english.tsv").lines() {
         let mut parts = line.split('\t');
