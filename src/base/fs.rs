@@ -104,6 +104,26 @@ pub fn write_atomic_with(
     Ok(())
 }
 
+/// Like [`write_atomic`], for what writes to a path: `fill` is given that of the temporary neighbour.
+pub fn write_atomic_at<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    let fail = |e| FileError::new("write", path, e);
+    let temporary = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(default_permissions())
+        .tempfile_in(parent)
+        .map_err(fail)?
+        .into_temp_path();
+    fill(&temporary)?;
+    open(&temporary)?.sync_data().map_err(fail)?;
+    temporary.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
 #[cfg(unix)]
 fn default_permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;

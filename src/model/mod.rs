@@ -14,6 +14,7 @@ mod layers;
 pub mod lm;
 mod norm;
 mod placement;
+mod point;
 
 pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, open,
@@ -24,3 +25,4 @@ pub use hub_files::fetch_model;
 pub use images::ImageReader;
 pub use layers::Kernels;
 pub use placement::{Numerics, Placed, Placement, numerics};
+pub use point::{PointRequest, WriteError};

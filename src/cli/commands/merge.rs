@@ -6,11 +6,13 @@ use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::merge::{Fate, MergeError, Preflight};
-use crate::model::clip::{HeadPlan, PointPlan, PointRequest, WriteError};
+use crate::model::clip::{HeadPlan, PointPlan};
+use crate::model::lm::LanguagePoint;
+use crate::model::{PointRequest, WriteError};
 use crate::report::Grid;
 
 pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
-    let plan = PointPlan::new(&PointRequest {
+    let asked = PointRequest {
         path: &args.method,
         from: &args.from,
         to: &args.to,
@@ -19,11 +21,23 @@ pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
         exclude: &args.exclude,
         templates: args.templates.as_deref(),
         drop_heads: args.drop_heads,
-    })?;
-    show(args, &plan.look, &plan.heads, output);
-    plan.check()?;
+    };
+    if LanguagePoint::is_for(&args.from) {
+        let plan = LanguagePoint::new(&asked)?;
+        show(args, &plan.look, &HeadPlan::None, output);
+        plan.check()?;
+        if let Some(out) = &args.out {
+            plan.write(out)?;
+        }
+    } else {
+        let plan = PointPlan::new(&asked)?;
+        show(args, &plan.look, &plan.heads, output);
+        plan.check()?;
+        if let Some(out) = &args.out {
+            plan.write(out)?;
+        }
+    }
     if let Some(out) = &args.out {
-        plan.write(out)?;
         output.note(&format!("wrote {}", out.display()));
     }
     Ok(Exit::Ok)

@@ -31,7 +31,7 @@ pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;
 pub use tokenizer::{TextTokenizer, tokenizer_files};
 pub use vision::VisionTower;
-pub use written::{HeadPlan, PointPlan, PointRequest, WriteError};
+pub use written::{HeadPlan, PointPlan};
 pub use zero_shot::{
     class_embeddings, context_embeddings, context_places, context_texts, prompts, zero_shot,
 };

@@ -10,8 +10,8 @@ use super::folder::CheckpointFolder;
 use super::zero_shot::zero_shot;
 use crate::base::fs::read_lines;
 use crate::checkpoint::{Budget, Cached, Weights as _};
-use crate::merge::{Ends, MergeError, PATHS, PathMethod, Preflight, TensorFilter, merge_tensors};
-use crate::model::{HeadRows, ModelError};
+use crate::merge::{Ends, MergeError, PathMethod, Preflight, TensorFilter, merge_tensors};
+use crate::model::{HeadRows, ModelError, PointRequest, WriteError};
 
 /// What becomes of the heads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,40 +75,6 @@ impl HeadPlan {
     }
 }
 
-/// Why a point cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// What was asked for cannot be.
-    #[error("{0}")]
-    Asked(String),
-    /// The tensors cannot be merged.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    /// A head cannot be computed, or the folder not be written.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
-
-/// What is asked for.
-pub struct PointRequest<'a> {
-    /// Name of a registered path.
-    pub path: &'a str,
-    /// The pretrained end's folder.
-    pub from: &'a Path,
-    /// The fine-tuned end's folder.
-    pub to: &'a Path,
-    /// Weight of the fine-tuned end.
-    pub alpha: f64,
-    /// Globs of the tensors that take part; all if empty.
-    pub include: &'a [String],
-    /// Globs of the tensors that do not.
-    pub exclude: &'a [String],
-    /// File with the templates of the zero-shot head.
-    pub templates: Option<&'a Path>,
-    /// Whether heads are left out.
-    pub drop_heads: bool,
-}
-
 /// A point of a path that can be looked at and then written.
 pub struct PointPlan {
     from: CheckpointFolder,
@@ -125,17 +91,9 @@ pub struct PointPlan {
 impl PointPlan {
     /// Opens both ends and looks at them; nothing is computed.
     pub fn new(asked: &PointRequest<'_>) -> Result<Self, WriteError> {
-        let path = PATHS.get(asked.path).ok_or_else(|| {
-            let (message, help) = PATHS.unknown(asked.path);
-            WriteError::Asked(format!("{message}; {help}"))
-        })?;
-        let (range, alpha) = (path.alphas(), asked.alpha);
-        if !range.contains(&alpha) {
-            let text = format!("alpha {alpha} is outside {} to {}", range.start(), range.end());
-            return Err(WriteError::Asked(text));
-        }
+        let path = asked.method()?;
         let (from, to) = (CheckpointFolder::open(asked.from)?, CheckpointFolder::open(asked.to)?);
-        let filter = TensorFilter { include: globs(asked.include)?, exclude: globs(asked.exclude)? };
+        let filter = asked.filter()?;
         let mut look = Preflight::new(&*from.weights, &*to.weights, &filter, CheckpointFolder::is_head);
         if let Some(difference) = from.differs_on(&to, None)? {
             look.problems.push(format!("the {difference} differs"));
@@ -143,7 +101,7 @@ impl PointPlan {
         let templates = asked.templates.map(read_lines).transpose();
         let templates = templates.map_err(|e| WriteError::Asked(e.to_string()))?;
         let heads = HeadPlan::new(&from, &to, templates.as_deref(), asked.drop_heads);
-        Ok(Self { from, to, path, alpha, filter, look, heads })
+        Ok(Self { from, to, path, alpha: asked.alpha, filter, look, heads })
     }
 
     /// What stands against merging them, if anything does.
@@ -191,11 +149,4 @@ impl PointPlan {
         let merged = start.blend(&end, |a, b| merge_tensors(self.path, self.alpha, a, b));
         Ok(merged.map_err(ModelError::compute("head"))?)
     }
-}
-
-fn globs(list: &[String]) -> Result<Vec<glob::Pattern>, WriteError> {
-    let one = |text: &String| {
-        glob::Pattern::new(text).map_err(|e| WriteError::Asked(format!("`{text}` is not a glob: {e}")))
-    };
-    list.iter().map(one).collect()
 }

@@ -20,6 +20,7 @@ mod new_weights;
 mod reader;
 mod score;
 mod tokenizer;
+mod written;
 
 pub use architecture::LanguageModel;
 pub use attention::Scene;
@@ -31,3 +32,4 @@ pub use gguf::Gguf;
 pub use new_weights::new_weights;
 pub use reader::{Prompt, TextReader};
 pub use tokenizer::LanguageTokenizer;
+pub use written::LanguagePoint;

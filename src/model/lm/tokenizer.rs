@@ -20,9 +20,6 @@ pub struct LanguageTokenizer {
     pub eos: Option<(u32, String)>,
     /// How a conversation becomes a text.
     pub chat: Option<ChatTemplate>,
-    /// Whether the first token is put before every text that does not begin with it, where `add_bos_token` says so: it
-    /// replaces the file's own rule (transformers 5, `update_post_processor`).
-    adds_bos: Option<bool>,
     digest: Digest,
 }
 
@@ -49,21 +46,7 @@ impl LanguageTokenizer {
         };
         let digests = files(folder).iter().map(|f| Digest::of_file(f)).collect::<Result<Vec<_>, _>>()?;
         let said = |key: &str| token_text(config.get(key)).or_else(|| token_text(map.get(key)));
-        let flag = |key: &str| config.get(key).and_then(Value::as_bool);
-        if flag("add_eos_token") == Some(true) {
-            let reason =
-                "`add_eos_token` puts an end after every context, which cannot be continued".to_owned();
-            return Err(ModelError::Config { path: folder.join("tokenizer_config.json"), reason });
-        }
-        let adds_bos = flag("add_bos_token");
-        Self::new(
-            &path,
-            &bytes,
-            (said("bos_token"), said("eos_token")),
-            adds_bos,
-            template,
-            Digest::of_value(&digests),
-        )
+        Self::new(&path, &bytes, (said("bos_token"), said("eos_token")), template, Digest::of_value(&digests))
     }
 
     /// From the bytes of a `tokenizer.json` and what other files say.
@@ -71,7 +54,6 @@ impl LanguageTokenizer {
         path: &Path,
         bytes: &[u8],
         (bos, eos): (Option<String>, Option<String>),
-        adds_bos: Option<bool>,
         template: Option<String>,
         digest: Digest,
     ) -> Result<Self, ModelError> {
@@ -89,17 +71,21 @@ impl LanguageTokenizer {
         };
         let (bos, eos) = (find(bos)?, find(eos)?);
         let chat = template.map(ChatTemplate::new).transpose().map_err(bad)?;
-        Ok(Self { inner, bos, eos, chat, adds_bos, digest })
+        let this = Self { inner, bos, eos, chat, digest };
+        let last = this.encode("a").ok().and_then(|ids| ids.last().copied());
+        if last.is_some() && last == this.eos.as_ref().map(|e| e.0) {
+            return Err(bad(
+                "puts its last token after every text, so that no context can be continued".to_owned()
+            ));
+        }
+        Ok(this)
     }
 
-    /// Token ids of a text: the file's special tokens are added, unless the text begins with the first of them.
+    /// Token ids of a text: special tokens are added as `tokenizer.json` says, unless the text begins with the first of them.
+    /// `add_bos_token` and `add_eos_token` of other files do not count beside it (transformers 5.24, `_from_pretrained`).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, ModelError> {
         let starts = self.prefix().is_some_and(|(_, t)| !t.is_empty() && text.starts_with(t.as_str()));
-        let mut ids = self.raw(text, !starts && self.adds_bos.is_none())?;
-        if let (Some((bos, _)), Some(true), false) = (&self.bos, self.adds_bos, starts) {
-            ids.insert(0, *bos);
-        }
-        Ok(ids)
+        self.raw(text, !starts)
     }
 
     /// Token ids of a text alone.

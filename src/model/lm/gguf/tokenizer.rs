@@ -36,7 +36,6 @@ impl Made {
             path,
             self.json.to_string().as_bytes(),
             (text("bos_token"), text("eos_token")),
-            self.config.get("add_bos_token").and_then(Value::as_bool),
             text("chat_template"),
             super::digest(&self.files()),
         )
@@ -73,6 +72,7 @@ pub fn make(keys: &Fields, architecture: &str, build: bool) -> Result<Made, Stri
         unknown: find("ggml.unknown_token_id")?.map(|t| t.1),
         tokens: &tokens,
         architecture,
+        first: bos.clone().filter(|_| adds_bos),
     };
     keys.finish(&[GGUF_TOKENIZER])?;
     let json = match (kind.as_str(), build) {
@@ -87,7 +87,6 @@ pub fn make(keys: &Fields, architecture: &str, build: bool) -> Result<Made, Stri
             config.insert(key.to_owned(), json!(text));
         }
     }
-    config.insert("add_bos_token".to_owned(), json!(adds_bos));
     if let Some(template) = template {
         config.insert("chat_template".to_owned(), json!(template));
     }
@@ -111,6 +110,8 @@ struct Parts<'a> {
     space_first: bool,
     unknown: Option<String>,
     architecture: &'a str,
+    /// What is put before every text.
+    first: Option<(u32, String)>,
 }
 
 impl Parts<'_> {
@@ -189,6 +190,16 @@ impl Parts<'_> {
         Ok(Value::Object(all))
     }
 
+    fn post_processor(&self) -> Value {
+        let Some((id, text)) = &self.first else { return Value::Null };
+        let token = json!({"SpecialToken": {"id": text, "type_id": 0}});
+        let own = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
+        json!({
+            "type": "TemplateProcessing", "single": [token, own("A")], "pair": [token, own("A"), own("B")],
+            "special_tokens": {text: {"id": text, "ids": [id], "tokens": [text]}},
+        })
+    }
+
     fn whole(&self, normalizer: &Value, pre: &Value, decoder: &Value, model: &Value) -> Value {
         let named = |(id, content): (usize, &String)| {
             let kind = self.types.get(id).copied().unwrap_or_default();
@@ -204,7 +215,7 @@ impl Parts<'_> {
         let added: Vec<Value> = self.tokens.iter().enumerate().filter_map(named).collect();
         json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-            "normalizer": normalizer, "pre_tokenizer": pre, "post_processor": null, "decoder": decoder, "model": model,
+            "normalizer": normalizer, "pre_tokenizer": pre, "post_processor": self.post_processor(), "decoder": decoder, "model": model,
         })
     }
 }

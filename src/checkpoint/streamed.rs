@@ -1,0 +1,124 @@
+//! Weights written one tensor at a time: what is larger than memory can be written.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{DType, Tensor};
+use safetensors::View;
+use safetensors::tensor::{Dtype, serialize_to_file};
+
+use super::CheckpointError;
+use crate::base::fs::write_atomic_at;
+
+/// Makes a tensor when it is its turn.
+type Load<'a> = dyn Fn(&str) -> Result<Tensor, CheckpointError> + 'a;
+
+struct Lazy<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    dtype: DType,
+    load: &'a Load<'a>,
+    /// The first failure; the format's writer knows none.
+    failed: &'a Mutex<Option<CheckpointError>>,
+}
+
+impl Lazy<'_> {
+    fn values(&self) -> Result<Vec<u8>, CheckpointError> {
+        let tensor = (self.load)(self.name)?;
+        let wrap = |source| CheckpointError::Tensor {
+            path: "the result".into(),
+            name: self.name.to_owned(),
+            source,
+        };
+        let tensor = tensor.to_dtype(self.dtype).and_then(|t| t.contiguous()).map_err(wrap)?;
+        Ok(View::data(&tensor).into_owned())
+    }
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.dtype {
+            DType::BF16 => Dtype::BF16,
+            DType::F16 => Dtype::F16,
+            _ => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let held =
+            |e| self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e).to_string();
+        let nothing = || vec![0; self.data_len()];
+        // After a failure the file is thrown away; the rest is not computed.
+        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return nothing().into();
+        }
+        let made = self.values().unwrap_or_else(|e| {
+            held(e);
+            nothing()
+        });
+        made.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size_in_bytes()
+    }
+}
+
+/// Writes tensors as one safetensors file, atomically; each is made by `load`, stored in its type, and let go. Types are
+/// f32, bf16 and f16.
+pub fn write_streamed(
+    path: &Path,
+    tensors: &[(&str, Vec<usize>, DType)],
+    load: &Load<'_>,
+) -> Result<(), CheckpointError> {
+    let failed = Mutex::new(None);
+    let views = tensors
+        .iter()
+        .map(|(name, shape, dtype)| (*name, Lazy { name, shape, dtype: *dtype, load, failed: &failed }));
+    write_atomic_at(path, |temporary| {
+        let done = serialize_to_file(views, None, temporary);
+        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        done.map_err(|e| CheckpointError::Damaged { path: path.to_owned(), reason: e.to_string() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{StateDict, Weights as _};
+    use candle_core::Device;
+
+    #[test]
+    fn tensors_come_back_and_failures_leave_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model.safetensors");
+        let load = |name: &str| {
+            let start = if name == "a" { 0.0f32 } else { 1.0 };
+            Tensor::arange(start, start + 4.0, &Device::Cpu)
+                .and_then(|t| t.reshape((2, 2)))
+                .map_err(|source| CheckpointError::Tensor { path: "x".into(), name: name.to_owned(), source })
+        };
+        let tensors = [("a", vec![2, 2], DType::BF16), ("b", vec![2, 2], DType::F32)];
+        write_streamed(&path, &tensors, &load).unwrap();
+        let back = StateDict::open(dir.path()).unwrap();
+        assert_eq!(back.load("b").unwrap().to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!((back.entries()["a"].dtype.as_str(), back.entries()["b"].dtype.as_str()), ("BF16", "F32"));
+        let other = dir.path().join("other.safetensors");
+        let missing = |name: &str| {
+            Err(CheckpointError::MissingTensor {
+                path: "x".into(),
+                name: name.to_owned(),
+                hint: String::new(),
+            })
+        };
+        assert!(write_streamed(&other, &tensors, &missing).unwrap_err().to_string().contains("`a`"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,68 @@
+//! What is asked of a written point between two checkpoints, whatever they are.
+
+use std::path::Path;
+
+use super::ModelError;
+use crate::merge::{MergeError, PATHS, PathMethod, TensorFilter};
+
+/// Why a point cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Asked(String),
+    /// The tensors cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// A head cannot be computed, or the folder not be written.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// What is asked for.
+pub struct PointRequest<'a> {
+    /// Name of a registered path.
+    pub path: &'a str,
+    /// The pretrained end's folder.
+    pub from: &'a Path,
+    /// The fine-tuned end's folder.
+    pub to: &'a Path,
+    /// Weight of the fine-tuned end.
+    pub alpha: f64,
+    /// Globs of the tensors that take part; all if empty.
+    pub include: &'a [String],
+    /// Globs of the tensors that do not.
+    pub exclude: &'a [String],
+    /// File with the templates of the zero-shot head.
+    pub templates: Option<&'a Path>,
+    /// Whether heads are left out.
+    pub drop_heads: bool,
+}
+
+impl PointRequest<'_> {
+    /// The path, if there is one of that name and alpha is on it.
+    pub fn method(&self) -> Result<&'static dyn PathMethod, WriteError> {
+        let path = PATHS.get(self.path).ok_or_else(|| {
+            let (message, help) = PATHS.unknown(self.path);
+            WriteError::Asked(format!("{message}; {help}"))
+        })?;
+        let (range, alpha) = (path.alphas(), self.alpha);
+        if !range.contains(&alpha) {
+            let text = format!("alpha {alpha} is outside {} to {}", range.start(), range.end());
+            return Err(WriteError::Asked(text));
+        }
+        Ok(path)
+    }
+
+    /// Which tensors take part.
+    pub fn filter(&self) -> Result<TensorFilter, WriteError> {
+        Ok(TensorFilter { include: globs(self.include)?, exclude: globs(self.exclude)? })
+    }
+}
+
+fn globs(list: &[String]) -> Result<Vec<glob::Pattern>, WriteError> {
+    let one = |text: &String| {
+        glob::Pattern::new(text).map_err(|e| WriteError::Asked(format!("`{text}` is not a glob: {e}")))
+    };
+    list.iter().map(one).collect()
+}
