@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ModelError;
-use crate::merge::{MergeError, PATHS, PathMethod, TensorFilter};
+use crate::merge::{MergeError, PATHS, PathMethod, Preflight, TensorFilter};
 
 /// Why a point cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,15 @@ impl PointRequest<'_> {
     pub fn filter(&self) -> Result<TensorFilter, WriteError> {
         Ok(TensorFilter { include: globs(self.include)?, exclude: globs(self.exclude)? })
     }
+}
+
+/// What stands against merging two checkpoints that were looked at, if anything does.
+pub(super) fn fits(look: &Preflight, from: &Path, to: &Path) -> Result<(), WriteError> {
+    if look.problems.is_empty() {
+        return Ok(());
+    }
+    let (from, to) = (from.display().to_string(), to.display().to_string());
+    Err(MergeError::Mismatch { from, to, problems: look.problems.clone() }.into())
 }
 
 fn globs(list: &[String]) -> Result<Vec<glob::Pattern>, WriteError> {

@@ -10,7 +10,7 @@ use specbench::model::lm::{Decoder, Forest, LanguageFolder, Prompt, Scene, Score
 use specbench::model::{Architecture as _, Input, Kernels, Placement};
 use specbench::task::Answer;
 
-use crate::support::root;
+use crate::support::{root, specbench};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -241,4 +241,43 @@ fn names_without_their_beginning_are_found() {
     for name in opened.weights.names() {
         assert!(opened.weights.same(&*again.weights, name), "{name}");
     }
+}
+
+#[test]
+fn a_merge_is_written_tensor_by_tensor_and_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = |name: &str| root().join("suites/lm_demo").join(name);
+    let merged = |alpha: &str| {
+        let out = dir.path().join(alpha);
+        specbench()
+            .args(["merge", "wise-ft", "--alpha", alpha, "--from"])
+            .arg(demo("base"))
+            .arg("--to")
+            .arg(demo("medicine"))
+            .arg("--out")
+            .arg(&out)
+            .assert()
+            .success();
+        LanguageFolder::open_any(&out).unwrap().weights.load_all().unwrap()
+    };
+    let [base, medicine] =
+        ["base", "medicine"].map(|n| LanguageFolder::open_any(&demo(n)).unwrap().weights.load_all().unwrap());
+    let values = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (end, half) = (merged("1"), merged("0.5"));
+    for (name, tensor) in &medicine {
+        assert_eq!(values(&end[name]), values(tensor), "{name}");
+        for ((a, b), h) in values(&base[name]).iter().zip(values(tensor)).zip(values(&half[name])) {
+            // Stored in f16, as the first end is.
+            assert!((f32::midpoint(*a, b) - h).abs() <= 1e-3 * h.abs().max(1e-2), "{name}: {a}, {b}, {h}");
+        }
+    }
+    let wrong = specbench()
+        .args(["merge", "wise-ft", "--from"])
+        .arg(demo("base"))
+        .arg("--to")
+        .arg(root().join("tests/golden/gguf/qwen2.gguf"))
+        .assert()
+        .code(2);
+    let text = String::from_utf8_lossy(&wrong.get_output().stderr).into_owned();
+    assert!(text.contains("the configuration differs"), "{text}");
 }

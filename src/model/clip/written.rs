@@ -10,7 +10,8 @@ use super::folder::CheckpointFolder;
 use super::zero_shot::zero_shot;
 use crate::base::fs::read_lines;
 use crate::checkpoint::{Budget, Cached, Weights as _};
-use crate::merge::{Ends, MergeError, PathMethod, Preflight, TensorFilter, merge_tensors};
+use crate::merge::{Ends, PathMethod, Preflight, TensorFilter, merge_tensors};
+use crate::model::point::fits;
 use crate::model::{HeadRows, ModelError, PointRequest, WriteError};
 
 /// What becomes of the heads.
@@ -106,11 +107,7 @@ impl PointPlan {
 
     /// What stands against merging them, if anything does.
     pub fn check(&self) -> Result<(), WriteError> {
-        if self.look.problems.is_empty() {
-            return Ok(());
-        }
-        let (from, to) = (self.from.path.display().to_string(), self.to.path.display().to_string());
-        Err(MergeError::Mismatch { from, to, problems: self.look.problems.clone() }.into())
+        fits(&self.look, &self.from.path, &self.to.path)
     }
 
     /// Writes the point into `out`, in the layout of `from` and in f32.

@@ -8,7 +8,8 @@ use candle_core::DType;
 use super::folder::{LanguageFolder, family};
 use crate::base::fs::write_atomic;
 use crate::checkpoint::{Budget, Cached, GgufFile, Weights as _, write_streamed};
-use crate::merge::{Ends, Fate, MergeError, PathMethod, Preflight, TensorFilter};
+use crate::merge::{Ends, Fate, PathMethod, Preflight, TensorFilter};
+use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
 
 /// A point of a path that can be looked at and then written.
@@ -47,11 +48,7 @@ impl LanguagePoint {
 
     /// What stands against merging them, if anything does.
     pub fn check(&self) -> Result<(), WriteError> {
-        if self.look.problems.is_empty() {
-            return Ok(());
-        }
-        let (from, to) = (self.from.path.display().to_string(), self.to.path.display().to_string());
-        Err(MergeError::Mismatch { from, to, problems: self.look.problems.clone() }.into())
+        fits(&self.look, &self.from.path, &self.to.path)
     }
 
     /// Writes the point into `out`, each tensor in the type that `from` stores it in (f32 of a GGUF file).

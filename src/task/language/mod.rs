@@ -1,6 +1,6 @@
 //! Tasks for language models, defined by data files with lm-eval's field names and Jinja templates.
 //!
-//! A kind of tasks is a file with a [`LanguageKind`] and a line in [`KINDS`].
+//! A kind of tasks is a file with a [`LanguageKind`] and a line in `KINDS`.
 
 mod comparison;
 mod definition;
