@@ -20,7 +20,7 @@ pub use error::CheckpointError;
 pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
-pub use streamed::write_streamed;
+pub use streamed::{Streamed, write_streamed};
 pub use weights::{Raw, TensorInfo, Weights, missing, of_tensor, values, var_builder};
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Weights written one tensor at a time: what is larger than memory can be written.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,13 +12,23 @@ use safetensors::tensor::{Dtype, serialize_to_file};
 use super::CheckpointError;
 use crate::base::fs::write_atomic_at;
 
-/// Makes a tensor when it is its turn.
-type Load<'a> = dyn Fn(&str) -> Result<Tensor, CheckpointError> + 'a;
+/// Makes some rows (places along the first axis) of a tensor when it is its turn.
+type Load<'a> = dyn Fn(&str, Range<usize>) -> Result<Tensor, CheckpointError> + 'a;
+
+/// A tensor that is to be written.
+pub struct Streamed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// The type that it is stored in: f32, bf16 or f16.
+    pub dtype: DType,
+    /// Rows that are made at a time.
+    pub rows: usize,
+}
 
 struct Lazy<'a> {
-    name: &'a str,
-    shape: &'a [usize],
-    dtype: DType,
+    tensor: &'a Streamed<'a>,
     load: &'a Load<'a>,
     /// The first failure; the format's writer knows none.
     failed: &'a Mutex<Option<CheckpointError>>,
@@ -25,20 +36,23 @@ struct Lazy<'a> {
 
 impl Lazy<'_> {
     fn values(&self) -> Result<Vec<u8>, CheckpointError> {
-        let tensor = (self.load)(self.name)?;
-        let wrap = |source| CheckpointError::Tensor {
-            path: "the result".into(),
-            name: self.name.to_owned(),
-            source,
-        };
-        let tensor = tensor.to_dtype(self.dtype).and_then(|t| t.contiguous()).map_err(wrap)?;
-        Ok(View::data(&tensor).into_owned())
+        let Streamed { name, shape, dtype, rows } = self.tensor;
+        let wrap =
+            |source| CheckpointError::Tensor { path: "the result".into(), name: (*name).to_owned(), source };
+        let all = shape.first().copied().unwrap_or(1);
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for start in (0..all).step_by((*rows).max(1)) {
+            let part = (self.load)(name, start..all.min(start + rows.max(&1)))?;
+            let part = part.to_dtype(*dtype).and_then(|t| t.contiguous()).map_err(wrap)?;
+            bytes.extend_from_slice(&View::data(&part));
+        }
+        Ok(bytes)
     }
 }
 
 impl View for Lazy<'_> {
     fn dtype(&self) -> Dtype {
-        match self.dtype {
+        match self.tensor.dtype {
             DType::BF16 => Dtype::BF16,
             DType::F16 => Dtype::F16,
             _ => Dtype::F32,
@@ -46,7 +60,7 @@ impl View for Lazy<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        self.shape
+        &self.tensor.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
@@ -65,21 +79,14 @@ impl View for Lazy<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.dtype.size_in_bytes()
+        self.tensor.shape.iter().product::<usize>() * self.tensor.dtype.size_in_bytes()
     }
 }
 
-/// Writes tensors as one safetensors file, atomically; each is made by `load`, stored in its type, and let go. Types are
-/// f32, bf16 and f16.
-pub fn write_streamed(
-    path: &Path,
-    tensors: &[(&str, Vec<usize>, DType)],
-    load: &Load<'_>,
-) -> Result<(), CheckpointError> {
+/// Writes tensors as one safetensors file, atomically; each is made by `load`, stored in its type, and let go.
+pub fn write_streamed(path: &Path, tensors: &[Streamed<'_>], load: &Load<'_>) -> Result<(), CheckpointError> {
     let failed = Mutex::new(None);
-    let views = tensors
-        .iter()
-        .map(|(name, shape, dtype)| (*name, Lazy { name, shape, dtype: *dtype, load, failed: &failed }));
+    let views = tensors.iter().map(|tensor| (tensor.name, Lazy { tensor, load, failed: &failed }));
     write_atomic_at(path, |temporary| {
         let done = serialize_to_file(views, None, temporary);
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -99,26 +106,31 @@ mod tests {
     fn tensors_come_back_and_failures_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.safetensors");
-        let load = |name: &str| {
+        let load = |name: &str, rows: Range<usize>| {
             let start = if name == "a" { 0.0f32 } else { 1.0 };
             Tensor::arange(start, start + 4.0, &Device::Cpu)
-                .and_then(|t| t.reshape((2, 2)))
+                .and_then(|t| t.reshape((2, 2))?.narrow(0, rows.start, rows.len()))
                 .map_err(|source| CheckpointError::Tensor { path: "x".into(), name: name.to_owned(), source })
         };
-        let tensors = [("a", vec![2, 2], DType::BF16), ("b", vec![2, 2], DType::F32)];
+        let tensors = [("a", DType::BF16, 1), ("b", DType::F32, 5)].map(|(name, dtype, rows)| Streamed {
+            name,
+            shape: vec![2, 2],
+            dtype,
+            rows,
+        });
         write_streamed(&path, &tensors, &load).unwrap();
         let back = StateDict::open(dir.path()).unwrap();
         assert_eq!(back.load("b").unwrap().to_vec2::<f32>().unwrap(), [[1.0, 2.0], [3.0, 4.0]]);
         assert_eq!((back.entries()["a"].dtype.as_str(), back.entries()["b"].dtype.as_str()), ("BF16", "F32"));
         let other = dir.path().join("other.safetensors");
-        let missing = |name: &str| {
+        let missing = |name: &str, _: Range<usize>| {
             Err(CheckpointError::MissingTensor {
                 path: "x".into(),
                 name: name.to_owned(),
                 hint: String::new(),
             })
         };
-        assert!(write_streamed(&other, &tensors, &missing).unwrap_err().to_string().contains("`a`"));
+        assert!(write_streamed(&other, &tensors, &missing).unwrap_err().to_string().contains("no tensor `"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

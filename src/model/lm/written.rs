@@ -1,14 +1,17 @@
 //! Writes a point between two language models as a folder of its own, tensor by tensor: neither model is ever in memory.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::DType;
+use candle_core::{DType, Device, Tensor};
 
 use super::folder::{LanguageFolder, family};
 use crate::base::fs::write_atomic;
-use crate::checkpoint::{Budget, Cached, GgufFile, Weights as _, write_streamed};
-use crate::merge::{Ends, Fate, PathMethod, Preflight, TensorFilter};
+use crate::checkpoint::{
+    Budget, Cached, CheckpointError, GgufFile, Raw, Streamed, Weights, of_tensor, write_streamed,
+};
+use crate::merge::{Ends, Fate, PathMethod, Preflight, TensorFilter, merge_tensors};
 use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
 
@@ -56,19 +59,35 @@ impl LanguagePoint {
         self.check()?;
         let held = |folder: &LanguageFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
         let ends = Ends::new(held(&self.from), held(&self.to), &self.filter, |_| false)?;
-        let point = ends.at(self.path, self.alpha);
         let dtype = |name: &str| match self.from.weights.info(name).map(|i| i.dtype).as_deref() {
             Some("BF16") => DType::BF16,
             Some("F16") => DType::F16,
             _ => DType::F32,
         };
         let shapes = self.from.config.tensors();
-        let tensors: Vec<_> =
-            shapes.iter().map(|(name, s)| (name.as_str(), s.clone(), dtype(name))).collect();
-        // What both ends share is read from one, not kept for a sweep.
-        let load = |name: &str| match ends.fates().get(name) {
-            Some(Fate::Interpolated) => point.load(name),
-            _ => self.from.weights.load(name),
+        // What lies in a map is taken in parts; what has to be made is made whole.
+        let mapped =
+            |name: &str| self.from.weights.raw(name).is_some() && self.to.weights.raw(name).is_some();
+        let tensors: Vec<Streamed<'_>> = shapes
+            .iter()
+            .map(|(name, shape)| {
+                let all = shape.first().copied().unwrap_or(1);
+                let row = shape.iter().skip(1).product::<usize>().max(1);
+                let rows = if mapped(name) { (PART / row).max(1) } else { all };
+                Streamed { name, shape: shape.clone(), dtype: dtype(name), rows }
+            })
+            .collect();
+        let load = |name: &str, rows: Range<usize>| {
+            let from = part(&*self.from.weights, name, rows.clone())?;
+            match ends.fates().get(name) {
+                Some(Fate::Interpolated) => {
+                    let to = part(&*self.to.weights, name, rows)?;
+                    merge_tensors(self.path, self.alpha, &from, &to)
+                        .map_err(of_tensor(&*self.from.weights, name))
+                }
+                // What both ends share is read from one.
+                _ => Ok(from),
+            }
         };
         for (name, content) in self.from.files()? {
             write_atomic(&out.join(name), &content).map_err(ModelError::from)?;
@@ -76,4 +95,35 @@ impl LanguagePoint {
         let file = out.join("model.safetensors");
         Ok(write_streamed(&file, &tensors, &load).map_err(ModelError::from)?)
     }
+}
+
+/// Values that are merged at a time.
+const PART: usize = 1 << 24;
+
+/// Some rows of a tensor in f32, every value finite.
+fn part(weights: &dyn Weights, name: &str, rows: Range<usize>) -> Result<Tensor, CheckpointError> {
+    let wrap = of_tensor(weights, name);
+    let dtype = |raw: &Raw<'_>| match raw.info.dtype.as_str() {
+        "BF16" => Some(DType::BF16),
+        "F16" => Some(DType::F16),
+        "F32" => Some(DType::F32),
+        _ => None,
+    };
+    let raw = weights.raw(name).and_then(|raw| Some((dtype(&raw)?, raw)));
+    let Some((dtype, raw)) = raw else {
+        return weights.load(name)?.narrow(0, rows.start, rows.len()).map_err(wrap);
+    };
+    let row = raw.bytes.len() / raw.info.shape.first().copied().unwrap_or(1).max(1);
+    let mut shape = raw.info.shape.clone();
+    if let Some(first) = shape.first_mut() {
+        *first = rows.len();
+    }
+    let bytes = &raw.bytes[rows.start * row..rows.end * row];
+    let values =
+        Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F32));
+    let values = values.map_err(&wrap)?;
+    let finite =
+        values.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(&wrap)?.iter().all(|v| v.is_finite());
+    // The whole tensor says how many are not, and where.
+    if finite { Ok(values) } else { weights.load(name) }
 }
