@@ -93,11 +93,7 @@ pub fn write_atomic_with(
         let mut target = std::fs::OpenOptions::new().write(true).open(path).map_err(fail)?;
         return fill(&mut target).map_err(fail);
     }
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .permissions(default_permissions())
-        .tempfile_in(parent)
-        .map_err(fail)?;
+    let mut temporary = neighbour(path)?;
     fill(temporary.as_file_mut()).map_err(fail)?;
     temporary.as_file_mut().sync_data().map_err(fail)?;
     temporary.persist(path).map_err(|e| fail(e.error))?;
@@ -109,19 +105,21 @@ pub fn write_atomic_at<E: From<FileError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_dir(parent)?;
     let fail = |e| FileError::new("write", path, e);
-    let temporary = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .permissions(default_permissions())
-        .tempfile_in(parent)
-        .map_err(fail)?
-        .into_temp_path();
+    let temporary = neighbour(path)?.into_temp_path();
     fill(&temporary)?;
     open(&temporary)?.sync_data().map_err(fail)?;
     temporary.persist(path).map_err(|e| fail(e.error))?;
     Ok(())
+}
+
+/// A temporary file beside `path`, whose folder is created.
+fn neighbour(path: &Path) -> Result<tempfile::NamedTempFile, FileError> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    let mut builder = tempfile::Builder::new();
+    let found = builder.prefix(".tmp-").permissions(default_permissions()).tempfile_in(parent);
+    found.map_err(|e| FileError::new("write", path, e))
 }
 
 #[cfg(unix)]

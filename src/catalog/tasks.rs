@@ -69,7 +69,7 @@ fn entry(definition: &Definition) -> DatasetEntry {
         layout: DOCUMENTS.to_owned(),
         licence: "not stated".to_owned(),
         origin: "named by the task file".to_owned(),
-        obtain: String::new(),
+        obtain: "the task file names it (`dataset_kwargs.data_files`)".to_owned(),
         classes: None,
         templates: None,
         folders: super::Folders::default(),

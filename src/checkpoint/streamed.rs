@@ -64,18 +64,15 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let held =
-            |e| self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e).to_string();
-        let nothing = || vec![0; self.data_len()];
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         // After a failure the file is thrown away; the rest is not computed.
-        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return nothing().into();
+        if failed.is_none() {
+            match self.values() {
+                Ok(bytes) => return bytes.into(),
+                Err(error) => *failed = Some(error),
+            }
         }
-        let made = self.values().unwrap_or_else(|e| {
-            held(e);
-            nothing()
-        });
-        made.into()
+        vec![0; self.data_len()].into()
     }
 
     fn data_len(&self) -> usize {

@@ -162,7 +162,7 @@ fn probe(name: &str, cells: &Scores, wanted: &Wanted) -> Result<ProbeRecord, Imp
             }
             _ => questions = Some((&cell.variant, &rows.questions)),
         }
-        if rows.outputs.len() > outputs.len() || questions.is_none() {
+        if rows.outputs.len() > outputs.len() {
             outputs.clone_from(&rows.outputs);
         }
     }

@@ -84,28 +84,21 @@ fn date_of(path: &Path) -> String {
 fn model(json: &Map<String, Value>) -> Option<String> {
     let config = json.get("config").and_then(Value::as_object);
     let arguments = config.and_then(|c| c.get("model_args"));
-    let from_arguments = match arguments {
-        Some(Value::String(text)) => {
-            text.split(',').find_map(|a| a.trim().strip_prefix("pretrained=").map(str::to_owned))
+    // `--model_args` as lm-eval keeps them: `key=value,…`, or an object.
+    let argument = |key: &str| match arguments? {
+        Value::String(all) => {
+            all.split(',').find_map(|a| Some(a.trim().strip_prefix(key)?.strip_prefix('=')?.to_owned()))
         }
-        Some(Value::Object(map)) => map.get("pretrained").and_then(Value::as_str).map(str::to_owned),
-        _ => None,
+        other => Some(other.get(key)?.as_str()?.to_owned()),
     };
     let text = |map: Option<&Map<String, Value>>, key: &str| {
         map.and_then(|m| m.get(key)).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
     };
     // `config.model` is a kind of model (`hf`), or a path where the model was given as an object.
     let path = text(config, "model").filter(|m| m.contains('/'));
-    let whole = from_arguments.or(path).or_else(|| text(Some(json), "model_name"))?;
     // An adapter is the model that was evaluated.
-    let adapter = match arguments {
-        Some(Value::String(text)) => {
-            text.split(',').find_map(|a| a.trim().strip_prefix("peft=").map(str::to_owned))
-        }
-        Some(Value::Object(map)) => map.get("peft").and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    let whole = adapter.unwrap_or(whole);
+    let whole = argument("peft").or_else(|| argument("pretrained")).or(path);
+    let whole = whole.or_else(|| text(Some(json), "model_name"))?;
     whole.trim_end_matches('/').rsplit('/').next().map(plain)
 }
 
@@ -135,7 +128,7 @@ fn run(
             let probe = if only || filter == "none" { task.clone() } else { format!("{task}-{filter}") };
             let known: Vec<(&'static str, Stated)> =
                 stated.iter().filter_map(|(m, s)| Some((known(m)?, s.clone()))).collect();
-            for (metric, _) in stated.iter().filter(|(m, _)| known_any(m).is_none()) {
+            for (metric, _) in stated.iter().filter(|(m, _)| METRICS.get(m).is_none()) {
                 left_out.push(format!("`{metric}` of `{variant}` on `{probe}`: not a metric here"));
             }
             if known.is_empty() {
@@ -157,10 +150,6 @@ fn run(
         }
     }
     Ok(all)
-}
-
-fn known_any(metric: &str) -> Option<&'static str> {
-    METRICS.items.iter().map(|m| m.name()).find(|n| *n == metric)
 }
 
 /// A metric that can be an axis.

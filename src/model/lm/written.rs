@@ -2,16 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::folder::{LanguageFolder, family};
 use crate::base::fs::write_atomic;
-use crate::checkpoint::{
-    Budget, Cached, CheckpointError, GgufFile, Raw, Streamed, Weights, of_tensor, write_streamed,
-};
-use crate::merge::{Ends, Fate, PathMethod, Preflight, TensorFilter, merge_tensors};
+use crate::checkpoint::{CheckpointError, GgufFile, Raw, Streamed, Weights, of_tensor, write_streamed};
+use crate::merge::{Fate, PathMethod, Preflight, merge_tensors};
 use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
 
@@ -21,7 +18,6 @@ pub struct LanguagePoint {
     to: LanguageFolder,
     path: &'static dyn PathMethod,
     alpha: f64,
-    filter: TensorFilter,
     /// What would happen to each tensor.
     pub look: Preflight,
 }
@@ -46,7 +42,7 @@ impl LanguagePoint {
         if let Some(difference) = from.differs_from(&to, &[])? {
             look.problems.push(format!("the {difference} differs"));
         }
-        Ok(Self { from, to, path, alpha: asked.alpha, filter, look })
+        Ok(Self { from, to, path, alpha: asked.alpha, look })
     }
 
     /// What stands against merging them, if anything does.
@@ -57,8 +53,6 @@ impl LanguagePoint {
     /// Writes the point into `out`, each tensor in the type that `from` stores it in (f32 of a GGUF file).
     pub fn write(&self, out: &Path) -> Result<(), WriteError> {
         self.check()?;
-        let held = |folder: &LanguageFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
-        let ends = Ends::new(held(&self.from), held(&self.to), &self.filter, |_| false)?;
         let dtype = |name: &str| match self.from.weights.info(name).map(|i| i.dtype).as_deref() {
             Some("BF16") => DType::BF16,
             Some("F16") => DType::F16,
@@ -79,7 +73,7 @@ impl LanguagePoint {
             .collect();
         let load = |name: &str, rows: Range<usize>| {
             let from = part(&*self.from.weights, name, rows.clone())?;
-            match ends.fates().get(name) {
+            match self.look.fates.get(name) {
                 Some(Fate::Interpolated) => {
                     let to = part(&*self.to.weights, name, rows)?;
                     merge_tensors(self.path, self.alpha, &from, &to)

@@ -42,7 +42,7 @@ pub fn read(architecture: &str, keys: &Fields, file: &GgufFile) -> Result<Read, 
         "gemma3" => "gemma3_text",
         other => other,
     };
-    let rope = rope(keys, &json, file)?;
+    let rope = rope(keys, &json, file, tensors.contains_key("rope_freqs.weight"))?;
     match architecture {
         // Mistral's configuration knows no biases; tensors of that name are then unknown.
         "llama" if kind == "llama" => {
@@ -136,7 +136,12 @@ fn gemma(architecture: &str, keys: &Fields, json: &mut Map<String, Value>) -> Re
 }
 
 /// Rotary positions. The format's base is 10,000 where none is said.
-fn rope(keys: &Fields, json: &Map<String, Value>, file: &GgufFile) -> Result<Value, String> {
+fn rope(
+    keys: &Fields,
+    json: &Map<String, Value>,
+    file: &GgufFile,
+    has_factors: bool,
+) -> Result<Value, String> {
     let theta: f64 = keys.or("rope.freq_base", 10_000.0)?;
     let head = size(json, "head_dim");
     let turning = keys.size("rope.dimension_count")?.map_or(head, |n| n as u64);
@@ -150,7 +155,7 @@ fn rope(keys: &Fields, json: &Map<String, Value>, file: &GgufFile) -> Result<Val
         rope.insert("factor".to_owned(), json!(keys.need::<f64>("rope.scaling.factor")?));
     }
     rope.insert("rope_type".to_owned(), json!(kind));
-    if file.tensors().contains_key("rope_freqs.weight") {
+    if has_factors {
         let factors = file.read("rope_freqs.weight").and_then(|t| t.flatten_all()?.to_vec1::<f32>());
         let factors = factors.map_err(|e| format!("`rope_freqs.weight` cannot be read: {e}"))?;
         if kind != "default" {
