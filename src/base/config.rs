@@ -152,6 +152,12 @@ impl<'d> Section<'d> {
         self.table.get(key)
     }
 
+    /// Whether a key is there, of whatever type.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Notes a problem.
     pub fn note(&self, span: Span, message: impl Into<String>, help: Option<String>) {
         self.document.note(span, message, help);

@@ -88,14 +88,8 @@ pub enum Command {
         /// A results folder
         dir: PathBuf,
     },
-    /// Fine-tune a checkpoint with a recipe
-    Tune {
-        /// The recipe file
-        recipe: PathBuf,
-        /// Write the checkpoint here instead of where the recipe says
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-    },
+    /// Fine-tune checkpoints with recipes; what is there is kept, what was interrupted goes on
+    Tune(TuneArgs),
     /// Say what a checkpoint is
     Inspect {
         /// A checkpoint folder or file
@@ -259,6 +253,22 @@ pub struct SelectArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct TuneArgs {
+    /// Recipe files
+    #[arg(required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Write the checkpoint of the one recipe here instead of where it says
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Only recipes whose id or folder matches a glob
+    #[arg(long, value_name = "GLOB")]
+    pub only: Option<glob::Pattern>,
+    /// Train again what is there
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct RunArgs {
     /// The suite file
     pub suite: PathBuf,
@@ -385,6 +395,9 @@ pub enum ListKind {
     Metrics,
     Merges,
     Methods,
+    Terms,
+    Trains,
+    Updates,
     Models,
     Layouts,
     Corruptions,

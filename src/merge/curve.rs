@@ -7,7 +7,7 @@ use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::error::{MergeError, differences};
-use super::path::PathMethod;
+use super::path::{PathMethod, blend};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing, of_tensor};
@@ -162,8 +162,9 @@ pub fn merge_tensors(
         };
         let a = &x.as_slice::<f32>()?[a.1.start_offset()..][..n];
         let b = &y.as_slice::<f32>()?[b.1.start_offset()..][..n];
+        let factors = method.factors(alpha, a, b);
         let stretches = out.par_chunks_mut(STRETCH).zip(a.par_chunks(STRETCH)).zip(b.par_chunks(STRETCH));
-        stretches.for_each(|((out, a), b)| method.merge(alpha, a, b, out));
+        stretches.for_each(|((out, a), b)| blend(alpha, factors, a, b, out));
     }
     Tensor::from_vec(out, from.shape(), &Device::Cpu)
 }

@@ -18,6 +18,14 @@ pub enum MergeError {
         /// Each difference in words.
         problems: Vec<String>,
     },
+    /// The settings of a combination mean nothing.
+    #[error("`{method}`: {problem}")]
+    Settings {
+        /// The combination.
+        method: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 fn list(problems: &[String]) -> String {

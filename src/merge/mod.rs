@@ -6,7 +6,9 @@ mod error;
 mod path;
 mod preflight;
 
-pub use combine::{COMBINES, Combination, Combine, TensorRule};
+pub use combine::{
+    COMBINES, Combination, Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView,
+};
 pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors};
 pub use error::{MergeError, differences};
 pub use path::{PATHS, PathMethod};

@@ -68,13 +68,30 @@ pub struct State {
     tensor: Tensor,
     /// What all stages know of the batch besides.
     extra: Option<Arc<dyn Any + Send + Sync>>,
+    tokens: Tokens,
+}
+
+/// Tokens of texts that go through a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// With what questions have in common computed once.
+    pub computed: usize,
+    /// If every sequence went through on its own.
+    pub alone: usize,
+}
+
+impl std::ops::AddAssign for Tokens {
+    fn add_assign(&mut self, more: Self) {
+        self.computed += more.computed;
+        self.alone += more.alone;
+    }
 }
 
 impl State {
     /// A state.
     #[must_use]
     pub const fn new(tensor: Tensor) -> Self {
-        Self { tensor, extra: None }
+        Self { tensor, extra: None, tokens: Tokens { computed: 0, alone: 0 } }
     }
 
     /// The same with what all stages know of the batch besides.
@@ -83,10 +100,22 @@ impl State {
         Self { extra: Some(extra), ..self }
     }
 
+    /// The same with the tokens that it is made of.
+    #[must_use]
+    pub fn counting(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
+    }
+
     /// The same batch after some more stages.
     #[must_use]
     pub fn at(&self, tensor: Tensor) -> Self {
-        Self { tensor, extra: self.extra.clone() }
+        Self { tensor, extra: self.extra.clone(), tokens: self.tokens }
+    }
+
+    /// The tokens that it is made of.
+    #[must_use]
+    pub const fn tokens(&self) -> Tokens {
+        self.tokens
     }
 
     /// The tensor, for models.

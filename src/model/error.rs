@@ -67,6 +67,13 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// Whether the device had no memory left for it.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        // CUDA's code, in any of the errors that candle wraps it in.
+        matches!(self, Self::Compute { source, .. } if source.to_string().contains("OUT_OF_MEMORY"))
+    }
+
     /// Wraps a candle error with what was being computed.
     pub fn compute(context: impl Into<String>) -> impl FnOnce(candle_core::Error) -> Self {
         let context = context.into();

@@ -6,6 +6,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{softmax, softmax_last_dim};
 
+use super::exponential::masked_softmax;
 use super::frozen::frozen_product;
 use super::norm::{RootMeanSquare, TwoPassNorm};
 use crate::checkpoint::{CheckpointError, Weights};
@@ -152,11 +153,20 @@ impl Linear {
     }
 }
 
-/// Softmax over the last axis, in f32 whatever the type of the scores.
-pub fn softmax_f32(scores: &Tensor, kernels: Kernels) -> Result<Tensor> {
+/// Softmax over the last axis of scores `[…, rows, columns]`, in f32 whatever their type; a mask `[rows, columns]` is added
+/// first.
+pub fn softmax_f32(scores: &Tensor, mask: Option<&Tensor>, kernels: Kernels) -> Result<Tensor> {
     let wide = scores.to_dtype(DType::F32)?;
+    let mask = mask.map(|m| m.to_dtype(DType::F32)).transpose()?;
+    if kernels == Kernels::Inference && wide.device().is_cpu() {
+        return masked_softmax(&wide, mask.as_ref());
+    }
+    let masked = match mask {
+        Some(mask) => wide.broadcast_add(&mask)?,
+        None => wide,
+    };
     match kernels {
-        Kernels::Differentiable => softmax(&wide, D::Minus1),
-        Kernels::Inference => softmax_last_dim(&wide),
+        Kernels::Differentiable => softmax(&masked, D::Minus1),
+        Kernels::Inference => softmax_last_dim(&masked),
     }
 }

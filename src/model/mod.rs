@@ -6,6 +6,7 @@
 mod architecture;
 pub mod clip;
 mod error;
+mod exponential;
 mod frozen;
 mod head;
 mod hub_files;
@@ -17,7 +18,7 @@ mod placement;
 mod point;
 
 pub use architecture::{
-    ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, open,
+    ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
 };
 pub use error::ModelError;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};

@@ -1,5 +1,8 @@
 //! Where and in which type the towers compute.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::ModelError;
@@ -29,6 +32,8 @@ pub struct Placement {
     pub device: Device,
     /// The type of the towers' weights, and on a GPU of their activations. On the CPU activations and sums are f32.
     pub dtype: DType,
+    /// How many batches did not fit in the device's memory and were halved; shared by all models of a placement.
+    pub halved: Arc<AtomicUsize>,
 }
 
 /// What `auto`, `cpu`, `cuda` or `cuda:N` means on this machine and in this build, with the type `f32`, `bf16` or `f16`.
@@ -70,7 +75,7 @@ impl Placement {
             "f16" => DType::F16,
             _ => DType::F32,
         };
-        Ok(Self { device, dtype })
+        Ok(Self { device, dtype, halved: Arc::default() })
     }
 
     /// A weight of a tower, placed. On the CPU in f32 this is the tensor itself.

@@ -97,6 +97,7 @@ fn combine(
     let of: Vec<Arc<dyn Architecture>> = spec.of.iter().map(|id| Arc::clone(&all[id].architecture)).collect();
     let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
     let base = base.map(|b| Arc::clone(b.architecture.weights()));
-    let weights = Combination::new(method, base, weights).map_err(|e| ModelError::Unlike(e.to_string()))?;
+    let weights = Combination::new(method, &spec.settings, base, weights)
+        .map_err(|e| ModelError::Unlike(e.to_string()))?;
     of[0].combined(weights, &of[1..])
 }

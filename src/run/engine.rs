@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -17,7 +18,7 @@ use super::race::Race;
 use super::records::{conclude, is_finished, publish, start_manifest};
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
-use crate::model::{Head, Input, Model, Placement, State};
+use crate::model::{Head, Input, Model, Placement, State, Tokens};
 use crate::plan::{Cell, Pass, Plan};
 use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
@@ -66,6 +67,11 @@ pub fn run(
         };
         let outcome = PassRun::new(plan, options, pass, &placement, models)?.evaluate(listen)?;
         summary.decoded += outcome.decoded;
+        summary.tokens += outcome.tokens;
+        let halved = placement.halved.swap(0, Ordering::Relaxed);
+        if halved > 0 {
+            listen(RunEvent::Halved { name: pass.name.clone(), times: halved });
+        }
         if !outcome.complete && !is_finished(plan, options, pass, &mut manifest) {
             summary.missing += pass.cells.len();
             continue;
@@ -160,11 +166,14 @@ impl<'a> PassRun<'a> {
         let most_pixels = self.plan.suite.most_pixels;
         let feed = Feed { pass: self.pass, most_pixels, kept: kept.as_ref() };
         let mut decoded = 0;
+        let mut tokens = Tokens::default();
         stream(&feed, &todo, |segment| {
             self.options.check_stop()?;
-            decoded += segment.decoded;
+            if segment.inputs.iter().any(|i| matches!(i, Ok(Input::Image(_)) | Err(_))) {
+                decoded += segment.decoded;
+            }
             let index = segment.index;
-            self.segment(segment, listen)?;
+            tokens += self.segment(segment, listen)?;
             let Some(race) = &mut race else { return Ok(ControlFlow::Continue(())) };
             race.take(&path(index), all[index].1)?;
             Ok(if race.enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -175,7 +184,7 @@ impl<'a> PassRun<'a> {
         }
         let whole = |i: usize| Part::state(&path(i)) == PartState::Finished;
         let complete = race.as_ref().is_some_and(Race::enough) || all.iter().all(|(i, _)| whole(*i));
-        Ok(PassOutcome { complete, decoded, race: race.map(|r| (r.seen, r.intervals())) })
+        Ok(PassOutcome { complete, decoded, tokens, race: race.map(|r| (r.seen, r.intervals())) })
     }
 
     /// Which segments are there and count; what is damaged or not wanted goes.
@@ -218,9 +227,12 @@ impl<'a> PassRun<'a> {
         self.cells.keys().map(|&(_, probe)| uses(probe)).sum()
     }
 
-    fn segment(&self, segment: LoadedSegment, listen: &mut dyn FnMut(RunEvent)) -> Result<(), RunError> {
+    /// The tokens that it was made of.
+    fn segment(&self, segment: LoadedSegment, listen: &mut dyn FnMut(RunEvent)) -> Result<Tokens, RunError> {
         let index = segment.index;
         let (batches, skipped) = self.batches(segment)?;
+        let mut tokens = Tokens::default();
+        batches.iter().for_each(|b| tokens += b.state.tokens());
         for example in &skipped {
             let SkippedExample { data, example, reason } = example.clone();
             listen(RunEvent::Skipped { data, example, reason });
@@ -235,7 +247,7 @@ impl<'a> PassRun<'a> {
             write_atomic(&self.skip_path(index), text.as_bytes()).map_err(StoreError::from)?;
         }
         Part::write(&Part::path(&self.options.out, self.pass.key.short(), index), rows)?;
-        Ok(())
+        Ok(tokens)
     }
 
     fn skip_path(&self, segment: usize) -> std::path::PathBuf {

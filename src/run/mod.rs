@@ -28,7 +28,7 @@ pub use pictures::pictures;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::merge::MergeError;
-use crate::model::ModelError;
+use crate::model::{ModelError, Tokens};
 use crate::store::StoreError;
 
 /// Why a run ended early. Everything finished so far is kept.
@@ -181,6 +181,13 @@ pub enum RunEvent {
         /// The segment.
         segment: usize,
     },
+    /// Some batches did not fit in the device's memory.
+    Halved {
+        /// Data set and split.
+        name: String,
+        /// How often a batch was halved.
+        times: usize,
+    },
     /// Another run has the same work in hand; this one waits for it.
     Waiting {
         /// Data set and split.
@@ -215,4 +222,6 @@ pub struct RunSummary {
     pub skipped: usize,
     /// Images decoded by this run; the rest were kept crops.
     pub decoded: usize,
+    /// Tokens that went through each variant.
+    pub tokens: Tokens,
 }

@@ -2,6 +2,7 @@
 
 use super::loader::SEGMENT;
 use super::race::ROUND;
+use crate::model::Tokens;
 use crate::plan::Plan;
 use crate::stats::Interval;
 
@@ -11,6 +12,8 @@ pub struct PassOutcome {
     pub complete: bool,
     /// Images decoded now.
     pub decoded: usize,
+    /// Tokens that went through each variant.
+    pub tokens: Tokens,
     /// Of a race: examples seen, and each cell's interval.
     pub race: Option<(usize, Vec<Interval>)>,
 }

@@ -15,7 +15,7 @@ use crate::base::hub::HubRepository;
 use crate::base::registry::advice;
 use crate::catalog::Catalog;
 use crate::image::MOST_PIXELS;
-use crate::merge::{COMBINES, Combine};
+use crate::merge::{COMBINES, Combine, CombineSettings, Rescale};
 use crate::stats::Aggregate;
 
 /// Why a suite cannot be used.
@@ -176,7 +176,38 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
     for name in &of {
         known_checkpoint(section, name, all);
     }
-    Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect() })
+    let settings = COMBINES.get(&merge.value).map(|m| combine_settings(section, m)).unwrap_or_default();
+    Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect(), settings })
+}
+
+/// The settings that a combination reads; one that it does not read stays an unknown key.
+fn combine_settings(section: &Section<'_>, method: &dyn Combine) -> CombineSettings {
+    let reads = |key: &str| method.keys().contains(&key);
+    let number = |key: &'static str, most: f64| {
+        if reads(key) { section.number_in(key, 0.0..=most).map(|n| n.value) } else { None }
+    };
+    let weights = if reads("weights") { section.numbers_or_text("weights") } else { None };
+    let weights = weights.and_then(|found| match found.value {
+        Ok(all) => Some(all),
+        Err(_) => {
+            section.note(found.span, "`weights` must be a list of numbers", None);
+            None
+        }
+    });
+    CombineSettings {
+        weights,
+        density: number("density", 1.0),
+        lambda: if reads("lambda") { section.number("lambda").map(|n| n.value) } else { None },
+        gamma: number("gamma", 1.0),
+        epsilon: number("epsilon", 1.0),
+        normalize: if reads("normalize") { section.flag("normalize").map(|f| f.value) } else { None },
+        rescale: if reads("rescale") {
+            section.choice("rescale", &Rescale::CHOICES).map(|c| c.value)
+        } else {
+            None
+        },
+        seed: if reads("seed") { section.count("seed").map(|s| s.value) } else { None },
+    }
 }
 
 fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {

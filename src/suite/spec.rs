@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::data::ClassSubset;
+use crate::merge::CombineSettings;
 use crate::stats::Aggregate;
 
 /// The family of models that a suite is about.
@@ -83,7 +84,7 @@ pub enum CorruptPolicy {
 }
 
 /// One checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSpec {
     /// Its name.
     pub id: String,
@@ -111,12 +112,15 @@ pub struct CheckpointSpec {
 }
 
 /// A checkpoint that is combined from others, and never written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CombineSpec {
     /// Name of a registered combination.
     pub merge: String,
     /// Ids of the checkpoints that are combined.
     pub of: Vec<String>,
+    /// Its settings.
+    #[serde(flatten)]
+    pub settings: CombineSettings,
 }
 
 impl CheckpointSpec {

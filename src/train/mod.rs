@@ -1,32 +1,45 @@
-//! Fine-tuning: recipes, methods, and the loop they share.
+//! Fine-tuning: recipes, what methods are made of, and the loop they share.
 //!
-//! A method turns a recipe into an [`Objective`] (parameters, and a loss with gradients for each
-//! step); the trainer owns everything else: optimiser, schedule, clipping, progress. The result is
-//! a checkpoint folder that goes back in through [`crate::model`].
+//! A recipe names a [`Problem`] (data, model and loss of a track) and the parts of a method: what trains, terms of the loss,
+//! updates after each step. The trainer owns everything else: optimiser, schedule, clipping, resuming, progress. The result
+//! is a checkpoint folder that goes back in through [`crate::model`].
 
 mod backward;
-mod low_rank;
-mod methods;
+mod expand;
+mod optimiser;
+mod outputs;
+mod parts;
 mod pool;
+mod presets;
+mod problem;
+mod problems;
 mod recipe;
-mod texts;
+mod resume;
+mod sequences;
+mod terms;
 mod token_loss;
 mod trainer;
+mod trains;
+mod updates;
+mod written;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Var;
-use candle_core::backprop::GradStore;
-
-pub use methods::METHODS;
-pub use recipe::{LoraSpec, Recipe, RecipeData, StoredType};
-pub use trainer::{TuneEvent, tune};
+pub use optimiser::{Optimiser, Optimising};
+pub use outputs::Parameters;
+pub use parts::{TermKind, TrainsKind, UpdateKind};
+pub use presets::{METHODS, Preset};
+pub use problem::Problem;
+pub use recipe::{Recipe, RecipeData, Schedule, StoredType};
+pub use terms::TERMS;
+pub use trainer::{TuneEvent, TuneOptions, tune};
+pub use trains::TRAINS;
+pub use updates::UPDATES;
+pub use written::{Training, TrainingData};
 
 use crate::base::config::ConfigError;
 use crate::base::fs::FileError;
-use crate::base::registry::Named;
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::CatalogError;
 use crate::checkpoint::{CheckpointError, Tensors};
 use crate::data::DataError;
 use crate::model::ModelError;
@@ -68,6 +81,9 @@ pub enum TrainError {
         /// What does not fit.
         reason: String,
     },
+    /// What is asked for is not defined for this model or these data.
+    #[error("{0}")]
+    Unfit(String),
     /// The arithmetic failed.
     #[error("training step failed: {0}")]
     Compute(#[from] candle_core::Error),
@@ -80,7 +96,7 @@ pub enum TrainError {
         loss: f64,
     },
     /// Stopped from outside.
-    #[error("stopped after {0} steps; nothing was written")]
+    #[error("stopped after {0} steps; the same command goes on from there")]
     Interrupted(usize),
 }
 
@@ -88,28 +104,6 @@ impl From<CheckpointError> for TrainError {
     fn from(error: CheckpointError) -> Self {
         Self::Model(error.into())
     }
-}
-
-/// Loss and gradients of one step.
-pub struct StepOutcome {
-    /// Value of the loss.
-    pub loss: f64,
-    /// Share of the batch that is classified correctly.
-    pub accuracy: f64,
-    /// Gradients of the parameters.
-    pub gradients: GradStore,
-}
-
-/// What a method minimises.
-pub trait Objective {
-    /// The trained parameters by name.
-    fn parameters(&self) -> &BTreeMap<String, Var>;
-
-    /// Loss and gradients on the batch of step `step`.
-    fn step(&self, step: usize) -> Result<StepOutcome, TrainError>;
-
-    /// The finished model.
-    fn finish(&self) -> Result<TunedModel, TrainError>;
 }
 
 /// A tuned model, ready to be written.
@@ -130,6 +124,11 @@ pub enum TunedModel {
         /// All weights.
         tensors: Tensors,
     },
+    /// Some tensors that lie over a checkpoint.
+    Part {
+        /// The tensors.
+        tensors: Tensors,
+    },
     /// An adapter that lies over a checkpoint.
     Adapter {
         /// `adapter_config.json`.
@@ -146,10 +145,4 @@ pub enum TunedModel {
         /// Content of `tokenizer.json`.
         tokenizer: Vec<u8>,
     },
-}
-
-/// A way to tune a model.
-pub trait Method: Named + Sync {
-    /// Prepares data and parameters.
-    fn prepare(&self, recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Objective>, TrainError>;
 }

@@ -1,9 +1,12 @@
 //! Training images, decoded and preprocessed once, kept as 8-bit crops.
 
+use std::ops::Range;
+
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::{Recipe, TrainError};
+use crate::base::digest::Digest;
 use crate::base::python_random::PythonRandom;
 use crate::catalog::Catalog;
 use crate::data::{ClassSubset, Dataset};
@@ -22,6 +25,10 @@ pub struct Pool {
     pub classes: Vec<String>,
     /// Caption templates.
     pub templates: Vec<String>,
+    /// Examples of each data set, and the share of each batch that they have.
+    pub parts: Vec<(Range<usize>, Option<f64>)>,
+    /// Digest of each data set's files.
+    pub digests: Vec<Digest>,
 }
 
 impl Pool {
@@ -39,7 +46,8 @@ impl Pool {
                 let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
                 return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
             }
-            let data = catalog.open_split(entry, split)?.data;
+            let open = catalog.open_split(entry, split)?;
+            let data = open.data;
             let names = catalog.class_names(entry, &*data)?;
             let range = recipe.classes.range(names.len());
             let pool = pool.get_or_insert_with(|| Self {
@@ -48,6 +56,8 @@ impl Pool {
                 labels: Vec::new(),
                 classes: names[range.clone()].to_vec(),
                 templates: Vec::new(),
+                parts: Vec::new(),
+                digests: Vec::new(),
             });
             if pool.classes != names[range.clone()] {
                 return Err(
@@ -68,10 +78,13 @@ impl Pool {
             };
             drawn.sort_unstable();
             drawn.retain(|&i| range.contains(&(labels[i] as usize)));
+            let first = pool.labels.len();
             for block in drawn.chunks(BLOCK) {
                 pool.crops.extend(crops(&entry.name, &*data, block, preprocessor)?);
                 pool.labels.extend(block.iter().map(|&i| labels[i] - range.start as u32));
             }
+            pool.parts.push((first..pool.labels.len(), part.share));
+            pool.digests.push(open.digest);
         }
         let pool = pool.ok_or_else(|| recipe.mistake("no `[[data]]`"))?;
         if pool.labels.is_empty() {

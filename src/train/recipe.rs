@@ -1,30 +1,22 @@
 //! Recipe files: how a checkpoint was made and how to make it again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::DType;
 
 use super::TrainError;
-use super::methods::METHODS;
-use crate::base::config::{Document, Section};
+use super::expand::expand;
+use super::optimiser::{OPTIMISERS, Optimiser};
+use super::parts::{Term, Trains, Update};
+use super::presets::{METHODS, Preset};
+use super::terms::TERMS;
+use super::trains::TRAINS;
+use super::updates::UPDATES;
+use crate::base::config::{Document, Located, Section};
+use crate::base::fs::read_text;
+use crate::base::registry::{Named, Registry};
 use crate::data::ClassSubset;
-
-/// What a recipe says about LoRA.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraSpec {
-    /// Rank of the factors.
-    pub rank: usize,
-    /// The product is multiplied by this over the rank.
-    pub alpha: f64,
-    /// Last parts of the names of adapted modules.
-    pub targets: Vec<String>,
-}
-
-impl Default for LoraSpec {
-    fn default() -> Self {
-        Self { rank: 8, alpha: 16.0, targets: vec!["q_proj".to_owned(), "v_proj".to_owned()] }
-    }
-}
 
 /// One training data set.
 #[derive(Clone, Debug)]
@@ -41,6 +33,10 @@ pub struct RecipeData {
     pub task: Option<String>,
     /// Whether prompts are conversations in the checkpoint's chat template.
     pub chat: bool,
+    /// Share of each batch, if not what is left (experience replay).
+    pub share: Option<f64>,
+    /// Demonstrations in each prompt.
+    pub few_shot: Option<usize>,
 }
 
 /// Type in which the result is stored.
@@ -63,13 +59,24 @@ impl StoredType {
     }
 }
 
+/// How the learning rate goes on after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// A cosine to zero, per step (WiSE-FT `cosine_lr`).
+    Cosine,
+    /// It stays.
+    Constant,
+}
+
 /// A validated recipe. Paths are relative to the working folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Recipe {
     /// Name of the checkpoint.
     pub id: String,
-    /// Name of a registered method.
-    pub method: String,
+    /// The method.
+    pub method: &'static Preset,
+    /// The recipe's own text.
+    pub text: String,
     /// Folder that is written.
     pub out: PathBuf,
     /// Folder to start from (methods that fine-tune).
@@ -100,14 +107,30 @@ pub struct Recipe {
     pub clip_norm: f64,
     /// Tokens of a training text at most.
     pub length: Option<usize>,
-    /// Trained blocks, counted from the end.
-    pub last: usize,
-    /// LoRA's factors.
-    pub lora: LoraSpec,
-    /// Strength of the method's regulariser, if it has one.
-    pub penalty: Option<f64>,
+    /// How the learning rate goes on after the warm-up.
+    pub schedule: Schedule,
+    /// How steps are made.
+    pub optimiser: Optimiser,
+    /// Steps between states from which training can go on.
+    pub save_every: usize,
+    /// The fine-tuned checkpoint that a path starts from.
+    pub finetuned: Option<PathBuf>,
+    /// How far on the way to it training starts.
+    pub tau: f64,
+    /// What trains.
+    pub trains: Arc<dyn Trains>,
+    /// Terms of the loss.
+    pub terms: Vec<Term>,
+    /// Updates after each step.
+    pub updates: Vec<Arc<dyn Update>>,
     /// Type in which the result is stored.
     pub store: StoredType,
+}
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Recipe {
@@ -116,12 +139,24 @@ impl Recipe {
         TrainError::Recipe { recipe: self.id.clone(), reason: reason.into() }
     }
 
-    /// Reads and checks a recipe.
-    pub fn open(path: &Path) -> Result<Self, TrainError> {
-        let document = Document::open(path)?;
+    /// The checkpoint to start from.
+    pub(super) fn from(&self) -> Result<&Path, TrainError> {
+        self.from.as_deref().ok_or_else(|| self.mistake("this method needs `from`"))
+    }
+
+    /// Reads and checks all recipes of a file: one, or every method with every setting of its grid.
+    pub fn open(path: &Path) -> Result<Vec<Self>, TrainError> {
+        let text = read_text(path)?;
+        let wrong = |reason: String| TrainError::Recipe { recipe: path.display().to_string(), reason };
+        let texts = expand(&text).map_err(&wrong)?;
+        texts.into_iter().map(|text| Self::parse(path, text)).collect()
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Self, TrainError> {
+        let document = Document::from_text(path, text);
         let table = document.parse()?;
         let root = document.root(table.get_ref());
-        let recipe = read(&root);
+        let recipe = read(&root, document.text());
         root.finish();
         document.finish()?;
         recipe.ok_or_else(|| TrainError::Recipe {
@@ -140,41 +175,81 @@ fn data(part: &Section<'_>) -> Option<RecipeData> {
     let split = part.text("split");
     let shots = part.count("shots").map(|s| s.value as usize);
     let shots_seed = part.count("shots_seed").map_or(1, |s| s.value);
+    let share = part.number_in("share", 0.0..=1.0).map(|n| n.value);
+    let few_shot = part.count("few_shot").map(|c| c.value as usize);
     part.finish();
     let split = split.map_or_else(|| "train".to_owned(), |s| s.value);
-    Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat })
+    Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat, share, few_shot })
 }
 
-fn lora(train: &Section<'_>) -> LoraSpec {
-    let usual = LoraSpec::default();
-    let rank = train.count("rank").map(|c| c.value as usize);
-    LoraSpec {
-        rank: rank.unwrap_or(usual.rank).max(1),
-        alpha: train.number_in("lora_alpha", 0.0..=1e6).map_or(usual.alpha, |n| n.value),
-        targets: train.texts("targets").map_or(usual.targets, |t| t.into_iter().map(|t| t.value).collect()),
+/// A part by its name, or a note.
+fn part<T: Named + ?Sized>(
+    section: &Section<'_>,
+    registry: &'static Registry<T>,
+    name: &Located<String>,
+) -> Option<&'static T> {
+    let found = registry.get(&name.value);
+    if found.is_none() {
+        let (message, help) = registry.unknown(&name.value);
+        section.note(name.span.clone(), message, Some(help));
+    }
+    found
+}
+
+/// What the method is made of: its own parts read their keys from `[train]`, further ones from their own tables.
+struct Parts {
+    trains: Arc<dyn Trains>,
+    terms: Vec<Term>,
+    updates: Vec<Arc<dyn Update>>,
+}
+
+fn parts(root: &Section<'_>, train: &Section<'_>, method: &Preset) -> Option<Parts> {
+    let trains = match train.text("trains") {
+        Some(name) => part(train, &TRAINS, &name)?,
+        None => TRAINS.get(method.trains)?,
+    };
+    let mut terms: Vec<Term> = method.terms.iter().filter_map(|name| TERMS.get(name)?.read(train)).collect();
+    let mut updates: Vec<Arc<dyn Update>> =
+        method.updates.iter().filter_map(|name| Some(UPDATES.get(name)?.read(train))).collect();
+    for section in root.sections("term") {
+        let kind = section.required_text("kind").and_then(|name| part(&section, &TERMS, &name));
+        terms.extend(kind.and_then(|k| k.read(&section)));
+        section.finish();
+    }
+    for section in root.sections("update") {
+        let kind = section.required_text("kind").and_then(|name| part(&section, &UPDATES, &name));
+        updates.extend(kind.map(|k| k.read(&section)));
+        section.finish();
+    }
+    Some(Parts { trains: trains.read(train), terms, updates })
+}
+
+fn optimiser(train: &Section<'_>) -> Optimiser {
+    let chosen = train.choice("optimiser", &OPTIMISERS).map_or(Optimiser::AdamW, |c| c.value);
+    match chosen {
+        Optimiser::Sgd { momentum } => {
+            let given = train.number_in("momentum", 0.0..=0.9999);
+            Optimiser::Sgd { momentum: given.map_or(momentum, |n| n.value) }
+        }
+        other => other,
     }
 }
 
-fn read(root: &Section<'_>) -> Option<Recipe> {
+fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
     let head = root.required_section("recipe");
     let train = root.required_section("train");
-    let parts = root.sections("data");
-    if parts.is_empty() {
+    let sections = root.sections("data");
+    if sections.is_empty() {
         root.note(root.span.clone(), "the recipe has no `[[data]]`", None);
     }
-    let data = parts.iter().filter_map(data).collect();
+    let data = sections.iter().filter_map(data).collect();
     let (head, train) = (head?, train?);
     let id = head.required_text("id");
-    let method = head.required_text("method");
-    if let Some(method) = &method
-        && METHODS.get(&method.value).is_none()
-    {
-        let (message, help) = METHODS.unknown(&method.value);
-        head.note(method.span.clone(), message, Some(help));
-    }
+    let method = head.required_text("method").and_then(|name| part(&head, &METHODS, &name));
     let out = head.required_text("out");
     let from = head.text("from").map(|f| f.value.into());
     let model = head.text("model").map(|f| f.value.into());
+    let finetuned = head.text("finetuned").map(|f| f.value.into());
     let tokenizer = head.text("tokenizer").map(|t| t.value.into());
     let seed = head.count("seed").map_or(0, |c| c.value);
     let classes = head.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
@@ -183,22 +258,35 @@ fn read(root: &Section<'_>) -> Option<Recipe> {
         .map_or(StoredType::F32, |c| c.value);
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
+    let schedules = [("cosine", Schedule::Cosine), ("constant", Schedule::Constant)];
+    let parts = method.and_then(|m| parts(root, &train, m));
+    let tau = train.number_in("tau", 0.0..=1.0);
+    if let Some(tau) = tau.as_ref().filter(|_| finetuned.is_none()) {
+        train.note(tau.span.clone(), "`tau` is a place on the way to `finetuned`, which is not given", None);
+    }
+    let Parts { trains, terms, updates } = parts?;
     let recipe = Recipe {
+        trains,
+        terms,
+        updates,
         steps: count("steps").unwrap_or(1000),
         batch: count("batch").unwrap_or(128).max(1),
         warmup: count("warmup").unwrap_or(0),
         length: count("length"),
-        last: count("last").unwrap_or(1),
-        lora: lora(&train),
+        schedule: train.choice("schedule", &schedules).map_or(Schedule::Cosine, |c| c.value),
+        optimiser: optimiser(&train),
+        save_every: count("save_every").unwrap_or(200).max(1),
+        tau: tau.map_or(0.5, |n| n.value),
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
         decay_all: train.flag("decay_all").is_none_or(|f| f.value),
-        penalty: train.number_in("penalty", 0.0..=1e9).map(|n| n.value),
         clip_norm: train.number_in("clip_norm", 0.0..=1e9).map_or(1.0, |n| n.value),
         id: id?.value,
-        method: method?.value,
+        method: method?,
+        text: text.to_owned(),
         out: out?.value.into(),
         from,
+        finetuned,
         model,
         tokenizer,
         seed,

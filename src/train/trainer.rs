@@ -1,28 +1,37 @@
-//! The loop that all methods share: AdamW, warm-up, cosine, clipping.
+//! The loop that all methods share: optimiser, schedule, clipping, resuming.
 
 use std::path::PathBuf;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
+use candle_core::{Result, Tensor, Var};
 
-use super::methods::METHODS;
-use super::{Objective, Recipe, TrainError, TunedModel};
-use crate::base::fs::write_atomic;
+use super::optimiser::Optimising;
+use super::outputs::OutputTerm;
+use super::parts::{PathTerm, Term, Trained, Updating, WeightTerm};
+use super::problem::{Problem, StepOutcome, add_gradient, add_gradients};
+use super::resume::{Resume, of, under};
+use super::written::{LOG, Training, TrainingData, is_finished, write_model, write_training};
+use super::{Recipe, Schedule, TrainError, TunedModel, problems};
+use crate::base::digest::Digest;
+use crate::base::registry::Named as _;
 use crate::catalog::Catalog;
-use crate::checkpoint::write_safetensors;
-use crate::image::Preprocessor;
-use crate::model::clip::CheckpointFolder;
+use crate::checkpoint::Tensors;
 
 /// What happens while a model is tuned.
 #[derive(Clone, Debug)]
 pub enum TuneEvent {
+    /// It is there already, made by the same recipe.
+    Kept(PathBuf),
     /// Training data is loaded.
     Ready {
         /// Trained values.
         parameters: usize,
-        /// Steps to come.
+        /// Steps of the whole training.
         steps: usize,
+        /// Steps that an earlier run did.
+        done: usize,
+        /// Strengths of penalties on weights, by name: in words, on sum and mean.
+        penalties: Vec<(&'static str, String)>,
     },
     /// A step is done.
     Step {
@@ -30,7 +39,7 @@ pub enum TuneEvent {
         step: usize,
         /// Its loss.
         loss: f64,
-        /// Share of its batch classified correctly.
+        /// Share of its batch that is right.
         accuracy: f64,
         /// Its learning rate.
         lr: f64,
@@ -39,89 +48,319 @@ pub enum TuneEvent {
     Written(PathBuf),
 }
 
+/// How a recipe is run. Nothing here changes a weight.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TuneOptions {
+    /// Train again what is there.
+    pub fresh: bool,
+}
+
 /// Runs a recipe and writes its checkpoint. `listen` returns false to stop.
 pub fn tune(
     recipe: &Recipe,
     catalog: &Catalog,
+    options: TuneOptions,
     mut listen: impl FnMut(TuneEvent) -> bool,
-) -> Result<(), TrainError> {
-    let unknown = || recipe.mistake(METHODS.unknown(&recipe.method).0);
-    let method = METHODS.get(&recipe.method).ok_or_else(unknown)?;
-    let objective = method.prepare(recipe, catalog)?;
-    let parameters = objective.parameters().values().map(|v| v.elem_count()).sum();
-    listen(TuneEvent::Ready { parameters, steps: recipe.steps });
-
-    let mut optimisers = optimisers(&*objective, recipe)?;
-    for step in 0..recipe.steps {
-        let lr = learning_rate(recipe, step);
-        let mut outcome = objective.step(step)?;
-        if !outcome.loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss: outcome.loss });
-        }
-        clip(&mut outcome.gradients, objective.parameters().values(), recipe.clip_norm)?;
-        for optimiser in &mut optimisers {
-            optimiser.set_learning_rate(lr);
-            optimiser.step(&outcome.gradients)?;
-        }
+) -> std::result::Result<(), TrainError> {
+    if !options.fresh && is_finished(recipe) {
+        listen(TuneEvent::Kept(recipe.out.clone()));
+        return Ok(());
+    }
+    let problem = problems::open(recipe, catalog)?;
+    let mut training = Run::new(recipe, &*problem).map_err(|e| named(recipe, e))?;
+    let resume = Resume::new(&recipe.out, Digest::of_bytes(recipe.text.as_bytes()).as_str());
+    let done = if options.fresh { 0 } else { training.resume(&resume)? };
+    let penalties = training.penalties();
+    listen(TuneEvent::Ready { parameters: training.values, steps: recipe.steps, done, penalties });
+    for step in done..recipe.steps {
+        let (outcome, lr) = training.step(step).map_err(|e| named(recipe, e))?;
         let event = TuneEvent::Step { step: step + 1, loss: outcome.loss, accuracy: outcome.accuracy, lr };
-        if !listen(event) {
+        let go_on = listen(event);
+        let last = step + 1 == recipe.steps;
+        if !last && (!go_on || (step + 1) % recipe.save_every == 0) {
+            resume.save(step + 1, &training.state())?;
+            crate::base::fs::write_atomic(&recipe.out.join(LOG), training.log.as_bytes())?;
+        }
+        if !go_on && !last {
             return Err(TrainError::Interrupted(step + 1));
         }
     }
-
-    let dtype = recipe.store.dtype();
-    match objective.finish()? {
-        TunedModel::Changed { from, tensors, classifier } => {
-            from.write_with(&recipe.out, &tensors, classifier.as_ref(), dtype)?;
-        }
-        TunedModel::Language { files, tensors } => {
-            for (name, file) in files {
-                write_atomic(&recipe.out.join(name), &file)?;
-            }
-            write_safetensors(&recipe.out.join("model.safetensors"), &tensors, dtype)?;
-        }
-        TunedModel::Adapter { config, tensors } => {
-            let text = serde_json::to_string_pretty(&config).expect("plain data always has a JSON form");
-            write_atomic(&recipe.out.join("adapter_config.json"), text.as_bytes())?;
-            write_safetensors(&recipe.out.join("adapter_model.safetensors"), &tensors, dtype)?;
-        }
-        TunedModel::New { config, tensors, tokenizer } => {
-            let preprocessor = Preprocessor::clip(config.vision_config.image_size);
-            CheckpointFolder::write(&recipe.out, &config, &preprocessor, &tokenizer, &tensors, dtype)?;
-        }
-    }
+    training.finish()?;
+    resume.clear()?;
     listen(TuneEvent::Written(recipe.out.clone()));
     Ok(())
 }
 
-/// Linear warm-up, then a cosine to zero, per step (WiSE-FT `cosine_lr`).
+/// Says which recipe does not fit its model.
+fn named(recipe: &Recipe, error: TrainError) -> TrainError {
+    match error {
+        TrainError::Unfit(reason) => recipe.mistake(reason),
+        other => other,
+    }
+}
+
+/// A recipe at work.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    problem: &'a dyn Problem,
+    trained: Box<dyn Trained>,
+    /// Number of trained values.
+    values: usize,
+    optimising: Optimising,
+    updates: Vec<Box<dyn Updating>>,
+    /// Importance of each weight, by penalty.
+    importance: Vec<Option<Tensors>>,
+    /// The fine-tuned end of a path.
+    finetuned: Option<Tensors>,
+    /// `train.csv` so far.
+    log: String,
+}
+
+const HEADER: &str = "step,lr,loss,task_loss,accuracy\n";
+
+impl<'a> Run<'a> {
+    fn new(recipe: &'a Recipe, problem: &'a dyn Problem) -> std::result::Result<Self, TrainError> {
+        let trained = recipe.trains.prepare(problem, recipe.seed)?;
+        let finetuned = recipe.finetuned.as_ref().map(|path| problem.weights_of(path)).transpose()?;
+        let has_path = recipe.terms.iter().any(|t| matches!(t, Term::Path(_)));
+        if has_path && finetuned.is_none() {
+            return Err(TrainError::Unfit("a path needs `finetuned`".to_owned()));
+        }
+        let penalised = recipe.terms.iter().any(|t| matches!(t, Term::Weights(_)));
+        if penalised && !trained.are_weights() {
+            let what = "a distance to the start is one of weights; what trains here is none";
+            return Err(TrainError::Unfit(what.to_owned()));
+        }
+        let parameters = trained.parameters();
+        let values = parameters.values().map(|v| v.elem_count()).sum();
+        let decays = |var: &Var| recipe.decay_all || var.rank() >= 2;
+        let decay = |(name, var): (&String, &Var)| {
+            (name.clone(), if decays(var) { recipe.weight_decay } else { 0.0 })
+        };
+        let optimising = Optimising::new(recipe.optimiser, parameters.iter().map(decay).collect());
+        let updates = recipe.updates.iter().map(|u| u.prepare(parameters)).collect::<Result<_>>()?;
+        let mut this = Self {
+            recipe,
+            problem,
+            values,
+            optimising,
+            updates,
+            importance: Vec::new(),
+            finetuned,
+            trained,
+            log: HEADER.to_owned(),
+        };
+        this.importance =
+            this.weight_terms().map(|t| this.fisher(&**t)).collect::<std::result::Result<_, _>>()?;
+        this.start_on_the_way()?;
+        Ok(this)
+    }
+
+    fn weight_terms(&self) -> impl Iterator<Item = &'a std::sync::Arc<dyn WeightTerm>> + use<'a> {
+        let recipe = self.recipe;
+        recipe.terms.iter().filter_map(|t| if let Term::Weights(term) = t { Some(term) } else { None })
+    }
+
+    /// Training starts at `tau` of the way to the fine-tuned checkpoint.
+    fn start_on_the_way(&self) -> std::result::Result<(), TrainError> {
+        let Some(finetuned) = self.finetuned.as_ref().filter(|_| self.trained.are_weights()) else {
+            return Ok(());
+        };
+        let tau = self.recipe.tau;
+        for (name, var) in self.trained.parameters() {
+            let end = finetuned.get(name).ok_or_else(|| {
+                TrainError::Unfit(format!("the `finetuned` checkpoint has no tensor `{name}`"))
+            })?;
+            var.set(&((var.as_tensor().detach() * (1.0 - tau))? + (end * tau)?)?)?;
+        }
+        Ok(())
+    }
+
+    /// Mean squared gradients of single examples at the start.
+    fn fisher(&self, term: &dyn WeightTerm) -> std::result::Result<Option<Tensors>, TrainError> {
+        let Some(count) = term.fisher() else { return Ok(None) };
+        let examples = self.problem.examples().draw(&self.problem.rng().stream(77), 0, count);
+        let parameters = self.trained.parameters();
+        let mut all = Tensors::new();
+        for &example in &examples {
+            let weights = || self.trained.weights(self.problem.start());
+            let outcome = self.problem.step(0, &weights, parameters, &[example], &[])?;
+            for (name, var) in parameters {
+                let Some(gradient) = outcome.gradients.get(var.as_tensor()) else { continue };
+                let square = (gradient.sqr()? / examples.len() as f64)?;
+                let sum = match all.get(name) {
+                    Some(sum) => (sum + square)?,
+                    None => square,
+                };
+                all.insert(name.clone(), sum);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    fn penalties(&self) -> Vec<(&'static str, String)> {
+        self.weight_terms().map(|t| (t.name(), t.strength().text(self.values))).collect()
+    }
+
+    fn step(&mut self, step: usize) -> std::result::Result<(StepOutcome, f64), TrainError> {
+        let lr = learning_rate(self.recipe, step);
+        let mut outcome = self.outcome(step)?;
+        if !outcome.loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss: outcome.loss });
+        }
+        let parameters = self.trained.parameters();
+        clip(&mut outcome.gradients, parameters.values(), self.recipe.clip_norm)?;
+        self.optimising.step(parameters, &outcome.gradients, lr)?;
+        for update in &mut self.updates {
+            update.after(step + 1, parameters, &outcome.gradients)?;
+        }
+        self.log.push_str(&format!(
+            "{},{lr},{},{},{}\n",
+            step + 1,
+            outcome.loss,
+            outcome.task,
+            outcome.accuracy
+        ));
+        Ok((outcome, lr))
+    }
+
+    /// Loss and gradients, all terms included.
+    fn outcome(&self, step: usize) -> std::result::Result<StepOutcome, TrainError> {
+        let parameters = self.trained.parameters();
+        let examples = self.problem.examples().draw(&self.problem.rng(), step, self.recipe.batch);
+        let start = self.problem.start();
+        let on_outputs: Vec<&dyn OutputTerm> = self
+            .recipe
+            .terms
+            .iter()
+            .filter_map(|t| if let Term::Outputs(term) = t { Some(&**term) } else { None })
+            .collect();
+        let weights = || self.trained.weights(start);
+        let mut outcome = self.problem.step(step, &weights, parameters, &examples, &on_outputs)?;
+        for term in &self.recipe.terms {
+            if let (Term::Path(path), Some(finetuned)) = (term, &self.finetuned) {
+                self.path(path, finetuned, (step, &examples), &mut outcome)?;
+            }
+        }
+        for (term, importance) in self.weight_terms().zip(&self.importance) {
+            let factor = term.strength().on_sum(self.values);
+            for (name, var) in parameters {
+                let importance = importance.as_ref().and_then(|all| all.get(name));
+                let weight = var.as_tensor().detach();
+                let (value, gradient) = term.of(&weight, &start[name], importance)?;
+                outcome.loss += factor * value;
+                add_gradient(&mut outcome.gradients, var.as_tensor(), (gradient * factor)?)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Adds the mean loss on the way from the fine-tuned weights.
+    fn path(
+        &self,
+        term: &PathTerm,
+        finetuned: &Tensors,
+        (step, examples): (usize, &[usize]),
+        outcome: &mut StepOutcome,
+    ) -> std::result::Result<(), TrainError> {
+        let parameters = self.trained.parameters();
+        let places = term.places();
+        let factor = term.factor / places.len() as f64;
+        for place in places {
+            let weights = || -> Result<Tensors> {
+                let mut all = self.trained.weights(self.problem.start())?;
+                for (name, tensor) in &mut all {
+                    if let Some(end) = finetuned.get(name).filter(|_| tensor.track_op()) {
+                        *tensor = (end + ((&*tensor - end)? * place)?)?;
+                    }
+                }
+                Ok(all)
+            };
+            let there = self.problem.step(step, &weights, parameters, examples, &[])?;
+            outcome.loss += factor * there.loss;
+            add_gradients(&mut outcome.gradients, &there.gradients, parameters, factor)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that the next step depends on.
+    fn state(&self) -> Tensors {
+        let parameters = self.trained.parameters().iter();
+        let values = parameters.map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+        let mut all = under("parameter", &values);
+        all.extend(under("optimiser", &self.optimising.state()));
+        for (i, update) in self.updates.iter().enumerate() {
+            all.extend(under(&format!("update-{i}"), &update.state()));
+        }
+        all
+    }
+
+    /// Goes on from the last state of an earlier run; the steps that it did.
+    fn resume(&mut self, resume: &Resume) -> std::result::Result<usize, TrainError> {
+        let Some((done, state)) = resume.load()? else { return Ok(0) };
+        let values = of("parameter", &state);
+        for (name, var) in self.trained.parameters() {
+            let Some(value) = values.get(name) else { return Ok(0) };
+            var.set(value)?;
+        }
+        self.optimising.restore(&of("optimiser", &state), done);
+        for (i, update) in self.updates.iter_mut().enumerate() {
+            update.restore(&of(&format!("update-{i}"), &state));
+        }
+        let earlier = std::fs::read_to_string(self.recipe.out.join(LOG)).unwrap_or_default();
+        self.log.extend(earlier.lines().skip(1).take(done).flat_map(|line| [line, "\n"]));
+        Ok(done)
+    }
+
+    fn finish(mut self) -> std::result::Result<(), TrainError> {
+        for update in &mut self.updates {
+            update.finish(self.trained.parameters())?;
+        }
+        let model = match self.trained.adapter() {
+            Some(config) => {
+                let parameters = self.trained.parameters().iter();
+                let tensors = parameters.map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+                TunedModel::Adapter { config, tensors }
+            }
+            None => {
+                let weights = self.trained.weights(self.problem.start())?;
+                self.problem.finish(weights.into_iter().map(|(n, t)| (n, t.detach())).collect())?
+            }
+        };
+        write_model(self.recipe, model)?;
+        let data = self.recipe.data.iter().zip(self.problem.digests()).map(|(data, digest)| TrainingData {
+            dataset: data.dataset.clone(),
+            split: data.split.clone(),
+            digest: digest.as_str().to_owned(),
+        });
+        let training = Training {
+            specbench: env!("CARGO_PKG_VERSION").to_owned(),
+            method: self.recipe.method.name().to_owned(),
+            seed: self.recipe.seed,
+            steps: self.recipe.steps,
+            parameters: self.values,
+            data: data.collect(),
+        };
+        write_training(self.recipe, &training, self.log.as_bytes())
+    }
+}
+
+/// Linear warm-up, then what the schedule says.
 fn learning_rate(recipe: &Recipe, step: usize) -> f64 {
     if step < recipe.warmup {
         return recipe.lr * (step + 1) as f64 / recipe.warmup as f64;
     }
-    let progress = (step - recipe.warmup) as f64 / (recipe.steps - recipe.warmup).max(1) as f64;
-    0.5 * (1.0 + (std::f64::consts::PI * progress).cos()) * recipe.lr
-}
-
-/// One optimiser with weight decay and one without.
-fn optimisers(objective: &dyn Objective, recipe: &Recipe) -> Result<Vec<AdamW>, TrainError> {
-    let decays = |var: &Var| recipe.decay_all || var.rank() >= 2;
-    let group = |decay: bool| -> Vec<Var> {
-        objective.parameters().values().filter(|v| decays(v) == decay).cloned().collect()
-    };
-    let settings = |weight_decay| ParamsAdamW { lr: recipe.lr, weight_decay, ..ParamsAdamW::default() };
-    Ok(vec![
-        AdamW::new(group(true), settings(recipe.weight_decay))?,
-        AdamW::new(group(false), settings(0.0))?,
-    ])
+    match recipe.schedule {
+        Schedule::Constant => recipe.lr,
+        Schedule::Cosine => {
+            let progress = (step - recipe.warmup) as f64 / (recipe.steps - recipe.warmup).max(1) as f64;
+            0.5 * (1.0 + (std::f64::consts::PI * progress).cos()) * recipe.lr
+        }
+    }
 }
 
 /// Scales the gradients down to a global norm of at most `limit`.
-fn clip<'a>(
-    gradients: &mut GradStore,
-    parameters: impl Iterator<Item = &'a Var>,
-    limit: f64,
-) -> Result<(), TrainError> {
+fn clip<'a>(gradients: &mut GradStore, parameters: impl Iterator<Item = &'a Var>, limit: f64) -> Result<()> {
     let tensors: Vec<&Tensor> = parameters.map(Var::as_tensor).collect();
     let mut square = 0.0;
     for tensor in &tensors {

@@ -10,9 +10,10 @@ fn stdout(arguments: &[&str]) -> String {
 #[test]
 fn help_and_lists() {
     insta::assert_snapshot!("help", stdout(&["--help"]));
-    for what in
-        ["metrics", "merges", "methods", "models", "probes", "layouts", "tables", "figures", "datasets"]
-    {
+    for what in [
+        "metrics", "merges", "methods", "terms", "trains", "updates", "models", "probes", "layouts",
+        "tables", "figures", "datasets",
+    ] {
         assert!(!stdout(&["list", what]).is_empty());
     }
     let metrics: serde_json::Value = serde_json::from_str(&stdout(&["list", "metrics", "--json"])).unwrap();

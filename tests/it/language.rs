@@ -7,7 +7,7 @@ use candle_core::{DType, Device};
 use serde::Deserialize;
 use specbench::checkpoint::{StateDict, Weights as _, write_safetensors};
 use specbench::model::lm::{Decoder, Forest, LanguageFolder, Prompt, Scene, Scored, Sequences, families};
-use specbench::model::{Architecture as _, Input, Kernels, Placement};
+use specbench::model::{Architecture as _, Input, Kernels, Numerics, Placement};
 use specbench::task::Answer;
 
 use crate::support::{root, specbench};
@@ -55,7 +55,7 @@ fn open(path: &std::path::Path) -> LanguageFolder {
 }
 
 fn placement() -> Placement {
-    Placement { device: Device::Cpu, dtype: DType::F32 }
+    Placement::new(&Numerics::default()).unwrap()
 }
 
 #[test]

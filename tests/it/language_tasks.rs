@@ -126,8 +126,19 @@ fn what_a_task_file_says_and_is_not_followed_is_refused() {
         ("repeats: 3\n", "repeats"),
         ("include: missing.yaml\n", "missing.yaml"),
         ("include: t.yaml\n", "circles"),
+        ("include: [missing.yaml]\n", "missing.yaml"),
     ] {
         let message = refused(more);
         assert!(message.contains(part), "{part} not in `{message}`");
     }
+    std::fs::write(&path, "group: g\ntask: [arc_easy, piqa]\n").unwrap();
+    let message = Definition::open(&path).unwrap_err().to_string();
+    assert!(message.contains("a probe for each of arc_easy, piqa"), "{message}");
+    // Later files over earlier ones, this one over all.
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("a.yaml", "task: a\ndescription: a\ntarget_delimiter: a\n");
+    write("b.yaml", "task: b\ndescription: b\n");
+    std::fs::write(&path, format!("{base}include: [a.yaml, b.yaml]\n")).unwrap();
+    let merged = Definition::open(&path).unwrap();
+    assert_eq!((&*merged.name, &*merged.description, &*merged.target_delimiter), ("t", "b", "a"));
 }

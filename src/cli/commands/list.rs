@@ -15,7 +15,7 @@ use crate::model::ARCHITECTURES;
 use crate::report::{FIGURES, Grid, TABLES};
 use crate::suite::ProbeRole;
 use crate::task::TASKS;
-use crate::train::METHODS;
+use crate::train::{METHODS, TERMS, TRAINS, UPDATES};
 
 pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
     match what {
@@ -27,6 +27,9 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
             rows("merge", output, &paths.chain(combinations).collect::<Vec<_>>());
         }
         ListKind::Methods => show(&METHODS, output),
+        ListKind::Terms => show(&TERMS, output),
+        ListKind::Trains => show(&TRAINS, output),
+        ListKind::Updates => show(&UPDATES, output),
         ListKind::Layouts => show(&LAYOUTS, output),
         ListKind::Corruptions => show(&CORRUPTIONS, output),
         ListKind::Tables => show(&TABLES, output),

@@ -55,7 +55,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Run(args) => run::run(global, args, output, stop),
         Command::Plan { suite, select } => plan::plan(global, suite, select, output),
         Command::Report { dir } => report::report(dir, output),
-        Command::Tune { recipe, out } => tune::tune(global, recipe, out.as_deref(), output, stop),
+        Command::Tune(args) => tune::tune(global, args, output, stop),
         Command::Data { command } => data::data(global, command, output),
         Command::List { what } => list::list(global, *what, output),
         Command::Inspect { checkpoint, base, classes } => {

@@ -10,8 +10,9 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::stop::Stop;
+use crate::model::Tokens;
 use crate::report::{self, ReportData};
-use crate::run::{CropCacheOptions, RunEvent, RunOptions, pictures, run as execute};
+use crate::run::{CropCacheOptions, RunEvent, RunOptions, RunSummary, pictures, run as execute};
 
 pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let started = Instant::now();
@@ -54,7 +55,9 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
-            "skipped": summary.skipped, "decoded": summary.decoded, "seconds": started.elapsed().as_secs_f64(),
+            "skipped": summary.skipped, "decoded": summary.decoded,
+            "tokens": { "computed": summary.tokens.computed, "without_sharing": summary.tokens.alone },
+            "seconds": started.elapsed().as_secs_f64(),
             "frontier": data.frontier,
         });
         output.result(&value.to_string());
@@ -62,11 +65,24 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         super::report::show(&data, &out, output);
     }
     let seconds = started.elapsed().as_secs_f64();
-    output.note(&format!(
-        "{} cells evaluated, {} reused, {} images decoded, {seconds:.1} s",
-        summary.finished, summary.reused, summary.decoded
-    ));
+    let (finished, reused, read) = (summary.finished, summary.reused, read(&summary));
+    output.note(&format!("{finished} cells evaluated, {reused} reused, {read}, {seconds:.1} s"));
     Ok(Exit::Ok)
+}
+
+/// What a run read: images, tokens, or both.
+fn read(summary: &RunSummary) -> String {
+    let Tokens { computed, alone } = summary.tokens;
+    let mut parts = Vec::new();
+    if summary.decoded > 0 || alone == 0 {
+        parts.push(format!("{} images decoded", summary.decoded));
+    }
+    if alone > 0 {
+        let saved = 100.0 * (1.0 - computed as f64 / alone as f64).max(0.0);
+        parts
+            .push(format!("{computed} tokens a variant computed of {alone} ({saved:.0} % saved by sharing)"));
+    }
+    parts.join(", ")
 }
 
 /// Says one event of the run: progress on its bar, everything else as a line above it.
@@ -90,6 +106,10 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
             let shared: Vec<String> = shared.iter().map(|(n, of)| format!("{n} of {of}")).collect();
             format!("{name}: {variants} variants, shared stages {}{resumed}", shared.join(", "))
         }
+        RunEvent::Halved { name, times } => format!(
+            "warning: {name}: batches did not fit in the device's memory and were halved {times} times; `--batch` \
+             makes them smaller"
+        ),
         RunEvent::Waiting { name } => {
             format!("{name}: another run has this in hand; waiting for it")
         }

@@ -1,34 +1,66 @@
 //! `specbench tune`.
 
-use std::path::Path;
-
-use crate::cli::args::Global;
+use crate::cli::args::{Global, TuneArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::stop::Stop;
-use crate::train::{Recipe, TuneEvent, tune as execute};
+use crate::train::{Recipe, TuneEvent, TuneOptions, tune as execute};
 
-pub fn tune(
-    global: &Global,
-    recipe: &Path,
-    out: Option<&Path>,
+pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
+    let catalog = super::open_catalog(global, output)?;
+    let mut recipes = Vec::new();
+    for path in &args.recipes {
+        recipes.extend(Recipe::open(path)?);
+    }
+    if let Some(only) = &args.only {
+        recipes.retain(|r| only.matches(&r.id) || only.matches(&r.out.display().to_string()));
+    }
+    if recipes.is_empty() {
+        return Err(CliError::new(Exit::Usage, "no recipe matches `--only`"));
+    }
+    if let Some(out) = &args.out {
+        let [one] = &mut recipes[..] else {
+            let n = recipes.len();
+            let text = format!("`--out` is for one recipe, these are {n}; choose one with `--only`");
+            return Err(CliError::new(Exit::Usage, text));
+        };
+        one.out.clone_from(out);
+    }
+    let orderly = stop.orderly();
+    let n = recipes.len();
+    for (i, recipe) in recipes.iter().enumerate() {
+        let name =
+            if n > 1 { format!("{} ({} of {n}) ", recipe.out.display(), i + 1) } else { String::new() };
+        one(recipe, &catalog, TuneOptions { fresh: args.fresh }, &name, output, stop)?;
+    }
+    drop(orderly);
+    Ok(Exit::Ok)
+}
+
+fn one(
+    recipe: &Recipe,
+    catalog: &crate::catalog::Catalog,
+    options: TuneOptions,
+    name: &str,
     output: &Output,
     stop: &Stop,
-) -> Result<Exit, CliError> {
-    let catalog = super::open_catalog(global, output)?;
-    let mut recipe = Recipe::open(recipe)?;
-    if let Some(out) = out {
-        recipe.out = out.to_owned();
-    }
-    output.note(&format!("loading the training data of `{}`", recipe.id));
+) -> Result<(), CliError> {
+    output.note(&format!("{name}loading the training data of `{}`", recipe.id));
     let mut progress: Option<Progress<'_>> = None;
-    let orderly = stop.orderly();
-    let result = execute(&recipe, &catalog, |event| {
+    let result = execute(recipe, catalog, options, |event| {
         match event {
-            TuneEvent::Ready { parameters, steps } => {
-                output.note(&format!("{parameters} trained values, {steps} steps"));
-                progress = Some(Progress::new(output, "steps", steps as u64));
+            TuneEvent::Kept(path) => {
+                output
+                    .result(&format!("checkpoint: {} (there already; --fresh trains again)", path.display()));
+            }
+            TuneEvent::Ready { parameters, steps, done, penalties } => {
+                let from = if done > 0 { format!(", {done} done before") } else { String::new() };
+                output.note(&format!("{parameters} trained values, {steps} steps{from}"));
+                for (name, strength) in penalties {
+                    output.note(&format!("{name}: {strength}"));
+                }
+                progress = Some(Progress::new(output, "steps", (steps - done) as u64));
             }
             TuneEvent::Step { step, loss, accuracy, lr } => {
                 let text = format!("steps, loss {loss:.3}, batch accuracy {:.0}%", accuracy * 100.0);
@@ -49,7 +81,5 @@ pub fn tune(
     if let Some(progress) = progress {
         progress.finish();
     }
-    drop(orderly);
-    result?;
-    Ok(Exit::Ok)
+    Ok(result?)
 }

@@ -1,45 +1,137 @@
 //! Combinations of many checkpoints into one. To add one, write a file with a `Combine` and list it here.
 
-mod uniform_soup;
+mod kept;
+mod linear;
+mod model_stock;
+mod task_arithmetic;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Storage, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::error::{MergeError, differences};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
-use crate::checkpoint::{CheckpointError, TensorInfo, Weights, missing, of_tensor, values};
+use crate::checkpoint::{CheckpointError, TensorInfo, Weights, missing, of_tensor};
+
+/// What a combination may be told; mergekit's parameter names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CombineSettings {
+    /// Weight of each checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
+    /// Share of each difference that stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density: Option<f64>,
+    /// Multiplies what is added to the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<f64>,
+    /// Share of the largest differences that go as well (breadcrumbs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// How far chances of staying lie from `density` (DELLA).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Whether the sum is divided by the weights that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<bool>,
+    /// Whether what stays is scaled to the size of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescale: Option<Rescale>,
+    /// Seed of random choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// How what stays of a difference is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rescale {
+    /// It is not.
+    None,
+    /// To the sum of absolute values before, as mergekit does.
+    L1,
+    /// By one over `density`, as DARE's paper and code do.
+    Density,
+}
+
+impl Rescale {
+    /// Names used in suite files.
+    pub const CHOICES: [(&str, Self); 3] =
+        [("none", Self::None), ("l1", Self::L1), ("density", Self::Density)];
+}
 
 /// A way to combine checkpoints.
 pub trait Combine: Named + Sync {
     /// Whether it works on differences to a `base`.
     fn needs_base(&self) -> bool;
 
-    /// Looks at all weights once (global quantiles, norms), before any tensor is made. The weights have the same
-    /// tensors, and `base` is there if it is needed.
-    fn prepare(
-        &self,
-        base: Option<&dyn Weights>,
-        of: &[Arc<dyn Weights>],
-    ) -> Result<Box<dyn TensorRule>, CheckpointError>;
+    /// Which settings it reads; the others are mistakes.
+    fn keys(&self) -> &'static [&'static str];
+
+    /// The rule by which tensors are combined, with its settings.
+    ///
+    /// # Errors
+    /// In words, if the settings mean nothing.
+    fn rule(&self, settings: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String>;
 }
 
-/// How one tensor is combined.
+/// One tensor of all checkpoints.
+pub struct TensorView<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its shape.
+    pub shape: &'a [usize],
+    /// The base's values, if there is a base.
+    pub base: Option<&'a [f32]>,
+    /// The values of each checkpoint.
+    pub of: Vec<&'a [f32]>,
+}
+
+/// How a tensor is combined.
 pub trait TensorRule: Send + Sync {
-    /// Combines element by element into `out`; `first` is the place of the slices within the tensor. All slices have
-    /// the same length.
-    fn combine(&self, name: &str, first: usize, base: Option<&[f32]>, of: &[&[f32]], out: &mut [f32]);
+    /// Looks at a whole tensor once (thresholds, norms), and says how its stretches are made.
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a>;
+}
+
+/// How the stretches of one tensor are made; none of it is copied.
+pub trait Stretches: Send + Sync {
+    /// Fills `out` with the values from `first` on.
+    fn fill(&self, first: usize, out: &mut [f32]);
 }
 
 /// All combinations.
-pub static COMBINES: Registry<dyn Combine> =
-    Registry { kind: "combination", items: &[&uniform_soup::UniformSoup] };
+pub static COMBINES: Registry<dyn Combine> = Registry {
+    kind: "combination",
+    items: &[
+        &task_arithmetic::BREADCRUMBS,
+        &task_arithmetic::BREADCRUMBS_TIES,
+        &task_arithmetic::DARE,
+        &task_arithmetic::DARE_TIES,
+        &task_arithmetic::DELLA,
+        &task_arithmetic::DELLA_LINEAR,
+        &linear::Linear,
+        &model_stock::ModelStock,
+        &task_arithmetic::TASK_ARITHMETIC,
+        &task_arithmetic::TIES,
+        &linear::UniformSoup,
+    ],
+};
 
 /// Values that one task combines.
 const STRETCH: usize = 1 << 16;
+
+/// One weight a checkpoint.
+fn weights_of(settings: &CombineSettings, count: usize) -> Result<Vec<f64>, String> {
+    match &settings.weights {
+        None => Ok(vec![1.0; count]),
+        Some(all) if all.len() == count => Ok(all.clone()),
+        Some(all) => Err(format!("{} weights for {count} checkpoints", all.len())),
+    }
+}
 
 /// Weights combined from many, tensor by tensor, when they are wanted.
 pub struct Combination {
@@ -47,6 +139,7 @@ pub struct Combination {
     base: Option<Arc<dyn Weights>>,
     of: Vec<Arc<dyn Weights>>,
     rule: Box<dyn TensorRule>,
+    settings: CombineSettings,
 }
 
 impl Combination {
@@ -56,23 +149,48 @@ impl Combination {
     /// If names or shapes differ, or there is nothing to combine.
     pub fn new(
         method: &'static dyn Combine,
+        settings: &CombineSettings,
         base: Option<Arc<dyn Weights>>,
         of: Vec<Arc<dyn Weights>>,
     ) -> Result<Self, MergeError> {
-        let none = || MergeError::Mismatch {
-            from: method.name().to_owned(),
-            to: method.name().to_owned(),
-            problems: vec!["nothing is combined".to_owned()],
-        };
-        let first = of.first().ok_or_else(none)?;
+        let wrong = |problem: String| MergeError::Settings { method: method.name().to_owned(), problem };
+        let first = of.first().ok_or_else(|| wrong("nothing is combined".to_owned()))?;
+        if method.needs_base() && base.is_none() {
+            return Err(wrong("it combines differences to a `base`, which is not named".to_owned()));
+        }
         for other in of[1..].iter().chain(&base) {
             let problems = differences(&**first, &**other, |_| false);
             if !problems.is_empty() {
                 return Err(MergeError::Mismatch { from: first.label(), to: other.label(), problems });
             }
         }
-        let rule = method.prepare(base.as_deref(), &of)?;
-        Ok(Self { method, base, of, rule })
+        let rule = method.rule(settings, of.len()).map_err(wrong)?;
+        Ok(Self { method, base, of, rule, settings: settings.clone() })
+    }
+}
+
+impl Combination {
+    /// One tensor of contiguous f32 ones; their values are read where they lie.
+    fn combined(
+        &self,
+        name: &str,
+        shape: &[usize],
+        base: Option<&Tensor>,
+        of: &[Tensor],
+    ) -> candle_core::Result<Tensor> {
+        let n = shape.iter().product();
+        let guards: Vec<_> = of.iter().chain(base).map(Tensor::storage_and_layout).collect();
+        let slices = guards.iter().map(|(storage, layout)| match &**storage {
+            Storage::Cpu(values) => Ok(&values.as_slice::<f32>()?[layout.start_offset()..][..n]),
+            _ => candle_core::bail!("merges are made on the CPU"),
+        });
+        let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
+        let base = if base.is_some() { slices.pop() } else { None };
+        let view = TensorView { name, shape, base, of: slices };
+        let mut out = vec![0.0f32; n];
+        let made = self.rule.look(&view);
+        out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| made.fill(i * STRETCH, out));
+        Tensor::from_vec(out, shape, &Device::Cpu)
     }
 }
 
@@ -92,22 +210,20 @@ impl Weights for Combination {
         if !info.is_float() {
             return self.of[0].load(name);
         }
-        let values = |w: &Arc<dyn Weights>| values(&**w, name);
-        let base = self.base.as_ref().map(values).transpose()?;
-        let of: Vec<Vec<f32>> = self.of.iter().map(values).collect::<Result<_, _>>()?;
-        let mut out = vec![0.0f32; info.shape.iter().product()];
-        out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| {
-            let (first, end) = (i * STRETCH, i * STRETCH + out.len());
-            let of: Vec<&[f32]> = of.iter().map(|v| &v[first..end]).collect();
-            self.rule.combine(name, first, base.as_ref().map(|v| &v[first..end]), &of, out);
-        });
-        Tensor::from_vec(out, info.shape, &Device::Cpu).map_err(of_tensor(self, name))
+        let load = |w: &Arc<dyn Weights>| {
+            let tensor = w.load(name)?.to_dtype(DType::F32).and_then(|t| t.contiguous());
+            tensor.map_err(of_tensor(self, name))
+        };
+        let base = self.base.as_ref().map(load).transpose()?;
+        let of: Vec<Tensor> = self.of.iter().map(load).collect::<Result<_, _>>()?;
+        let made = self.combined(name, &info.shape, base.as_ref(), &of);
+        made.map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let base = self.base.as_ref().map(|b| b.digest(digests)).transpose()?;
         let of: Vec<Digest> = self.of.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
-        Ok(Digest::of_value(&(self.method.name(), base, of)))
+        Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of)))
     }
 
     fn label(&self) -> String {
@@ -126,21 +242,60 @@ mod tests {
         Arc::new(Tensors::from([("w".to_owned(), tensor)]))
     }
 
+    fn combined(method: &str, settings: &CombineSettings, base: Option<&[f32]>, of: &[&[f32]]) -> Vec<f32> {
+        let method = COMBINES.get(method).unwrap();
+        let of = of.iter().map(|v| weights(v)).collect();
+        let all = Combination::new(method, settings, base.map(weights), of).unwrap();
+        all.load("w").unwrap().to_vec1::<f32>().unwrap()
+    }
+
     #[test]
     fn many_of_one_are_that_one() {
         let values: Vec<f32> = (0..STRETCH + 7).map(|i| (i as f32).sin()).collect();
         for method in COMBINES.items.iter().filter(|m| !m.needs_base()) {
-            let all = Combination::new(*method, None, vec![weights(&values); 3]).unwrap();
-            assert_eq!(all.load("w").unwrap().to_vec1::<f32>().unwrap(), values, "{}", method.name());
+            let found = combined(method.name(), &CombineSettings::default(), None, &[&values[..]; 3]);
+            assert_eq!(found, values, "{}", method.name());
+        }
+    }
+
+    #[test]
+    fn of_the_base_alone_nothing_is_made_but_the_base() {
+        let values: Vec<f32> = (0..300).map(|i| (i as f32).sin()).collect();
+        for method in COMBINES.items.iter().filter(|m| m.needs_base()) {
+            let found =
+                combined(method.name(), &CombineSettings::default(), Some(&values), &[&values[..]; 2]);
+            assert_eq!(found, values, "{}", method.name());
+        }
+    }
+
+    #[test]
+    fn lambda_zero_is_the_base_and_one_of_one_is_that_one() {
+        let base: Vec<f32> = (0..300).map(|i| (i as f32).sin()).collect();
+        let tuned: Vec<f32> = (0..300).map(|i| (i as f32 * 1.7).cos()).collect();
+        for name in ["task-arithmetic", "ties", "breadcrumbs", "dare-linear", "dare-ties"] {
+            let whole = CombineSettings { density: Some(1.0), ..Default::default() };
+            let whole = if name == "task-arithmetic" { CombineSettings::default() } else { whole };
+            let found = combined(name, &whole, Some(&base), &[&tuned[..]]);
+            assert!(found.iter().zip(&tuned).all(|(a, b)| (a - b).abs() < 1e-6), "{name}");
+            let none = CombineSettings { lambda: Some(0.0), ..whole };
+            assert_eq!(combined(name, &none, Some(&base), &[&tuned[..]]), base, "{name}");
         }
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let method = COMBINES.get("uniform-soup").unwrap();
-        let error =
-            Combination::new(method, None, vec![weights(&[1.0]), weights(&[1.0, 2.0])]).err().unwrap();
+        let new = |of| Combination::new(method, &CombineSettings::default(), None, of);
+        let error = new(vec![weights(&[1.0]), weights(&[1.0, 2.0])]).err().unwrap();
         assert!(error.to_string().contains("`w` is [1] in the first and [2] in the second"), "{error}");
-        assert!(Combination::new(method, None, Vec::new()).is_err());
+        assert!(new(Vec::new()).is_err());
+        let ties = COMBINES.get("ties").unwrap();
+        let error =
+            Combination::new(ties, &CombineSettings::default(), None, vec![weights(&[1.0])]).err().unwrap();
+        assert!(error.to_string().contains("differences to a `base`"), "{error}");
+        let two = CombineSettings { weights: Some(vec![1.0]), ..Default::default() };
+        let error =
+            Combination::new(ties, &two, Some(weights(&[1.0])), vec![weights(&[1.0]); 2]).err().unwrap();
+        assert!(error.to_string().contains("1 weights for 2 checkpoints"), "{error}");
     }
 }

@@ -28,29 +28,21 @@ impl PathMethod for WiseFt {
         0.0..=1.0
     }
 
-    fn merge(&self, alpha: f64, from: &[f32], to: &[f32], out: &mut [f32]) {
-        if alpha == 0.0 {
-            out.copy_from_slice(from);
-        } else if alpha == 1.0 {
-            out.copy_from_slice(to);
-        } else {
-            // As `(1 - alpha) * a + alpha * b` in f32, the reference's order of operations.
-            let (keep, take) = ((1.0 - alpha) as f32, alpha as f32);
-            for ((o, &a), &b) in out.iter_mut().zip(from).zip(to) {
-                *o = keep * a + take * b;
-            }
-        }
+    fn factors(&self, alpha: f64, _: &[f32], _: &[f32]) -> [f32; 2] {
+        [(1.0 - alpha) as f32, alpha as f32]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::path::blend;
 
     #[test]
     fn a_quarter_of_the_way() {
         let mut out = [0.0; 2];
-        WiseFt.merge(0.25, &[4.0, -8.0], &[8.0, 8.0], &mut out);
+        let (from, to) = ([4.0, -8.0], [8.0, 8.0]);
+        blend(0.25, WiseFt.factors(0.25, &from, &to), &from, &to, &mut out);
         assert_eq!(out, [5.0, -4.0]);
     }
 }

@@ -128,6 +128,11 @@ impl CheckpointFolder {
         describe(&self.stored)
     }
 
+    /// Its learned context vectors, if it has some.
+    pub fn stored_context(&self) -> Result<Option<candle_core::Tensor>, ModelError> {
+        Ok(if self.has_context() { Some(self.weights.load(CONTEXT)?) } else { None })
+    }
+
     /// Whether the checkpoint holds learned context vectors in place of templates.
     #[must_use]
     pub fn has_context(&self) -> bool {

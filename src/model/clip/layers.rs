@@ -66,11 +66,7 @@ impl Attention {
         let key = split(self.key.forward(x)?)?;
         let value = split(self.value.forward(x)?)?;
         let scores = query.matmul(&key.t()?)?;
-        let scores = match mask {
-            Some(mask) => scores.broadcast_add(mask)?,
-            None => scores,
-        };
-        let weights = softmax_f32(&scores, self.kernels)?;
+        let weights = softmax_f32(&scores, mask, self.kernels)?;
         let weights = weights.to_dtype(value.dtype())?;
         let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))?;
         self.out.forward(&mixed)

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -14,6 +15,7 @@ use super::families::Family;
 use super::folder::{LanguageFolder, family};
 use super::forest::{Forest, Sequences};
 use super::generate::generate;
+use super::halves::in_halves;
 use super::reader::Prompt;
 use super::score::score;
 use super::tokenizer::LanguageTokenizer;
@@ -23,7 +25,7 @@ use crate::base::registry::Named;
 use crate::checkpoint::{Tensors, Weights};
 use crate::merge::Combination;
 use crate::model::{
-    Architecture, Head, Input, Kernels, Model, ModelError, ModelType, Placement, Reader, State,
+    Architecture, Head, Input, Kernels, Model, ModelError, ModelType, Placement, Reader, State, Tokens,
 };
 use crate::task::{Answer, AskKind, Candidates};
 
@@ -54,8 +56,17 @@ impl ModelType for LanguageModel {
 
 /// What the stages of a batch share besides hidden states.
 enum Batch {
-    Score(Scene),
+    Score(Questions),
     Generate(Vec<Prompt>),
+}
+
+/// Questions whose sequences are scored.
+struct Questions {
+    all: Vec<Sequences>,
+    share: bool,
+    scene: Scene,
+    /// The device had no memory for the stages that variants share: nothing was computed yet.
+    too_large: AtomicBool,
 }
 
 impl Architecture for LanguageFolder {
@@ -165,6 +176,7 @@ impl Architecture for LanguageFolder {
             ends: self.ends.clone(),
             dtype: placement.activations(),
             device: placement.device.clone(),
+            halved: Arc::clone(&placement.halved),
         }))
     }
 
@@ -195,11 +207,11 @@ impl Architecture for LanguageFolder {
 
     fn batch(&self, inputs: &[Input], placement: &Placement, share: bool) -> Result<State, ModelError> {
         let wrap = |e| ModelError::compute("input batch")(e);
-        let mut sequences: Vec<&Sequences> = Vec::new();
+        let mut sequences: Vec<Sequences> = Vec::new();
         let mut prompts = Vec::new();
         for input in inputs {
             match input {
-                Input::Score(s) => sequences.push(s),
+                Input::Score(s) => sequences.push(s.clone()),
                 Input::Generate(p) => prompts.push(p.clone()),
                 Input::Image(_) => {
                     return Err(ModelError::Unlike("a language model reads no image".to_owned()));
@@ -210,9 +222,14 @@ impl Architecture for LanguageFolder {
         if !prompts.is_empty() {
             return Ok(State::new(nothing).with(Arc::new(Batch::Generate(prompts))));
         }
-        let forest = Forest::of(sequences, share);
+        let alone = sequences.iter().map(Sequences::unshared).sum();
+        let forest = Forest::of(&sequences, share);
+        let tokens = Tokens { computed: forest.tokens.len(), alone };
         let scene = Scene::new(&self.config, forest, &[], placement.activations(), &placement.device);
-        Ok(State::new(nothing).with(Arc::new(Batch::Score(scene.map_err(wrap)?))))
+        let scene = scene.map_err(wrap)?;
+        let batch =
+            Batch::Score(Questions { all: sequences, share, scene, too_large: AtomicBool::new(false) });
+        Ok(State::new(nothing).with(Arc::new(batch)).counting(tokens))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -230,9 +247,48 @@ struct PlacedDecoder {
     ends: Vec<u32>,
     dtype: DType,
     device: Device,
+    halved: Arc<AtomicUsize>,
 }
 
 impl PlacedDecoder {
+    /// Scores questions from the first stage on.
+    fn score(&self, questions: &[Sequences], share: bool) -> Result<Vec<Answer>, ModelError> {
+        let whole = || {
+            let forest = Forest::of(questions, share);
+            let scene = Scene::new(&self.decoder.config, forest, &[], self.dtype, &self.device)?;
+            let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+            let x = self.run(&nothing, &scene, 0..Decoder::stages(&self.decoder.config))?;
+            score(&self.decoder, &x, &scene.forest)
+        };
+        let scores = whole().map_err(ModelError::compute("decoder"))?;
+        Ok(scores.into_iter().map(Answer::Likelihoods).collect())
+    }
+
+    /// Scores a batch from the stage that it is at; in halves if the device has no memory for it.
+    fn finish_scores(
+        &self,
+        state: &State,
+        from: usize,
+        batch: &Questions,
+    ) -> Result<Vec<Answer>, ModelError> {
+        let going_on = |questions: &[Sequences]| {
+            if questions.len() < batch.all.len() {
+                return self.score(questions, batch.share);
+            }
+            if batch.too_large.load(Ordering::Relaxed) {
+                let full =
+                    candle_core::Error::msg("CUDA_ERROR_OUT_OF_MEMORY in the stages that variants share");
+                return Err(ModelError::compute("decoder")(full));
+            }
+            let stages = from..Decoder::stages(&self.decoder.config);
+            let x = self.run(state.tensor(), &batch.scene, stages);
+            let scores = x.and_then(|x| score(&self.decoder, &x, &batch.scene.forest));
+            let scores = scores.map_err(ModelError::compute("decoder"))?;
+            Ok(scores.into_iter().map(Answer::Likelihoods).collect())
+        };
+        in_halves(&batch.all, &going_on, &self.halved)
+    }
+
     /// Runs stages below the last one.
     fn run(&self, x: &Tensor, scene: &Scene, stages: Range<usize>) -> candle_core::Result<Tensor> {
         let mut x = x.clone();
@@ -255,9 +311,16 @@ impl Model for PlacedDecoder {
         match Self::of(state)? {
             // Each new token needs all stages.
             Batch::Generate(_) => Ok(state.clone()),
-            Batch::Score(scene) => {
-                let x = self.run(state.tensor(), scene, stages);
-                Ok(state.at(x.map_err(ModelError::compute("decoder"))?))
+            Batch::Score(batch) => {
+                let x = self.run(state.tensor(), &batch.scene, stages);
+                match x.map_err(ModelError::compute("decoder")) {
+                    Ok(x) => Ok(state.at(x)),
+                    Err(error) if error.is_out_of_memory() => {
+                        batch.too_large.store(true, Ordering::Relaxed);
+                        Ok(state.clone())
+                    }
+                    Err(error) => Err(error),
+                }
             }
         }
     }
@@ -268,18 +331,17 @@ impl Model for PlacedDecoder {
         from: usize,
         heads: &[Option<&Head>],
     ) -> Result<Vec<Vec<Answer>>, ModelError> {
-        let wrap = |e| ModelError::compute("decoder")(e);
         let answers: Vec<Answer> = match Self::of(state)? {
             Batch::Generate(prompts) => {
-                let (ends, dtype) = (&self.ends, self.dtype);
-                let all = generate(&self.decoder, &self.tokenizer, ends, prompts, dtype, &self.device);
-                all.map_err(wrap)?.into_iter().map(Answer::Text).collect()
+                let write = |prompts: &[Prompt]| {
+                    let (ends, dtype) = (&self.ends, self.dtype);
+                    let all = generate(&self.decoder, &self.tokenizer, ends, prompts, dtype, &self.device);
+                    all.map_err(ModelError::compute("decoder"))
+                };
+                let texts = in_halves(prompts, &write, &self.halved)?;
+                texts.into_iter().map(Answer::Text).collect()
             }
-            Batch::Score(scene) => {
-                let x = self.run(state.tensor(), scene, from..Decoder::stages(&self.decoder.config));
-                let scores = x.and_then(|x| score(&self.decoder, &x, &scene.forest)).map_err(wrap)?;
-                scores.into_iter().map(Answer::Likelihoods).collect()
-            }
+            Batch::Score(batch) => self.finish_scores(state, from, batch)?,
         };
         Ok(vec![answers; heads.len()])
     }

@@ -157,6 +157,9 @@ pub fn projection(
     Ok(Linear::new(weight, bias))
 }
 
+/// Bytes that attention scores may take at a time.
+const SCORES: usize = 128 << 20;
+
 /// Attention of one block.
 pub struct Attention {
     qkv: [Linear; 3],
@@ -267,6 +270,31 @@ impl Attention {
         v: &Tensor,
     ) -> Result<Tensor> {
         let (rows, total) = (q.dim(0)?, k.dim(0)?);
+        let window = self.window.filter(|w| *w < total);
+        let mask = scene.masks.get(&(rows, total, window));
+        // Scores of a long text are computed some rows at a time.
+        let parts =
+            (config.heads * rows * total * size_of::<f32>()).div_ceil(SCORES).clamp(1, rows.div_ceil(16));
+        if parts == 1 {
+            return self.rows(config, q, k, v, mask);
+        }
+        let part = |i: usize| {
+            let (from, to) = (i * rows / parts, (i + 1) * rows / parts);
+            let mask = mask.map(|m| m.narrow(0, from, to - from)).transpose()?;
+            self.rows(config, &q.narrow(0, from, to - from)?, k, v, mask.as_ref())
+        };
+        Tensor::cat(&(0..parts).map(part).collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    fn rows(
+        &self,
+        config: &DecoderConfig,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let (rows, total) = (q.dim(0)?, k.dim(0)?);
         let (kv, width) = (config.kv_heads, config.head_width);
         let group = config.heads / kv;
         let q = q.reshape((rows, kv, group, width))?.permute((1, 2, 0, 3))?.contiguous()?;
@@ -278,12 +306,9 @@ impl Attention {
         if let Some(cap) = config.cap_scores {
             scores = ((scores / cap)?.tanh()? * cap)?;
         }
-        let window = self.window.filter(|w| *w < total);
-        if let Some(mask) = scene.masks.get(&(rows, total, window)) {
-            scores = scores.reshape((kv * group, rows, total))?.broadcast_add(mask)?;
-            scores = scores.reshape((kv, group * rows, total))?;
-        }
-        let weights = softmax_f32(&scores, self.kernels)?.to_dtype(v.dtype())?;
+        let scores = scores.reshape((kv * group, rows, total))?;
+        let weights = softmax_f32(&scores, mask, self.kernels)?.to_dtype(v.dtype())?;
+        let weights = weights.reshape((kv, group * rows, total))?;
         let values = v.transpose(0, 1)?.contiguous()?;
         let mixed = weights.matmul(&values)?.reshape((kv, group, rows, width))?;
         mixed.permute((2, 0, 1, 3))?.contiguous()?.reshape((rows, config.heads * width))

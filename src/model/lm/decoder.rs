@@ -7,6 +7,7 @@ use candle_core::{DType, Result, Tensor};
 use super::attention::{Attention, Past, Scene, projection};
 use super::config::{Activation, Arrangement, DecoderConfig, NormKind, Positions};
 use crate::checkpoint::{Weights, of_tensor};
+use crate::model::exponential::{Gate, gated};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, RmsNorm};
 
 enum Norm {
@@ -48,6 +49,8 @@ struct Mlp {
     up: Linear,
     down: Linear,
     activation: Activation,
+    /// The gate, where it is computed without gradients.
+    fused: Option<Gate>,
 }
 
 impl Mlp {
@@ -66,11 +69,19 @@ impl Mlp {
             up: one(1)?,
             down: Linear::new(weight, bias),
             activation: config.activation,
+            fused: match (weights.kernels, config.activation) {
+                (Kernels::Inference, Activation::Silu) => Some(Gate::Silu),
+                (Kernels::Inference, Activation::GeluTanh) => Some(Gate::GeluTanh),
+                _ => None,
+            },
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let up = self.up.forward(x)?;
+        if let (Some(gate), Some(kind), true) = (&self.gate, self.fused, up.device().is_cpu()) {
+            return self.down.forward(&gated(&gate.forward(x)?, &up, kind)?);
+        }
         let act = |x: &Tensor| match self.activation {
             Activation::Silu => x.silu(),
             Activation::Gelu => x.gelu_erf(),

@@ -15,6 +15,7 @@ mod folder;
 mod forest;
 mod generate;
 mod gguf;
+mod halves;
 mod names;
 mod new_weights;
 mod reader;

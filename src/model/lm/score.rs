@@ -6,6 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::decoder::Decoder;
 use super::forest::Forest;
+use crate::model::exponential::sum_of_exponentials;
 use crate::task::Likelihood;
 
 /// Bytes of logits at a time.
@@ -56,9 +57,7 @@ pub fn summary(logits: &[f32]) -> (usize, f64) {
         }
     }
     let largest = logits.get(best).copied().unwrap_or(f32::NEG_INFINITY);
-    let total: f64 =
-        logits.chunks(64).map(|c| c.iter().map(|&v| (v - largest).exp()).sum::<f32>()).map(f64::from).sum();
-    (best, f64::from(largest) + total.ln())
+    (best, f64::from(largest) + sum_of_exponentials(logits, largest).ln())
 }
 
 #[cfg(test)]

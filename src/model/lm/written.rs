@@ -67,7 +67,8 @@ impl LanguagePoint {
             .map(|(name, shape)| {
                 let all = shape.first().copied().unwrap_or(1);
                 let row = shape.iter().skip(1).product::<usize>().max(1);
-                let rows = if mapped(name) { (PART / row).max(1) } else { all };
+                let rows =
+                    if mapped(name) && !self.path.needs_whole_tensors() { (PART / row).max(1) } else { all };
                 Streamed { name, shape: shape.clone(), dtype: dtype(name), rows }
             })
             .collect();

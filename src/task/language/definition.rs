@@ -150,6 +150,10 @@ impl Definition {
 
     fn read(json: &Value, folder: &Path) -> Result<Self, String> {
         let fields = Fields::new("", json)?;
+        if let Some(members) = json.get("task").and_then(Value::as_array) {
+            let names: Vec<&str> = members.iter().filter_map(Value::as_str).collect();
+            return Err(format!("is a group of tasks; write a probe for each of {}", names.join(", ")));
+        }
         let output = match fields.or("output_type", "generate_until".to_owned())?.as_str() {
             "multiple_choice" => OutputType::MultipleChoice,
             "loglikelihood" => OutputType::Loglikelihood,
@@ -221,13 +225,17 @@ fn load(path: &Path, depth: usize) -> Result<Value, TaskFileError> {
     if depth > 8 {
         return Err(invalid("`include` goes round in circles".to_owned()));
     }
-    let name = include.as_str().ok_or_else(|| invalid("`include` must name a file".to_owned()))?;
-    let Value::Object(mut below) = load(&path.parent().unwrap_or(Path::new("")).join(name), depth + 1)?
-    else {
-        return Ok(json);
-    };
-    below.extend(std::mem::take(map));
-    Ok(Value::Object(below))
+    let listed = include.as_array().map_or_else(|| vec![include.clone()], Clone::clone);
+    let mut all = Map::new();
+    // Later files over earlier ones, this file over all, as lm-eval merges them.
+    for name in &listed {
+        let name = name.as_str().ok_or_else(|| invalid("`include` must name files".to_owned()))?;
+        if let Value::Object(below) = load(&path.parent().unwrap_or(Path::new("")).join(name), depth + 1)? {
+            all.extend(below);
+        }
+    }
+    all.extend(std::mem::take(map));
+    Ok(Value::Object(all))
 }
 
 /// YAML as JSON; a Python function has no place in it.

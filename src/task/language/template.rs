@@ -79,9 +79,10 @@ impl Templates {
         self.environment.get_template(name).map_err(wrap)?.render(document).map_err(wrap)
     }
 
-    /// The value of a source that is one expression in double braces; `None` if it is something else.
+    /// The value of a source that is one expression in double braces and nothing else, white space included; `None` if it is
+    /// something else.
     pub fn value(&self, name: &str, source: &str, document: &Jinja) -> Result<Option<Value>, String> {
-        let inner = source.trim().strip_prefix("{{").and_then(|s| s.strip_suffix("}}"));
+        let inner = source.strip_prefix("{{").and_then(|s| s.strip_suffix("}}"));
         let Some(inner) = inner.filter(|i| !i.contains("{{") && !i.contains("{%")) else { return Ok(None) };
         let wrap = |e: Error| format!("`{name}` fails: {e:#}");
         let expression = self.environment.compile_expression(inner).map_err(wrap)?;
@@ -119,6 +120,12 @@ mod tests {
         ] {
             assert_eq!(render(source, &doc).unwrap(), right, "{source}");
         }
+        // White space around an expression belongs to the text.
+        assert_eq!(render(" {{text[:3]}}", &doc).unwrap(), " one");
+        let mut templates = Templates::new().unwrap();
+        templates.add("t", " {{text}}").unwrap();
+        assert_eq!(templates.value("t", " {{text}}", &jinja(&doc)).unwrap(), None);
+        assert_eq!(templates.value("t", "{{text}}", &jinja(&doc)).unwrap(), Some(doc["text"].clone()));
         assert!(render("{{ nothing }}", &doc).unwrap_err().contains("undefined"));
     }
 }

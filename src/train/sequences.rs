@@ -1,8 +1,10 @@
 //! Training texts: token sequences whose ends are to be learned, from the same task files that evaluate.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Recipe, TrainError};
+use crate::base::digest::Digest;
 use crate::catalog::Catalog;
 use crate::data::Record;
 use crate::model::lm::{Scored, Sequences, TextReader};
@@ -11,15 +13,19 @@ use crate::task::Task as _;
 use crate::task::language::{Columns, Definition, LanguageTask, Setting};
 
 /// Every example of a recipe's data: prompt and target, the target scored.
-pub struct Texts {
+pub struct TrainingTexts {
     /// One sequence each.
     pub all: Vec<Scored>,
+    /// Examples of each data set, and the share of each batch that they have.
+    pub parts: Vec<(Range<usize>, Option<f64>)>,
+    /// Digest of each data set's files.
+    pub digests: Vec<Digest>,
 }
 
-impl Texts {
+impl TrainingTexts {
     /// Reads the data. Of a multiple-choice task the right choice is the target.
     pub fn load(recipe: &Recipe, catalog: &Catalog, reader: &TextReader) -> Result<Self, TrainError> {
-        let mut all = Vec::new();
+        let (mut all, mut parts, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for part in &recipe.data {
             let file = part.task.as_ref().ok_or_else(|| {
                 recipe.mistake(format!(
@@ -36,14 +42,22 @@ impl Texts {
                 let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
                 return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
             }
-            let data = catalog.open_split(&entry, split)?.data;
+            let open = catalog.open_split(&entry, split)?;
+            let data = open.data;
             let records = data.read(0..data.examples().len())?;
             let ids = data.examples().iter().map(|e| e.id.clone());
             let documents: Vec<(String, Columns)> =
                 ids.zip(records.into_iter().map(Record::into_document)).collect();
-            let setting = Setting { few_shot: Some(0), chat: part.chat, ..Setting::default() };
-            let task = LanguageTask::new(Arc::new(definition), setting, &documents, (Vec::new(), None));
+            // Demonstrations come from the training data themselves (FTICL, arXiv:2403.09162).
+            let shown = part.few_shot.unwrap_or(0);
+            let setting = Setting { few_shot: Some(shown), chat: part.chat, ..Setting::default() };
+            let mut pool = (Vec::new(), None);
+            if shown > 0 {
+                pool = (documents.iter().map(|d| d.1.clone()).collect(), Some(open.digest.clone()));
+            }
+            let task = LanguageTask::new(Arc::new(definition), setting, &documents, pool);
             let task = task.map_err(wrong)?;
+            let first = all.len();
             for (i, example) in data.examples().iter().enumerate() {
                 let question = task.question(i, Record::default()).map_err(wrong)?;
                 let reading = Reading { most_pixels: 0, border: 0 };
@@ -58,8 +72,13 @@ impl Texts {
                 }
                 all.extend(found.into_iter().map(|s| shortened(s, recipe.length)));
             }
+            parts.push((first..all.len(), part.share));
+            digests.push(open.digest);
         }
-        if all.is_empty() { Err(recipe.mistake("no training example")) } else { Ok(Self { all }) }
+        if all.is_empty() {
+            return Err(recipe.mistake("no training example"));
+        }
+        Ok(Self { all, parts, digests })
     }
 }
 

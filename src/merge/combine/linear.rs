@@ -1,0 +1,100 @@
+//! Weighted means of all weights.
+//!
+//! The plain mean is the uniform soup of Wortsman et al. 2022 (arXiv:2203.05482), recipe 1; mergekit calls both `linear`.
+
+use super::{Combine, CombineSettings, Stretches, TensorRule, TensorView};
+use crate::base::registry::Named;
+
+/// With weights.
+pub(super) struct Linear;
+/// Without.
+pub(super) struct UniformSoup;
+
+impl Named for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+    fn summary(&self) -> &'static str {
+        "the mean of all weights by `weights` (1 each), divided by their sum unless `normalize = false`; in f64"
+    }
+    fn reference(&self) -> &'static str {
+        "mergekit `linear`"
+    }
+}
+
+impl Named for UniformSoup {
+    fn name(&self) -> &'static str {
+        "uniform-soup"
+    }
+    fn summary(&self) -> &'static str {
+        "the mean of all weights, summed in f64"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2203.05482, recipe 1; mergekit `linear`"
+    }
+}
+
+impl Combine for Linear {
+    fn needs_base(&self) -> bool {
+        false
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &["weights", "normalize"]
+    }
+
+    fn rule(&self, settings: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
+        let mut weights = super::weights_of(settings, count)?;
+        if settings.normalize.unwrap_or(true) {
+            let sum: f64 = weights.iter().sum();
+            if sum.abs() < 1e-8 {
+                return Err(
+                    "the weights add up to nothing; say `normalize = false` if that is meant".to_owned()
+                );
+            }
+            weights.iter_mut().for_each(|w| *w /= sum);
+        }
+        Ok(Box::new(Mean { weights, divisor: 1.0 }))
+    }
+}
+
+impl Combine for UniformSoup {
+    fn needs_base(&self) -> bool {
+        false
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn rule(&self, _: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
+        Ok(Box::new(Mean { weights: vec![1.0; count], divisor: count as f64 }))
+    }
+}
+
+/// A weighted sum, divided.
+struct Mean {
+    weights: Vec<f64>,
+    divisor: f64,
+}
+
+impl TensorRule for Mean {
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
+        Box::new(OfTensor { rule: self, tensor })
+    }
+}
+
+struct OfTensor<'a> {
+    rule: &'a Mean,
+    tensor: &'a TensorView<'a>,
+}
+
+impl Stretches for OfTensor<'_> {
+    fn fill(&self, first: usize, out: &mut [f32]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let each = self.tensor.of.iter().zip(&self.rule.weights);
+            let sum: f64 = each.map(|(v, w)| w * f64::from(v[first + i])).sum();
+            *out = (sum / self.rule.divisor) as f32;
+        }
+    }
+}

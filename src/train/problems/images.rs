@@ -1,0 +1,353 @@
+//! Classification with an image-text model, as WiSE-FT fine-tunes it (Wortsman et al. 2022, `src/wise_ft.py`).
+//!
+//! The classifier is the image tower followed by a linear head on normalised features. The head starts as the zero-shot
+//! head (rows times `exp(logit_scale)`, bias zero), or as the checkpoint's own classifier where it has one for these
+//! classes (LP-FT). With learned context the rows are the text tower's instead. The text tower stays as it is and stays
+//! in the checkpoint, so that classes that were not trained can still be named. Differs from the original in using no
+//! random crops.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+use candle_nn::loss::cross_entropy;
+use rayon::prelude::*;
+
+use crate::base::digest::Digest;
+use crate::base::rng::CounterRng;
+use crate::catalog::Catalog;
+use crate::checkpoint::Tensors;
+use crate::model::clip::{
+    CONTEXT, CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, context_places,
+    context_texts, prompts,
+};
+use crate::model::{Kernels, normalise_rows};
+use crate::train::backward::{self, Encode, SHARDS};
+use crate::train::outputs::Outputs;
+use crate::train::outputs::{OutputTerm, Parameters};
+use crate::train::pool::Pool;
+use crate::train::problem::{Examples, Part, Problem, StepOutcome, Weighing};
+use crate::train::{Recipe, TrainError, TunedModel};
+
+/// Images and their classes.
+pub(super) struct Images {
+    folder: Arc<CheckpointFolder>,
+    start: Tensors,
+    pool: Pool,
+    examples: Examples,
+    seed: u64,
+    /// Texts of the classes with places for context, by the number of vectors.
+    texts: OnceLock<Vec<Vec<u32>>>,
+    /// `exp(logit_scale)`.
+    scale: f64,
+    /// Features of all examples at the start.
+    frozen: OnceLock<Tensor>,
+    /// Rows of the zero-shot head of unit norm.
+    zero_shot: Tensor,
+    /// Rows from the context of the fine-tuned checkpoint, not normalised.
+    tuned: Option<Tensor>,
+}
+
+impl Images {
+    /// Opens the checkpoint and loads the data.
+    pub(super) fn load(recipe: &Recipe, catalog: &Catalog) -> std::result::Result<Self, TrainError> {
+        let folder = CheckpointFolder::open(recipe.from()?)?;
+        let pool = Pool::load(recipe, catalog, &folder.reader.0)?;
+        let mut start = folder.weights.load_all()?;
+        let scale = folder.weights.load("logit_scale")?.reshape(())?.exp()?.to_scalar::<f32>()?;
+        let embeddings = embeddings(&folder, &start, &pool)?;
+        let head = head_of(&folder, &pool)?;
+        let (rows, bias) = match head {
+            Some(own) => own,
+            None => {
+                let bias = Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?;
+                ((&embeddings * f64::from(scale))?, bias)
+            }
+        };
+        start.insert(Classifier::WEIGHT.to_owned(), rows);
+        start.insert(Classifier::BIAS.to_owned(), bias);
+        let tuned = match &recipe.finetuned {
+            Some(path) => opened(path, &folder)?.stored_context()?,
+            None => None,
+        };
+        let tuned = match tuned {
+            Some(context) => {
+                let rows = context_rows(&folder, &start, &pool, &context)?;
+                start.insert(CONTEXT.to_owned(), context);
+                Some(rows)
+            }
+            None => None,
+        };
+        Ok(Self {
+            tuned,
+            seed: recipe.seed,
+            examples: Examples::new(&pool.parts),
+            folder: Arc::new(folder),
+            start,
+            pool,
+            texts: OnceLock::new(),
+            scale: f64::from(scale),
+            frozen: OnceLock::new(),
+            zero_shot: embeddings,
+        })
+    }
+
+    /// Features of unit norm of all examples at the start, computed once.
+    fn frozen(&self) -> Result<&Tensor> {
+        if let Some(known) = self.frozen.get() {
+            return Ok(known);
+        }
+        let wrap = candle_core::Error::wrap;
+        let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference).map_err(wrap)?;
+        let all: Vec<usize> = (0..self.pool.len()).collect();
+        let parts: Vec<Tensor> = all
+            .par_chunks(64)
+            .map(|part| normalise_rows(&tower.forward(&self.pool.batch(part)?)?))
+            .collect::<Result<_>>()?;
+        Ok(self.frozen.get_or_init(|| Tensor::cat(&parts, 0).unwrap_or_else(|_| parts[0].clone())))
+    }
+
+    fn texts(&self, context: &Tensor) -> Result<&[Vec<u32>]> {
+        if let Some(known) = self.texts.get() {
+            return Ok(known);
+        }
+        let tokens = self.folder.tokenizer().and_then(|t| t.encode(&context_texts(&self.pool.classes)));
+        let tokens = tokens.map_err(candle_core::Error::wrap)?;
+        let length = self.folder.config.text_config.max_position_embeddings;
+        Ok(self.texts.get_or_init(|| context_places(tokens, context, length)))
+    }
+
+    /// Rows of the head before they are normalised, logits, and what goes with them.
+    fn outputs(
+        &self,
+        weights: &Tensors,
+        features: Tensor,
+        rows: Option<Tensor>,
+        targets: Tensor,
+    ) -> Result<Outputs> {
+        let (classes, logits) = match rows {
+            Some(rows) => {
+                let unit = normalise_rows(&rows)?;
+                let logits = (features.matmul(&unit.t()?)? * self.scale)?;
+                (rows, logits)
+            }
+            None => {
+                let rows = weights[Classifier::WEIGHT].clone();
+                let logits = features.matmul(&rows.t()?)?.broadcast_add(&weights[Classifier::BIAS])?;
+                (rows, logits)
+            }
+        };
+        let (features, classes) = (Some(features), Some(classes));
+        Ok(Outputs { logits, features, classes, tuned: None, scale: self.scale, targets })
+    }
+
+    /// The model at the start on some examples: hand-written prompts where the context is learned.
+    fn teacher(&self, examples: &[usize], targets: &Tensor, prompted: bool) -> Result<Outputs> {
+        let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
+        let features = self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)?;
+        let rows = prompted.then(|| self.zero_shot.clone());
+        let mut outputs = self.outputs(&self.start, features, rows, targets.clone())?;
+        // What the anchor is: the zero-shot rows, whatever the head started as.
+        outputs.classes = Some(self.zero_shot.clone());
+        outputs.tuned = self.tuned.clone();
+        Ok(outputs)
+    }
+}
+
+/// A whole checkpoint, or a part of one on top of `base`.
+fn opened(path: &Path, base: &CheckpointFolder) -> std::result::Result<CheckpointFolder, TrainError> {
+    let whole = path.join("config.json").is_file() || path.join("open_clip_config.json").is_file();
+    Ok(if whole { CheckpointFolder::open(path)? } else { CheckpointFolder::open_over(path, base, None)? })
+}
+
+/// Rows that learned context gives, not normalised.
+fn context_rows(
+    folder: &CheckpointFolder,
+    tensors: &Tensors,
+    pool: &Pool,
+    context: &Tensor,
+) -> std::result::Result<Tensor, TrainError> {
+    let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
+    let length = folder.config.text_config.max_position_embeddings;
+    let tokens = folder.tokenizer()?.encode(&context_texts(&pool.classes))?;
+    Ok(tower.forward_with(&context_places(tokens, context, length), Some(context))?.detach())
+}
+
+/// The zero-shot rows of unit norm.
+fn embeddings(
+    folder: &CheckpointFolder,
+    tensors: &Tensors,
+    pool: &Pool,
+) -> std::result::Result<Tensor, TrainError> {
+    let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
+    let tokens = folder.tokenizer()?.encode(&prompts(&pool.classes, &pool.templates))?;
+    Ok(class_embeddings(&tower, &tokens, pool.templates.len())?.detach())
+}
+
+/// The checkpoint's own classifier over the classes of the data, if it has one.
+fn head_of(
+    folder: &CheckpointFolder,
+    pool: &Pool,
+) -> std::result::Result<Option<(Tensor, Tensor)>, TrainError> {
+    let Some(classifier) = &folder.classifier else { return Ok(None) };
+    let places: Vec<usize> = (0..pool.classes.len()).collect();
+    let rows = classifier.rows(&pool.classes, &places).map_err(|missing| {
+        TrainError::Unfit(format!("its classifier has no row for {}", missing.join(", ")))
+    })?;
+    let index = Tensor::new(rows, &Device::Cpu)?;
+    let bias = if folder.weights.contains(Classifier::BIAS) {
+        folder.weights.load(Classifier::BIAS)?.index_select(&index, 0)?
+    } else {
+        Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?
+    };
+    Ok(Some((folder.weights.load(Classifier::WEIGHT)?.index_select(&index, 0)?, bias)))
+}
+
+impl Problem for Images {
+    fn start(&self) -> &Tensors {
+        &self.start
+    }
+
+    fn part(&self, name: &str) -> Part {
+        if name == Classifier::WEIGHT || name == Classifier::BIAS {
+            return Part::Head;
+        }
+        match VisionTower::stage_of(&self.folder.config, name) {
+            None => Part::Other,
+            Some(0) => Part::Embedding,
+            Some(stage) if stage <= self.blocks() => Part::Block(stage - 1),
+            Some(_) => Part::Final,
+        }
+    }
+
+    fn has_classifier(&self) -> bool {
+        true
+    }
+
+    fn blocks(&self) -> usize {
+        VisionTower::stages(&self.folder.config) - 2
+    }
+
+    fn examples(&self) -> &Examples {
+        &self.examples
+    }
+
+    fn rng(&self) -> CounterRng {
+        CounterRng::new(self.seed, "full")
+    }
+
+    fn digests(&self) -> &[Digest] {
+        &self.pool.digests
+    }
+
+    fn step(
+        &self,
+        _: usize,
+        weights: &Weighing<'_>,
+        parameters: &Parameters,
+        examples: &[usize],
+        terms: &[&dyn OutputTerm],
+    ) -> std::result::Result<StepOutcome, TrainError> {
+        let weights = weights()?;
+        let moves =
+            weights.iter().any(|(n, t)| t.track_op() && !matches!(self.part(n), Part::Head | Part::Other));
+        let vision = VisionTower::new(&self.folder.config, &weights, Kernels::Differentiable)?;
+        let context = weights.get(CONTEXT);
+        let text = context.map(|_| TextTower::new(&self.folder.config, &weights, Kernels::Differentiable));
+        let text = text.transpose()?;
+        let mut jobs: Vec<Encode<'_>> = Vec::new();
+        if moves {
+            for part in examples.chunks(examples.len().div_ceil(SHARDS)) {
+                let vision = &vision;
+                jobs.push(Box::new(move || vision.forward(&self.pool.batch(part)?)));
+            }
+        }
+        let images = jobs.len();
+        if let (Some(tower), Some(context)) = (&text, context) {
+            let texts = self.texts(context)?;
+            for part in texts.chunks(texts.len().div_ceil(SHARDS)) {
+                jobs.push(Box::new(move || tower.forward_with(part, Some(context))));
+            }
+        }
+        let features = backward::encode(&jobs)?;
+        let cuts = backward::cut(&features)?;
+        let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
+        let seen = if moves {
+            normalise_rows(&join(&cuts[..images])?)?
+        } else {
+            let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
+            self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)?
+        };
+        let rows = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
+        let prompted = rows.is_some();
+        let labels: Vec<u32> = examples.iter().map(|&i| self.pool.labels[i]).collect();
+        let targets = Tensor::from_vec(labels, examples.len(), &Device::Cpu)?;
+        let student = self.outputs(&weights, seen, rows, targets.clone())?;
+        let task = cross_entropy(&student.logits, &targets)?;
+        let mut loss = task.clone();
+        if !terms.is_empty() {
+            let teacher = self.teacher(examples, &targets, prompted)?;
+            for term in terms {
+                let value = term.sum(&student, &teacher)?;
+                let divisor = if term.once() { 1.0 } else { examples.len() as f64 };
+                loss = (loss + (value / divisor)?)?;
+            }
+        }
+        let hits = student.logits.argmax(D::Minus1)?.eq(&targets)?.to_dtype(DType::F32)?.mean_all()?;
+        let store = loss.backward()?;
+        Ok(StepOutcome {
+            loss: f64::from(loss.to_scalar::<f32>()?),
+            task: f64::from(task.to_scalar::<f32>()?),
+            accuracy: f64::from(hits.to_scalar::<f32>()?),
+            gradients: backward::finish(store, &features, &cuts, parameters)?,
+        })
+    }
+
+    fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {
+        let folder = opened(path, &self.folder)?;
+        if let Some(what) = self.folder.differs_on(&folder, None)? {
+            let (a, b) = (self.folder.path.display(), path.display());
+            return Err(TrainError::Unfit(format!("`{a}` and `{b}` differ in their {what}")));
+        }
+        let mut all = folder.weights.load_all()?;
+        let (rows, bias) = match head_of(&folder, &self.pool)? {
+            Some(own) => own,
+            None => {
+                let rows = match folder.stored_context()? {
+                    Some(context) => normalise_rows(&context_rows(&folder, &all, &self.pool, &context)?)?,
+                    None => embeddings(&folder, &all, &self.pool)?,
+                };
+                let rows = (rows * self.scale)?;
+                (rows, Tensor::zeros(self.pool.classes.len(), DType::F32, &Device::Cpu)?)
+            }
+        };
+        all.insert(Classifier::WEIGHT.to_owned(), rows);
+        all.insert(Classifier::BIAS.to_owned(), bias);
+        Ok(all)
+    }
+
+    fn context(&self, n: usize) -> std::result::Result<Tensor, TrainError> {
+        let words = vec!["a", "photo", "of", "a"];
+        let tokens = self.folder.tokenizer()?.encode(&[words.join(" ")])?.remove(0);
+        // Without the first and the last token.
+        let inner = &tokens[1..tokens.len() - 1];
+        let table = self.folder.weights.load("text_model.embeddings.token_embedding.weight")?;
+        // As many as are wanted, from the beginning again where the words are too few.
+        let ids: Vec<u32> = inner.iter().copied().cycle().take(n).collect();
+        if ids.len() < n {
+            return Err(TrainError::Unfit("its tokenizer gives nothing for \"a photo of a\"".to_owned()));
+        }
+        Ok(table.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?)
+    }
+
+    fn finish(&self, mut weights: Tensors) -> std::result::Result<TunedModel, TrainError> {
+        if let Some(context) = weights.remove(CONTEXT) {
+            return Ok(TunedModel::Part { tensors: Tensors::from([(CONTEXT.to_owned(), context)]) });
+        }
+        Ok(TunedModel::Changed {
+            from: Arc::clone(&self.folder),
+            tensors: weights,
+            classifier: Some(Classifier { classes: self.pool.classes.clone() }),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Learned context before the class names (CoOp, Zhou et al. 2022, arXiv:2109.01134): the encoders stay.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Var};
+
+use crate::base::config::Section;
+use crate::base::registry::Named;
+use crate::checkpoint::Tensors;
+use crate::model::clip::CONTEXT;
+use crate::train::TrainError;
+use crate::train::outputs::Parameters;
+use crate::train::parts::{Trained, Trains, TrainsKind};
+use crate::train::problem::Problem;
+
+/// The kind.
+pub(super) struct ContextKind;
+
+impl Named for ContextKind {
+    fn name(&self) -> &'static str {
+        "context"
+    }
+    fn summary(&self) -> &'static str {
+        "`vectors` (4) context vectors before the class names, one set for all classes, from \"a photo of a\""
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2109.01134; KaiyangZhou/CoOp"
+    }
+}
+
+impl TrainsKind for ContextKind {
+    fn read(&self, section: &Section<'_>) -> Arc<dyn Trains> {
+        Arc::new(Context { vectors: section.count("vectors").map_or(4, |c| c.value.max(1) as usize) })
+    }
+}
+
+#[derive(Debug)]
+struct Context {
+    vectors: usize,
+}
+
+impl Trains for Context {
+    fn prepare(&self, problem: &dyn Problem, _: u64) -> std::result::Result<Box<dyn Trained>, TrainError> {
+        let start = match problem.start().get(CONTEXT) {
+            Some(stored) => stored.copy()?,
+            None => problem.context(self.vectors)?,
+        };
+        Ok(Box::new(Learned(Parameters::from([(CONTEXT.to_owned(), Var::from_tensor(&start)?)]))))
+    }
+}
+
+struct Learned(Parameters);
+
+impl Trained for Learned {
+    fn parameters(&self) -> &Parameters {
+        &self.0
+    }
+
+    fn weights(&self, start: &Tensors) -> Result<Tensors> {
+        let mut all = start.clone();
+        all.insert(CONTEXT.to_owned(), self.0[CONTEXT].as_tensor().clone());
+        Ok(all)
+    }
+
+    fn are_weights(&self) -> bool {
+        false
+    }
+}

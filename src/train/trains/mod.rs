@@ -1,0 +1,21 @@
+//! What trains. To add a choice, write a file with a `TrainsKind` and list it here.
+
+mod context;
+mod low_rank;
+mod whole;
+
+use super::parts::TrainsKind;
+use crate::base::registry::Registry;
+
+/// All choices of what trains.
+pub static TRAINS: Registry<dyn TrainsKind> = Registry {
+    kind: "choice of what trains",
+    items: &[
+        &context::ContextKind,
+        &whole::FULL,
+        &whole::HEAD,
+        &whole::LAST,
+        &low_rank::LoraKind,
+        &whole::TOWER,
+    ],
+};

@@ -1,0 +1,14 @@
+//! What happens after a step. To add an update, write a file with an `UpdateKind` and list it here.
+
+mod average;
+mod magnitude_mask;
+mod spider;
+
+use super::parts::UpdateKind;
+use crate::base::registry::Registry;
+
+/// All updates.
+pub static UPDATES: Registry<dyn UpdateKind> = Registry {
+    kind: "update",
+    items: &[&average::AverageKind, &magnitude_mask::MagnitudeMaskKind, &spider::SpiderKind],
+};

@@ -1,0 +1,283 @@
+//! Ten steps of every method against PyTorch; `tests/golden/make_training.py` made the golden files.
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use specbench::catalog::Catalog;
+use specbench::checkpoint::{StateDict, Tensors, Weights as _};
+use specbench::train::{Recipe, TrainError, TuneEvent, TuneOptions, tune};
+
+use crate::support::{Bench, root, specbench};
+
+fn golden() -> std::path::PathBuf {
+    root().join("tests/golden/training")
+}
+
+/// A bench with a registry of the golden images, and a task over the golden texts.
+fn bench() -> Bench {
+    let bench = Bench::new("");
+    let golden = golden();
+    let lines = |name: &str, lines: &[&str]| std::fs::write(bench.out(name), lines.join("\n")).unwrap();
+    lines("classes.txt", &["red circle", "green square", "blue star"]);
+    lines("templates.txt", &["a photo of a {}.", "a {}."]);
+    lines("folders.txt", &["red circle", "green square", "blue star"]);
+    let registry = format!(
+        "[shapes]\nsummary = \"x\"\nlayout = \"image-folder\"\nlicence = \"MIT\"\norigin = \"x\"\nclasses = {:?}\n\
+         templates = {:?}\nfolders = {:?}\n[shapes.split.train]\nfiles = [{:?}]\n",
+        bench.out("classes.txt"),
+        bench.out("templates.txt"),
+        bench.out("folders.txt"),
+        golden.join("images"),
+    );
+    std::fs::write(bench.out("datasets.toml"), registry).unwrap();
+    let task = format!(
+        "task: facts\ndataset_path: json\ndataset_kwargs: {{data_files: {{train: {:?}}}}}\ntraining_split: train\n\
+         output_type: loglikelihood\ndoc_to_text: \"{{{{prompt}}}}\"\ndoc_to_target: \" {{{{target}}}}\"\n\
+         metric_list: [{{metric: perplexity}}]\n",
+        golden.join("texts.jsonl"),
+    );
+    std::fs::write(bench.out("facts.yaml"), task).unwrap();
+    let model = bench.out("llama");
+    std::fs::create_dir(&model).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(root().join("tests/golden/lm/llama").join(file), model.join(file)).unwrap();
+    }
+    std::fs::copy(root().join("tests/golden/lm/tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    bench
+}
+
+/// A recipe of the golden files' settings, with more lines of `[train]`.
+fn recipe(bench: &Bench, track: &str, method: &str, head: &str, train: &str) -> String {
+    let (from, data) = match track {
+        "clip" => (golden().join("clip"), "dataset = \"shapes\"".to_owned()),
+        _ => (bench.out("llama"), format!("task = {:?}", bench.out("facts.yaml"))),
+    };
+    format!(
+        "[recipe]\nid = \"r\"\nmethod = \"{method}\"\nfrom = {from:?}\nout = \"unused\"\n{head}\n[train]\nsteps = 10\nbatch = 64\n\
+         lr = 2e-3\nwarmup = 2\nweight_decay = 0.1\n{train}\n[[data]]\n{data}\nsplit = \"train\"\n"
+    )
+}
+
+fn command(bench: &Bench, text: &str, out: &str) -> assert_cmd::Command {
+    let path = bench.out(&format!("{out}.toml"));
+    std::fs::write(&path, text).unwrap();
+    let mut command = specbench();
+    command.arg("tune").arg(path).arg("--out").arg(bench.out(out));
+    command.arg("--registry").arg(bench.out("datasets.toml"));
+    command
+}
+
+fn tuned(bench: &Bench, text: &str, out: &str) -> Tensors {
+    command(bench, text, out).assert().success();
+    weights(&bench.out(out))
+}
+
+fn weights(folder: &Path) -> Tensors {
+    StateDict::open(&folder.join("model.safetensors")).unwrap().load_all().unwrap()
+}
+
+fn largest(a: &Tensor, b: &Tensor) -> f32 {
+    (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+}
+
+/// Largest difference to the golden weights of a variant, and how many tensors were compared.
+fn against(expected: &Tensors, prefix: &str, found: &Tensors) -> (f32, usize) {
+    let mut worst = (0.0f32, 0);
+    for (name, right) in expected {
+        let Some(name) = name.strip_prefix(prefix).and_then(|n| n.strip_prefix('/')) else { continue };
+        // Softmax does not depend on a bias of keys: its gradient is rounding alone, which Adam scales to whole steps.
+        if name.ends_with("k_proj.bias") {
+            continue;
+        }
+        worst = (worst.0.max(largest(right, &found[name])), worst.1 + 1);
+    }
+    worst
+}
+
+#[test]
+fn ten_steps_of_every_method_are_pytorchs() {
+    let expected = StateDict::open(&golden().join("expected.safetensors")).unwrap().load_all().unwrap();
+    let bench = bench();
+    let kd = "penalty = 0.7\ntemperature = 2.0";
+    for (track, method, preset, train) in [
+        ("clip", "full", "full", ""),
+        ("clip", "l1", "l1", "penalty = 0.01"),
+        ("clip", "l2-sp", "l2-sp", "penalty = 500.0\nreduction = \"mean\""),
+        ("clip", "kd-kl", "kd-kl", kd),
+        ("clip", "kd-logits", "kd-logits", "penalty = 0.3"),
+        ("clip", "kd-features", "kd-features", "penalty = 3.0"),
+        ("clip", "spider", "spider", ""),
+        ("clip", "magnitude-mask", "magnitude-mask", ""),
+        ("clip", "sma", "sma", ""),
+        ("clip", "sgd", "full", "optimiser = \"sgd\""),
+        ("clip", "linear-probe", "linear-probe", ""),
+        ("lm", "full", "full", ""),
+        ("lm", "l2-sp", "l2-sp", "penalty = 500.0\nreduction = \"mean\""),
+        ("lm", "kd-kl", "kd-kl", kd),
+        ("lm", "spider", "spider", ""),
+        ("lm", "magnitude-mask", "magnitude-mask", ""),
+    ] {
+        let name = format!("{track}/{method}");
+        let text = recipe(&bench, track, preset, "", train);
+        let found = tuned(&bench, &text, &name.replace('/', "-"));
+        let (worst, compared) = against(&expected, &name, &found);
+        println!("{name}: {worst:.2e} over {compared} tensors");
+        assert!(compared >= if method == "linear-probe" { 1 } else { 2 }, "{name}: {compared}");
+        assert!(worst < 1e-5, "{name}: {worst}");
+    }
+}
+
+#[test]
+fn methods_at_their_limits() {
+    let bench = bench();
+    for track in ["clip", "lm"] {
+        let run = |out: &str, method: &str, head: &str, train: &str| {
+            tuned(&bench, &recipe(&bench, track, method, head, train), &format!("{track}-{out}"))
+        };
+        let full = run("full", "full", "", "");
+        let same = |other: &Tensors, what: &str| {
+            for (name, tensor) in &full {
+                assert_eq!(largest(tensor, &other[name]), 0.0, "{track}, {what}: {name}");
+            }
+        };
+        // Without strength each is full fine-tuning, bit for bit.
+        same(&run("l1", "l1", "", "penalty = 0.0"), "l1");
+        same(&run("l2", "l2-sp", "", "penalty = 0.0"), "l2-sp");
+        same(&run("ewc", "ewc", "", "penalty = 0.0\nfisher = 2"), "ewc");
+        same(&run("kd", "kd-kl", "", "penalty = 0.0"), "kd-kl");
+        same(&run("mask", "magnitude-mask", "", "frozen = 0.0"), "magnitude-mask");
+        same(&run("spider", "spider", "", "mask = \"none\""), "spider");
+        same(&run("last", "sma", "", "from_step = 10"), "sma");
+        // Strong, it stays where it starts.
+        let start = match track {
+            "clip" => weights(&golden().join("clip")),
+            _ => weights(&bench.out("llama")),
+        };
+        let stays = run("held", "magnitude-mask", "", "frozen = 1.0");
+        for (name, tensor) in &start {
+            assert!(largest(tensor, &stays[name]) == 0.0, "{track}: {name}");
+        }
+        let name =
+            if track == "clip" { "visual_projection.weight" } else { "model.layers.1.mlp.up_proj.weight" };
+        let far = largest(&start[name], &full[name]);
+        let near = largest(&start[name], &run("near", "l2-sp", "", "penalty = 1e4")[name]);
+        assert!(near < far, "{near} {far}");
+    }
+}
+
+#[test]
+fn mergetune_at_its_ends() {
+    let bench = bench();
+    let full = tuned(&bench, &recipe(&bench, "clip", "full", "", ""), "full");
+    let head = format!("finetuned = {:?}", bench.out("full"));
+    // Without steps that change anything: the start of the way, and its end.
+    let at = |tau: &str, out: &str| {
+        let text = recipe(&bench, "clip", "mergetune", &head, &format!("penalty = 0.0\ntau = {tau}"));
+        tuned(&bench, &text.replace("lr = 2e-3", "lr = 0.0"), out)
+    };
+    let (start, end, half) = (at("0.0", "zero"), at("1.0", "one"), at("0.5", "half"));
+    let zero_shot = weights(&golden().join("clip"));
+    for (name, tensor) in &zero_shot {
+        assert_eq!(largest(tensor, &start[name]), 0.0, "{name}");
+        assert!(largest(&full[name], &end[name]) == 0.0, "{name}");
+        let middle = ((tensor + &full[name]).unwrap() * 0.5).unwrap();
+        assert!(largest(&middle, &half[name]) < 1e-6, "{name}");
+    }
+    // A path is needed, and named where it is missing.
+    let text = recipe(&bench, "clip", "mergetune", "", "penalty = 0.0");
+    let output = command(&bench, &text, "none").assert().code(2);
+    let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(log.contains("a path needs `finetuned`"), "{log}");
+}
+
+#[test]
+fn training_goes_on_where_it_was_stopped() {
+    let bench = bench();
+    for (track, method, extra) in [
+        ("clip", "spider", ""),
+        ("lm", "sma", ""),
+        ("lm", "magnitude-mask", ""),
+        ("clip", "full", "optimiser = \"sgd\""),
+    ] {
+        let text = recipe(&bench, track, method, "", &format!("{extra}\nsave_every = 4"))
+            .replace("batch = 64", "batch = 3");
+        let whole = tuned(&bench, &text, &format!("whole-{track}-{method}"));
+        let out = format!("parts-{track}-{method}");
+        // Stopped in the middle: the state is there and the result is not.
+        let path = bench.out("stopped.toml");
+        std::fs::write(&path, &text).unwrap();
+        let mut recipe = Recipe::open(&path).unwrap().remove(0);
+        recipe.out = bench.out(&out);
+        let catalog = Catalog::open(&bench.out("datasets.toml")).unwrap();
+        let stop_at_nine = |event| !matches!(event, TuneEvent::Step { step: 9, .. });
+        let stopped = tune(&recipe, &catalog, TuneOptions::default(), stop_at_nine);
+        assert!(matches!(stopped, Err(TrainError::Interrupted(9))), "{stopped:?}");
+        assert!(bench.out(&out).join("resume/state.json").is_file());
+        let output = command(&bench, &text, &out).assert().success();
+        let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(log.contains("9 done before"), "{log}");
+        let found = weights(&bench.out(&out));
+        for (name, tensor) in &whole {
+            assert_eq!(largest(tensor, &found[name]), 0.0, "{track} {method}: {name}");
+        }
+        assert!(!bench.out(&out).join("resume").exists());
+        let lines = |out: &str| std::fs::read_to_string(bench.out(out).join("train.csv")).unwrap();
+        assert_eq!(lines(&out), lines(&format!("whole-{track}-{method}")));
+        assert_eq!(lines(&out).lines().count(), 11);
+    }
+}
+
+#[test]
+fn what_is_there_is_kept_and_grids_are_all_made() {
+    let bench = bench();
+    let text = recipe(&bench, "lm", "full", "", "")
+        .replace("method = \"full\"\n", "")
+        .replace("\"unused\"", &format!("\"{}/{{id}}-{{seed}}\"", bench.out("made").display()))
+        + "[grid]\nseed = [1, 2]\n[[method]]\nmethod = \"full\"\n[[method]]\nid = \"held\"\nmethod = \"l2-sp\"\npenalty = 0.1\n";
+    std::fs::write(bench.out("grid.toml"), text).unwrap();
+    let run = |extra: &[&str]| {
+        let mut command = specbench();
+        command
+            .arg("tune")
+            .arg(bench.out("grid.toml"))
+            .args(["--registry"])
+            .arg(bench.out("datasets.toml"))
+            .args(extra);
+        let output = command.assert().success();
+        (
+            String::from_utf8_lossy(&output.get_output().stdout).into_owned(),
+            String::from_utf8_lossy(&output.get_output().stderr).into_owned(),
+        )
+    };
+    let (out, log) = run(&[]);
+    assert_eq!(out.matches("checkpoint: ").count(), 4, "{out}");
+    assert!(log.contains("on the sum over") && log.contains("on their mean"), "{log}");
+    for name in ["full-1", "full-2", "held-1", "held-2"] {
+        for file in ["model.safetensors", "recipe.toml", "train.csv", "training.json"] {
+            assert!(bench.out("made").join(name).join(file).is_file(), "{name}/{file}");
+        }
+    }
+    assert_eq!(run(&[]).0.matches("there already").count(), 4);
+    assert_eq!(run(&["--only", "held"]).0.matches("there already").count(), 2);
+    assert_eq!(run(&["--fresh", "--only", "held"]).0.matches("there already").count(), 0);
+}
+
+#[test]
+fn parts_that_do_not_fit_are_said() {
+    let bench = bench();
+    for (track, method, train, part) in [
+        ("lm", "coop", "", "learned context is of image-text models"),
+        ("lm", "kd-features", "penalty = 1.0", "no features to distil"),
+        ("clip", "lora", "targets = [\"nope\"]", "no module is called nope"),
+        ("clip", "l2-sp", "", "`l2` needs `penalty`"),
+        ("clip", "full", "penalty = 1.0", "unknown key `penalty`"),
+        ("clip", "full", "tau = 0.5", "`finetuned`, which is not given"),
+        ("clip", "lora", "[[term]]\nkind = \"l2\"\npenalty = 1.0", "distance to the start is one of weights"),
+        ("clip", "full", "[[term]]\nkind = \"l3\"", "did you mean"),
+    ] {
+        let text = recipe(&bench, track, method, "", train);
+        let output = command(&bench, &text, "none").assert().failure();
+        let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        assert!(log.contains(part), "{part} not in {log}");
+    }
+}
