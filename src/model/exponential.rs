@@ -62,7 +62,7 @@ impl Gate {
             Self::Silu => x / (1.0 + exp(-x)),
             // (1 + tanh u) / 2 = 1 / (1 + e^-2u).
             Self::GeluTanh => {
-                const TWICE: f32 = 1.595_769_1;
+                const TWICE: f32 = 1.595_769;
                 x / (1.0 + exp(-TWICE * (x + 0.044_715 * x * x * x)))
             }
         }

@@ -30,6 +30,7 @@ use crate::data::DataError;
 use crate::metric::{METRICS, Metric};
 use crate::model::{ModelError, Numerics};
 use crate::suite::Suite;
+use crate::train::Training;
 
 /// Why a plan cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -250,7 +251,23 @@ impl Plan {
             let dropped = self.head(cell)?.dropped?;
             Some(format!("`{id}` on probe `{}`: {dropped}", self.probes[cell.probe].spec.id))
         });
-        data.chain(of_checkpoints).collect()
+        data.chain(of_checkpoints).chain(self.trained_on()).collect()
+    }
+
+    /// Probes whose very files some checkpoints say that they were trained on.
+    fn trained_on(&self) -> Vec<String> {
+        let said = |info: &CheckpointInfo| Training::of(info.architecture.path());
+        let trainings: Vec<(&String, Training)> =
+            self.checkpoints.iter().filter_map(|(id, info)| Some((id, said(info)?))).collect();
+        let of = |probe: &Probe| {
+            let digest = probe.data_digest.as_str();
+            let learned = trainings.iter().filter(|(_, t)| t.data.iter().any(|d| d.digest == digest));
+            let ids: Vec<String> = learned.map(|(id, _)| format!("`{id}`")).collect();
+            let (first, rest) = ids.split_first()?;
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            Some(format!("probe `{}`: {first}{more} trained on these files", probe.spec.id))
+        };
+        self.probes.iter().filter_map(of).collect()
     }
 
     /// Groups the cells for which `wanted` says so into passes.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cells::CellScore;
-use super::points::{Axis, axis};
+use super::methods::{MethodsReport, compare_methods};
+use super::points::{Axis, OnAxes, axis};
 use crate::stats::{
     Aggregate, Barrier, Interval, Selection, barrier, harmonic_mean, hypervolume, pareto, percentile,
     select_alpha, simultaneous_band,
@@ -127,6 +128,9 @@ pub struct FrontierReport {
     pub curves: Vec<CurveReport>,
     /// The dominated area.
     pub hypervolume: Option<Hypervolume>,
+    /// Ways of fine-tuning compared, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<MethodsReport>,
 }
 
 impl FrontierReport {
@@ -134,19 +138,6 @@ impl FrontierReport {
     #[must_use]
     pub fn point(&self, variant: &str) -> Option<&Point> {
         self.points.iter().find(|p| p.variant == variant)
-    }
-}
-
-struct OnAxes {
-    variant: String,
-    speciality: Axis,
-    generality: Axis,
-}
-
-impl OnAxes {
-    /// Replicates that both axes have.
-    fn resamples(&self) -> usize {
-        self.speciality.replicates.len().min(self.generality.replicates.len())
     }
 }
 
@@ -198,6 +189,7 @@ pub(super) fn assemble_frontier(manifest: &Manifest, scores: &Scores) -> Frontie
         axes: axes_in_words(manifest),
         points,
         curves,
+        methods: compare_methods(manifest, &both, reference),
         hypervolume: Some(Hypervolume { value: volume(&values), ci: percentile(&volumes, level), reference }),
     }
 }

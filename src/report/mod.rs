@@ -7,6 +7,7 @@ mod figures;
 mod frontier;
 mod halves;
 mod lm_eval;
+mod methods;
 mod page;
 mod points;
 mod scores;
@@ -19,12 +20,16 @@ pub use cells::{CellScore, MetricValue};
 pub use examples::{Confusion, ExampleView, Regression, Step};
 pub use figures::FIGURES;
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
+pub use methods::{MethodReport, MethodsReport};
 pub use page::findings;
 pub use tables::{Grid, TABLES};
 
 use crate::base::fs::{FileError, write_atomic};
 use crate::base::table::TableError;
 use crate::store::StoreError;
+
+/// More curves than these are shown and told as methods, means over seeds.
+pub const MANY_CURVES: usize = 7;
 
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]

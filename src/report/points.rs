@@ -18,6 +18,23 @@ pub struct Axis {
     pub own_interval: Option<Interval>,
 }
 
+/// A variant on both axes.
+pub struct OnAxes {
+    /// The variant.
+    pub variant: String,
+    /// Its speciality.
+    pub speciality: Axis,
+    /// Its generality.
+    pub generality: Axis,
+}
+
+impl OnAxes {
+    /// Replicates that both axes have.
+    pub fn resamples(&self) -> usize {
+        self.speciality.replicates.len().min(self.generality.replicates.len())
+    }
+}
+
 impl Axis {
     /// A score as an axis.
     pub fn of(score: &MetricValue) -> Self {

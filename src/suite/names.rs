@@ -42,7 +42,8 @@ pub fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
 /// Reads an id that must be a plain name and unique among `seen`.
 pub fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &str) -> Option<String> {
     let id = section.required_text("id")?;
-    if !is_plain(&id.value) {
+    // `{seed}` is filled in later.
+    if !is_plain(&id.value.replace("{seed}", "0")) {
         let help = "use letters, digits, `-`, `_` and `.`".to_owned();
         section.note(id.span.clone(), format!("`{}` cannot name a {kind}", id.value), Some(help));
     }

@@ -143,14 +143,57 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         }
         let classes = section.text("classes").map(|c| c.value);
         let seed = section.count("seed").map(|s| s.value);
+        let seeds = read_seeds(section, seed, id.as_deref(), source.as_ref().map(|s| s.value.as_str()));
         let probes = read_globs(section, "probes");
         section.finish();
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
             let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
-            all.push(CheckpointSpec { id, role, method, source, combine, base, classes, seed, probes });
+            for seed in seeds {
+                let fill = |text: &str| {
+                    seed.map_or_else(|| text.to_owned(), |s| text.replace("{seed}", &s.to_string()))
+                };
+                all.push(CheckpointSpec {
+                    id: fill(&id),
+                    source: fill(&source),
+                    role,
+                    method: method.clone(),
+                    combine: combine.clone(),
+                    base: base.clone(),
+                    classes: classes.clone(),
+                    seed,
+                    probes: probes.clone(),
+                });
+            }
         }
     }
     all
+}
+
+/// The seeds of a checkpoint: one, none, or a list, for which `{seed}` stands in its id and source.
+fn read_seeds(
+    section: &Section<'_>,
+    one: Option<u64>,
+    id: Option<&str>,
+    source: Option<&str>,
+) -> Vec<Option<u64>> {
+    let Some(list) = section.numbers_or_text("seeds") else { return vec![one] };
+    let whole = |v: &f64| (*v >= 0.0 && v.fract() == 0.0).then_some(Some(*v as u64));
+    let seeds: Option<Vec<Option<u64>>> =
+        list.value.as_ref().ok().map(|l| l.iter().filter_map(whole).collect());
+    let mistake = if one.is_some() {
+        Some("a checkpoint has either `seed` or `seeds`")
+    } else if seeds.as_ref().is_none_or(Vec::is_empty) {
+        Some("`seeds` must be a list of whole numbers")
+    } else if [id, source].iter().flatten().any(|t| !t.contains("{seed}")) {
+        Some("with `seeds`, `id` and `source` need `{seed}`")
+    } else {
+        None
+    };
+    if let Some(message) = mistake {
+        section.note(list.span, message, None);
+        return vec![one];
+    }
+    seeds.unwrap_or_default()
 }
 
 /// What a checkpoint is combined from; only checkpoints above it are known.

@@ -2,7 +2,7 @@
 
 use super::alphas::{check_grid, parse_grid};
 use super::names::{is_plain, known, known_checkpoint, read_globs};
-use super::spec::{CheckpointSpec, HeadRule, SweepSpec};
+use super::spec::{CheckpointRole, CheckpointSpec, HeadRule, SweepSpec};
 use crate::base::config::{Located, Section};
 use crate::merge::{PATHS, PathMethod};
 
@@ -35,7 +35,8 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
         known(section, merge, &PATHS);
     }
     let from = section.required_text("from");
-    let to = section.texts("to").unwrap_or_default();
+    let mut to = section.texts("to").unwrap_or_default();
+    to = to.into_iter().flat_map(|name| matching(name, checkpoints)).collect();
     if to.is_empty() {
         section.note(section.span.clone(), "a sweep needs `to`, a list of checkpoint ids", None);
     }
@@ -60,6 +61,17 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
         exclude,
         head,
     })
+}
+
+/// The fine-tuned checkpoints that a glob means; a plain name is itself.
+fn matching(name: Located<String>, checkpoints: &[CheckpointSpec]) -> Vec<Located<String>> {
+    let Some(glob) = glob::Pattern::new(&name.value).ok().filter(|_| name.value.contains(['*', '?'])) else {
+        return vec![name];
+    };
+    let tuned = checkpoints.iter().filter(|c| c.role == CheckpointRole::Finetuned && glob.matches(&c.id));
+    let all: Vec<_> = tuned.map(|c| Located { value: c.id.clone(), span: name.span.clone() }).collect();
+    // One that means nothing stays, and is said to be unknown.
+    if all.is_empty() { vec![name] } else { all }
 }
 
 /// The grid of alphas, within what the path allows.

@@ -173,3 +173,60 @@ fn results_of_the_first_format_are_reported_and_compared() {
         assert_eq!(cell["before"], cell["after"], "{cell}");
     }
 }
+
+#[test]
+fn methods_are_compared_as_whole_curves() {
+    let bench =
+        bench("[[sweep]]\nmerge = \"slerp\"\nfrom = \"zero-shot\"\nto = [\"ft-*\"]\nalphas = [0, 0.5, 1]\n");
+    bench.run("out", &["--limit", "60"]).assert().success();
+    let table = std::fs::read_to_string(bench.out("out/tables/methods.csv")).unwrap();
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.contains("full, slerp"), "{table}");
+    let frontier: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(bench.out("out/frontier.json")).unwrap()).unwrap();
+    let methods = frontier["methods"]["methods"].as_array().unwrap();
+    // A resample in which both areas are equal counts for neither.
+    let p = |i: usize, j: usize| methods[i]["larger"][j].as_f64().unwrap();
+    assert!(p(0, 1) + p(1, 0) <= 1.0 + 1e-9 && methods[0]["larger"][0].is_null());
+    assert!(methods[0]["area"].as_f64() >= methods[1]["area"].as_f64());
+    for file in ["tables/above.md", "figures/methods.svg", "figures/methods.png"] {
+        assert!(bench.out("out").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn a_combination_with_settings_is_a_checkpoint() {
+    let ties = "[[checkpoint]]\nid = \"ties\"\nrole = \"finetuned\"\nmerge = \"ties\"\nbase = \"zero-shot\"\nof = [\"ft-noto\"]\n";
+    let run = |more: &str, out: &str| {
+        let bench = bench(&format!("{ties}{more}"));
+        bench.run(out, &["--limit", "40", "--only", "ties/*"]).assert().success();
+        let path = bench.out(out).join("manifest.json");
+        let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        manifest["cells"][0]["fingerprint"].clone()
+    };
+    // Settings are part of what a cell depends on.
+    let (whole, half) = (run("density = 1.0\n", "a"), run("density = 0.5\n", "b"));
+    assert_ne!(whole, half);
+    let bench = bench(&format!("{ties}gamma = 0.5\n"));
+    let log = stderr(&bench.run("c", &[]).assert().code(2));
+    assert!(log.contains("unknown key `gamma`"), "{log}");
+}
+
+#[test]
+fn seeds_are_checkpoints_of_their_own() {
+    let seeds = |lines: &str| {
+        let bench = bench(&format!("[[checkpoint]]\nrole = \"finetuned\"\nmethod = \"m\"\n{lines}\n"));
+        let output = bench.run("out", &["--limit", "5", "--only", "nothing-matches"]).assert().failure();
+        stderr(&output)
+    };
+    let missing = seeds("id = \"m-{seed}\"\nsource = \"nowhere-{seed}\"\nseeds = [3, 4]");
+    assert!(missing.contains("checkpoint `m-3`") && missing.contains("checkpoint `m-4`"), "{missing}");
+    for (lines, part) in [
+        ("id = \"m\"\nsource = \"nowhere\"\nseeds = [3, 4]", "need `{seed}`"),
+        ("id = \"m-{seed}\"\nsource = \"x-{seed}\"\nseeds = []", "list of whole numbers"),
+        ("id = \"m-{seed}\"\nsource = \"x-{seed}\"\nseed = 1\nseeds = [1]", "either `seed` or `seeds`"),
+    ] {
+        let log = seeds(lines);
+        assert!(log.contains(part), "{part} not in {log}");
+    }
+}

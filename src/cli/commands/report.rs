@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::report::{self, ReportData, TABLES};
+use crate::report::{self, MANY_CURVES, ReportData, TABLES};
 
 pub fn report(dir: &Path, output: &Output) -> Result<Exit, CliError> {
     let data = report::build(dir)?;
@@ -21,7 +21,10 @@ pub fn report(dir: &Path, output: &Output) -> Result<Exit, CliError> {
 /// The frontier table, or the probes where there is no frontier, and where the rest lies.
 pub fn show(data: &ReportData, dir: &Path, output: &Output) {
     let table = |name| TABLES.get(name).and_then(|t| t.build(data));
-    if let Some(grid) = table("frontier").or_else(|| table("probes")) {
+    // Of many curves, their methods.
+    let many = data.manifest.curves.len() > MANY_CURVES;
+    let methods = if many { table("methods") } else { None };
+    if let Some(grid) = methods.or_else(|| table("frontier")).or_else(|| table("probes")) {
         output.result(&grid.terminal());
     }
     for finding in report::findings(data) {

@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::model::ModelError;
 
+/// What is done with some items at once.
+type Run<'a, T, R> = dyn Fn(&[T]) -> Result<Vec<R>, ModelError> + 'a;
+
 /// What `run` gives for all items; where the device has no memory for them, for one half and then the other. Counts the
 /// halvings.
-pub fn in_halves<T, R>(
-    items: &[T],
-    run: &dyn Fn(&[T]) -> Result<Vec<R>, ModelError>,
-    halved: &AtomicUsize,
-) -> Result<Vec<R>, ModelError> {
+pub fn in_halves<T, R>(items: &[T], run: &Run<'_, T, R>, halved: &AtomicUsize) -> Result<Vec<R>, ModelError> {
     match run(items) {
         Err(error) if error.is_out_of_memory() && items.len() > 1 => {
             halved.fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,8 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb::Database};
 
 use super::axis::FractionAxis;
+use crate::report::ReportData;
+use crate::report::methods::method_of;
 
 /// Okabe and Ito's colours, told apart with any colour vision, from the most contrasting on.
 pub const PALETTE: [RGBColor; 7] = [
@@ -35,6 +37,18 @@ const PNG_SCALE: f32 = 2.0;
 /// Colour number `i`.
 pub const fn colour(i: usize) -> RGBColor {
     PALETTE[i % PALETTE.len()]
+}
+
+/// The colour of a method, the same in all figures.
+pub fn method_colour(data: &ReportData, method: &str) -> RGBColor {
+    let mut known: Vec<String> = Vec::new();
+    for curve in &data.manifest.curves {
+        let name = method_of(curve);
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    colour(known.iter().position(|k| k == method).unwrap_or(known.len()))
 }
 
 /// Corners of a star around a pixel.

@@ -2,12 +2,13 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour, diamond, star};
+use super::canvas::{FONT, GRID, INK, colour, diamond, method_colour, star};
 use crate::base::registry::Named;
-use crate::report::{Point, ReportData};
+use crate::report::{MANY_CURVES, MethodsReport, Point, ReportData};
 
 /// The figure, on one of two scales.
 pub(super) struct Frontier {
@@ -53,6 +54,13 @@ impl Figure for Frontier {
     fn caption(&self, data: &ReportData) -> String {
         let level = data.manifest.suite.stats.confidence * 100.0;
         let scale = if self.scale == Scale::Logit { " Both axes are logit-scaled." } else { "" };
+        if data.manifest.curves.len() > MANY_CURVES && data.frontier.methods.is_some() {
+            return format!(
+                "Generality over speciality ({}), a line for each way of fine-tuning, the mean over its seeds at each alpha, \
+                 from the pretrained model (star) to the fine-tuned one (diamond). Intervals are in the tables.{scale}",
+                data.frontier.axes
+            );
+        }
         format!(
             "Generality over speciality ({}). A curve runs from the pretrained model (star) to the \
              fine-tuned one (diamond); small numbers are alpha, the weight of the fine-tuned model. \
@@ -96,6 +104,10 @@ impl Frontier {
             .x_desc("speciality, %")
             .y_desc("generality, %")
             .draw()?;
+        let methods = data.frontier.methods.as_ref().filter(|_| data.manifest.curves.len() > MANY_CURVES);
+        if let Some(report) = methods {
+            return mean_curves(&mut chart, data, report);
+        }
         for (number, curve) in data.manifest.curves.iter().enumerate() {
             self.curve(&mut chart, data, &curve.id, number)?;
         }
@@ -161,6 +173,49 @@ impl Frontier {
         }
         Ok(())
     }
+}
+
+/// One line a method, the mean over seeds, named at its fine-tuned end; names move apart where they would meet.
+fn mean_curves(
+    chart: &mut Chart<'_, '_>,
+    data: &ReportData,
+    report: &MethodsReport,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let area = chart.plotting_area().strip_coord_spec();
+    let (left, top) = chart.plotting_area().get_base_pixel();
+    let (width, height) = area.dim_in_pixel();
+    let mut names: Vec<(i32, i32, &str, RGBColor)> = Vec::new();
+    for method in report.methods.iter().rev() {
+        let paint = method_colour(data, &method.method);
+        chart.draw_series(LineSeries::new(method.points.iter().copied(), paint.stroke_width(2)))?;
+        let pixels: Vec<(i32, i32)> =
+            method.points.iter().map(|p| chart.backend_coord(p)).map(|(x, y)| (x - left, y - top)).collect();
+        for pixel in pixels.iter().skip(1) {
+            area.draw(&Circle::new(*pixel, 2, paint.filled()))?;
+        }
+        if let Some(&end) = pixels.last() {
+            area.draw(&Polygon::new(diamond(end, 6), paint.filled()))?;
+            names.push((end.0, end.1, &method.method, paint));
+        }
+        if let Some(&start) = pixels.first() {
+            area.draw(&Polygon::new(star(start, 11.0), INK.filled()))?;
+        }
+    }
+    // From the top down, each at least a line below the one before.
+    names.sort_by_key(|n| n.1);
+    let mut lowest = i32::MIN / 2;
+    let line = 14.min(height as i32 / (names.len() as i32 + 1));
+    for (i, (x, y, name, paint)) in names.iter().enumerate() {
+        let room = height as i32 - line * (names.len() - i) as i32;
+        let at = (*y - 7).max(lowest + line).min(room);
+        lowest = at;
+        let long = name.len() as i32 * 7;
+        let (from, side) = if *x + long + 16 > width as i32 { (-10, HPos::Right) } else { (10, HPos::Left) };
+        let style = (FONT, 13).into_font().color(paint).pos(Pos::new(side, VPos::Top));
+        area.draw(&PathElement::new(vec![(*x, *y), (*x + from, at + 7)], paint.mix(0.4).stroke_width(1)))?;
+        area.draw(&Text::new((*name).to_owned(), (*x + from + from.signum() * 2, at), style))?;
+    }
+    Ok(())
 }
 
 /// The legend, in the lower left corner, where curves of this kind rarely run.

@@ -6,6 +6,7 @@ mod bars;
 mod base_novel;
 mod canvas;
 mod frontier;
+mod methods;
 mod shifts;
 
 pub use canvas::to_png;
@@ -31,6 +32,7 @@ pub static FIGURES: Registry<dyn Figure> = Registry {
         &base_novel::BaseNovel,
         &frontier::FRONTIER,
         &frontier::FRONTIER_LOGIT,
+        &methods::Methods,
         &shifts::Shifts,
     ],
 };

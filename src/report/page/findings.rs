@@ -7,8 +7,14 @@ use crate::stats::Interval;
 
 /// What the numbers say, in sentences, with their uncertainty.
 pub fn findings(data: &ReportData) -> Vec<String> {
-    let mut all = Vec::new();
-    for curve in &data.manifest.curves {
+    let mut all = methods(data);
+    // Many curves are told as methods; each curve is in the tables.
+    let each = if data.manifest.curves.len() > crate::report::MANY_CURVES {
+        &[][..]
+    } else {
+        &data.manifest.curves[..]
+    };
+    for curve in each {
         let end = |p: Option<&crate::plan::CurvePoint>| data.frontier.point(&p?.variant);
         let (Some(start), Some(end)) = (end(curve.points.first()), end(curve.points.last())) else {
             continue;
@@ -30,6 +36,43 @@ pub fn findings(data: &ReportData) -> Vec<String> {
             data.manifest.cells.len()
         ));
     }
+    all
+}
+
+/// Whose curve dominates more than the baseline's, surely or not.
+fn methods(data: &ReportData) -> Vec<String> {
+    let Some(report) = &data.frontier.methods else { return Vec::new() };
+    let Some(base) = report.methods.iter().position(|m| m.method == report.baseline) else {
+        return Vec::new();
+    };
+    let level = data.manifest.suite.stats.confidence * 100.0;
+    let names = |test: &dyn Fn(&Interval) -> bool| -> Vec<String> {
+        let chosen = report.methods.iter().filter(|m| m.difference_ci.as_ref().is_some_and(test));
+        chosen.map(|m| format!("{} ({:+.1})", m.method, m.difference * 1e4)).collect()
+    };
+    let said = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let mut all = vec![format!(
+        "Areas that curves dominate, against `{}` ({:.1} squared points), by bands that hold for all methods together at \
+             {level}%: larger: {}; smaller: {}; not told apart: {}.",
+        report.baseline,
+        report.methods[base].area * 1e4,
+        said(names(&|i| i.low > 0.0)),
+        said(names(&|i| i.high < 0.0)),
+        said(names(&|i| i.low <= 0.0 && i.high >= 0.0)),
+    )];
+    let above =
+        |m: &crate::report::MethodReport| m.above[base].filter(|p| *p >= 0.5).map(|p| (m.method.clone(), p));
+    let lie: Vec<String> =
+        report.methods.iter().filter_map(above).map(|(m, p)| format!("{m} (P = {p:.2})")).collect();
+    all.push(if lie.is_empty() {
+        format!("No mean curve lies above that of `{}` everywhere in half of the resamples.", report.baseline)
+    } else {
+        format!(
+            "Above `{}` everywhere, in at least half of the resamples: {}.",
+            report.baseline,
+            lie.join(", ")
+        )
+    });
     all
 }
 

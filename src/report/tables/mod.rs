@@ -1,11 +1,13 @@
 //! The tables. To add one, write a file with a `TableSpec` and list it here.
 
+mod above;
 mod bands;
 mod base_novel;
 mod curves;
 mod forgetting;
 mod frontier;
 mod grid;
+mod methods;
 mod probes;
 mod transfer;
 
@@ -24,11 +26,13 @@ pub trait TableSpec: Named + Sync {
 pub static TABLES: Registry<dyn TableSpec> = Registry {
     kind: "table",
     items: &[
+        &above::Above,
         &bands::Bands,
         &base_novel::BaseNovel,
         &curves::Curves,
         &forgetting::Forgetting,
         &frontier::Frontier,
+        &methods::Methods,
         &probes::Probes,
         &transfer::Transfer,
     ],

@@ -327,8 +327,7 @@ impl Problem for Images {
     }
 
     fn context(&self, n: usize) -> std::result::Result<Tensor, TrainError> {
-        let words = vec!["a", "photo", "of", "a"];
-        let tokens = self.folder.tokenizer()?.encode(&[words.join(" ")])?.remove(0);
+        let tokens = self.folder.tokenizer()?.encode(&["a photo of a".to_owned()])?.remove(0);
         // Without the first and the last token.
         let inner = &tokens[1..tokens.len() - 1];
         let table = self.folder.weights.load("text_model.embeddings.token_embedding.weight")?;
