@@ -4,13 +4,14 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use specbench::catalog::Catalog;
-use specbench::checkpoint::{Budget, Cached, Weights as _};
+use specbench::checkpoint::{Budget, Cached, StateDict, Weights, write_safetensors};
 use specbench::image::{Preprocessor, Rgb, decode};
-use specbench::merge::{Ends, PATHS, TensorFilter};
+use specbench::merge::{COMBINES, Combination, CombineSettings, Ends, PATHS, TensorFilter};
 use specbench::model::clip::{CheckpointFolder, VisionTower};
 use specbench::model::{Kernels, Numerics};
 use specbench::plan::Plan;
@@ -122,5 +123,39 @@ fn statistics(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, images, forward, merge, sweep, statistics);
+/// Four checkpoints and their base: those of `benches/against_mergekit.py`, or small ones.
+fn combine(c: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    #[expect(clippy::disallowed_methods, reason = "criterion takes no arguments of ours")]
+    let folder = std::env::var("SPECBENCH_COMBINE").map_or_else(|_| dir.path().to_owned(), Into::into);
+    let files =
+        ["base", "tuned-0", "tuned-1", "tuned-2", "tuned-3"].map(|n| folder.join(format!("{n}.safetensors")));
+    for (i, file) in files.iter().enumerate().filter(|(_, f)| !f.is_file()) {
+        let tensor = Tensor::rand(0f32, 1.0 + i as f32 * 0.1, (1024, 1024), &Device::Cpu).expect("memory");
+        let tensors = (0..4).map(|t| (format!("{t}"), tensor.clone())).collect();
+        write_safetensors(file, &tensors, candle_core::DType::F32).expect("disk");
+    }
+    let open = |path: &std::path::PathBuf| -> Arc<dyn Weights> {
+        Arc::new(StateDict::open(path).expect("a file of tensors"))
+    };
+    let (base, of): (_, Vec<Arc<dyn Weights>>) = (open(&files[0]), files[1..].iter().map(open).collect());
+    let mut group = c.benchmark_group("combine-four");
+    group.sample_size(10);
+    for (method, density) in [("ties", 0.2), ("dare-linear", 0.5)] {
+        let settings = CombineSettings { density: Some(density), ..Default::default() };
+        let method = COMBINES.get(method).expect("registered");
+        let made =
+            Combination::new(method, &settings, Some(Arc::clone(&base)), of.clone()).expect("one shape");
+        group.bench_function(method.name(), |b| {
+            b.iter(|| {
+                for name in made.names() {
+                    black_box(made.load(name).expect("a tensor"));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, images, forward, merge, combine, sweep, statistics);
 criterion_main!(benches);

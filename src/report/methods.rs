@@ -114,6 +114,88 @@ fn by_method<'a>(manifest: &Manifest, both: &'a [OnAxes]) -> Vec<Curves<'a>> {
     all
 }
 
+/// Areas and mean curves of all methods, and of each resample.
+struct Measured {
+    /// Areas by method and seed.
+    areas: Vec<Vec<f64>>,
+    /// Mean areas by resample and method.
+    drawn: Vec<Vec<f64>>,
+    /// Mean curves by method.
+    planes: Vec<Plane>,
+    /// Mean curves by resample and method.
+    planes_drawn: Vec<Vec<Plane>>,
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+impl Measured {
+    fn new(all: &[Curves<'_>], reference: (f64, f64)) -> Self {
+        let resamples = all.iter().map(Curves::resamples).min().unwrap_or(0);
+        let areas = |r: Option<usize>| -> Vec<Vec<f64>> {
+            all.iter().map(|c| c.at(r).iter().map(|p| hypervolume(p, reference)).collect()).collect()
+        };
+        let planes =
+            |r: Option<usize>| -> Vec<Plane> { all.iter().map(|c| Curves::mean(&c.at(r))).collect() };
+        Self {
+            areas: areas(None),
+            drawn: (0..resamples).map(|r| areas(Some(r)).iter().map(|v| mean(v)).collect()).collect(),
+            planes: planes(None),
+            planes_drawn: (0..resamples).map(|r| planes(Some(r))).collect(),
+        }
+    }
+
+    fn area(&self, method: usize) -> f64 {
+        mean(&self.areas[method])
+    }
+
+    /// The speciality that every method's mean curve reaches.
+    fn reach(&self) -> f64 {
+        let most = |p: &Plane| p.iter().map(|q| q.0).fold(f64::NEG_INFINITY, f64::max);
+        self.planes.iter().map(most).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Share of the resamples in which a test of two methods holds.
+    fn share(&self, i: usize, j: usize, test: impl Fn(&Vec<f64>, &Vec<Plane>) -> bool) -> Option<f64> {
+        let n = self.drawn.len();
+        let holds = self.drawn.iter().zip(&self.planes_drawn).filter(|(areas, planes)| test(areas, planes));
+        (i != j && n > 0).then(|| holds.count() as f64 / n as f64)
+    }
+
+    /// What is said of one method; its difference to the baseline has no band yet.
+    fn report(&self, of: &Curves<'_>, i: usize, baseline: usize, level: f64) -> MethodReport {
+        let ends: Vec<(f64, f64)> = of.at(None).iter().filter_map(|c| c.last().copied()).collect();
+        let at = self.reach();
+        let generality: Vec<f64> = self.planes_drawn.iter().filter_map(|p| height_at(&p[i], at)).collect();
+        let areas: Vec<f64> = self.drawn.iter().map(|d| d[i]).collect();
+        let others = 0..self.planes.len();
+        MethodReport {
+            method: of.name.clone(),
+            curves: of.ids.clone(),
+            tuned: (
+                mean(&ends.iter().map(|e| e.0).collect::<Vec<_>>()),
+                mean(&ends.iter().map(|e| e.1).collect::<Vec<_>>()),
+            ),
+            points: self.planes[i].clone(),
+            area: self.area(i),
+            area_ci: percentile(&areas, level),
+            area_sd: if self.areas[i].len() > 1 { standard_deviation(&self.areas[i]) } else { None },
+            generality: height_at(&self.planes[i], at),
+            // Where some resamples do not reach so far, there is no interval of all of them.
+            generality_ci: if generality.len() == self.drawn.len() {
+                percentile(&generality, level)
+            } else {
+                None
+            },
+            difference: self.area(i) - self.area(baseline),
+            difference_ci: None,
+            above: others.clone().map(|j| self.share(i, j, |_, p| lies_above(&p[i], &p[j]))).collect(),
+            larger: others.map(|j| self.share(i, j, |a, _| a[i] > a[j])).collect(),
+        }
+    }
+}
+
 /// Compares the methods of a suite; `None` with fewer than two.
 pub(super) fn compare_methods(
     manifest: &Manifest,
@@ -125,66 +207,30 @@ pub(super) fn compare_methods(
         return None;
     }
     let level = manifest.suite.stats.confidence;
-    let resamples = all.iter().map(Curves::resamples).min().unwrap_or(0);
     let baseline = all.iter().position(|c| c.name == "full").unwrap_or(0);
-    let areas = |r: Option<usize>| -> Vec<Vec<f64>> {
-        all.iter().map(|c| c.at(r).iter().map(|p| hypervolume(p, reference)).collect()).collect()
-    };
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let values = areas(None);
-    let value: Vec<f64> = values.iter().map(|v| mean(v)).collect();
-    let drawn: Vec<Vec<f64>> =
-        (0..resamples).map(|r| areas(Some(r)).iter().map(|v| mean(v)).collect()).collect();
-    let of = |i: usize| -> Vec<f64> { drawn.iter().map(|d| d[i]).collect() };
-    let planes: Vec<Plane> = all.iter().map(|c| Curves::mean(&c.at(None))).collect();
-    let planes_drawn: Vec<Vec<Plane>> =
-        (0..resamples).map(|r| all.iter().map(|c| Curves::mean(&c.at(Some(r)))).collect()).collect();
-    // The speciality that every method's mean curve reaches.
-    let reach = |p: &Plane| p.iter().map(|q| q.0).fold(f64::NEG_INFINITY, f64::max);
-    let speciality = planes.iter().map(reach).fold(f64::INFINITY, f64::min);
+    let measured = Measured::new(&all, reference);
+    let mut reports: Vec<MethodReport> =
+        all.iter().enumerate().map(|(i, c)| measured.report(c, i, baseline, level)).collect();
 
     let others: Vec<usize> = (0..all.len()).filter(|&i| i != baseline).collect();
-    let differences: Vec<f64> = others.iter().map(|&i| value[i] - value[baseline]).collect();
-    let differences_drawn: Vec<Vec<f64>> =
-        others.iter().map(|&i| drawn.iter().map(|d| d[i] - d[baseline]).collect()).collect();
-    let bands = simultaneous_band(&differences, &differences_drawn, level).unwrap_or_default();
-    let share = |count: usize| (resamples > 0).then(|| count as f64 / resamples as f64);
-    let report = |i: usize| {
-        let ends: Vec<(f64, f64)> = all[i].at(None).iter().filter_map(|c| c.last().copied()).collect();
-        let generality: Vec<f64> = planes_drawn.iter().filter_map(|p| height_at(&p[i], speciality)).collect();
-        let beats = |j: usize, test: &dyn Fn(usize, usize, usize) -> bool| {
-            if i == j { None } else { share((0..resamples).filter(|&r| test(r, i, j)).count()) }
-        };
-        MethodReport {
-            method: all[i].name.clone(),
-            curves: all[i].ids.clone(),
-            tuned: (
-                mean(&ends.iter().map(|e| e.0).collect::<Vec<_>>()),
-                mean(&ends.iter().map(|e| e.1).collect::<Vec<_>>()),
-            ),
-            points: planes[i].clone(),
-            area: value[i],
-            area_ci: percentile(&of(i), level),
-            area_sd: if values[i].len() > 1 { standard_deviation(&values[i]) } else { None },
-            generality: height_at(&planes[i], speciality),
-            // Where some resamples do not reach so far, there is no interval of all of them.
-            generality_ci: if generality.len() == resamples { percentile(&generality, level) } else { None },
-            difference: value[i] - value[baseline],
-            difference_ci: others.iter().position(|&o| o == i).and_then(|p| bands.get(p).copied()),
-            above: (0..all.len())
-                .map(|j| beats(j, &|r, i, j| lies_above(&planes_drawn[r][i], &planes_drawn[r][j])))
-                .collect(),
-            larger: (0..all.len()).map(|j| beats(j, &|r, i, j| drawn[r][i] > drawn[r][j])).collect(),
-        }
-    };
-    let mut order: Vec<usize> = (0..all.len()).collect();
-    order.sort_by(|&a, &b| value[b].total_cmp(&value[a]));
-    let mut methods: Vec<MethodReport> = order.iter().map(|&i| report(i)).collect();
-    for method in &mut methods {
-        let sorted = |v: &[Option<f64>]| order.iter().map(|&i| v[i]).collect();
-        (method.above, method.larger) = (sorted(&method.above), sorted(&method.larger));
+    let differences: Vec<f64> = others.iter().map(|&i| reports[i].difference).collect();
+    let drawn: Vec<Vec<f64>> =
+        others.iter().map(|&i| measured.drawn.iter().map(|d| d[i] - d[baseline]).collect()).collect();
+    for (&i, band) in others.iter().zip(simultaneous_band(&differences, &drawn, level).unwrap_or_default()) {
+        reports[i].difference_ci = Some(band);
     }
-    Some(MethodsReport { baseline: all[baseline].name.clone(), speciality, methods })
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|&a, &b| reports[b].area.total_cmp(&reports[a].area));
+    let sorted = |v: &[Option<f64>]| order.iter().map(|&i| v[i]).collect();
+    let in_order = |&i: &usize| {
+        let own = &reports[i];
+        MethodReport { above: sorted(&own.above), larger: sorted(&own.larger), ..own.clone() }
+    };
+    Some(MethodsReport {
+        baseline: all[baseline].name.clone(),
+        speciality: measured.reach(),
+        methods: order.iter().map(in_order).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -281,3 +281,57 @@ fn a_merge_is_written_tensor_by_tensor_and_opens() {
     let text = String::from_utf8_lossy(&wrong.get_output().stderr).into_owned();
     assert!(text.contains("cannot be merged"), "{text}");
 }
+
+/// With `chat` the prompt is the checkpoint's template of the conversation: the same numbers as a task that spells that text out.
+#[test]
+fn a_conversation_is_scored_as_the_text_that_its_template_makes() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("llama").join(file), model.join(file)).unwrap();
+    }
+    std::fs::copy(folder("tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}. {% endfor %}{% if add_generation_prompt %}A:{% endif %}";
+    let config = serde_json::json!({"bos_token": "<s>", "eos_token": "</s>", "chat_template": template});
+    std::fs::write(model.join("tokenizer_config.json"), config.to_string()).unwrap();
+    let doc = "{\"q\": \"Which organ filters blood\", \"c\": [\"the kidney\", \"the heart\", \"light\"], \"g\": 0}\n\
+               {\"q\": \"A doctor listens to\", \"c\": [\"air\", \"the heart\", \"plants\"], \"g\": 1}\n";
+    std::fs::write(dir.path().join("docs.jsonl"), doc).unwrap();
+    let task = |name: &str, text: &str, delimiter: &str| {
+        let yaml = format!(
+            "task: {name}\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: docs.jsonl}}}}\ntest_split: test\n\
+             output_type: multiple_choice\ndoc_to_text: \"{text}\"\ndoc_to_choice: c\ndoc_to_target: g\n\
+             target_delimiter: \"{delimiter}\"\nmetric_list: [{{metric: acc}}]\n"
+        );
+        std::fs::write(dir.path().join(format!("{name}.yaml")), yaml).unwrap();
+    };
+    task("asked", "{{q}}", " ");
+    // lm-eval puts nothing between a conversation and its answer.
+    task("spelt", "system: Be brief. user: {{q}}. A:", "");
+    let probe = |id: &str, more: &str| {
+        let path = dir.path().join(format!("{id}.yaml"));
+        format!("[[probe]]\nid = \"{id}\"\nrole = \"generality\"\ntask = {path:?}\n{more}\n")
+    };
+    let suite = format!(
+        "[suite]\nname = \"chat\"\ntrack = \"lm\"\n[[checkpoint]]\nid = \"m\"\nrole = \"pretrained\"\nsource = {model:?}\n{}{}",
+        probe("asked", "chat = true\nsystem = \"Be brief\""),
+        probe("spelt", ""),
+    );
+    let path = dir.path().join("chat.toml");
+    std::fs::write(&path, &suite).unwrap();
+    specbench().arg("run").arg(&path).arg("--out").arg(dir.path().join("out")).assert().success();
+    let samples = |task: &str| -> Vec<serde_json::Value> {
+        let file = dir.path().join(format!("out/lm_eval/m/samples_{task}_specbench.jsonl"));
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["resps"].clone()).collect()
+    };
+    let (asked, spelt) = (samples("asked"), samples("spelt"));
+    assert_eq!((asked.len(), &asked), (2, &spelt));
+    // Without a template there is no conversation.
+    std::fs::write(model.join("tokenizer_config.json"), "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\"}")
+        .unwrap();
+    let output = specbench().arg("plan").arg(&path).assert().failure();
+    let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(log.contains("it has no chat template"), "{log}");
+}

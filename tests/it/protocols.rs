@@ -208,7 +208,11 @@ fn every_shipped_suite_is_valid() {
             "gate",
             "lm_demo",
             "lm_medical",
-            "lm_real"
+            "lm_real",
+            "mergetune",
+            "methods_clip",
+            "methods_lm",
+            "spider"
         ]
     );
     // The 40 classes of COAL and SENTRY (arXiv:1910.10320, arXiv:2012.11460) among DomainNet's 345.

@@ -5,6 +5,8 @@ use std::path::Path;
 use candle_core::Tensor;
 use specbench::catalog::Catalog;
 use specbench::checkpoint::{StateDict, Tensors, Weights as _};
+use specbench::model::lm::LanguageFolder;
+use specbench::suite::Suite;
 use specbench::train::{Recipe, TrainError, TuneEvent, TuneOptions, tune};
 
 use crate::support::{Bench, root, specbench};
@@ -279,5 +281,70 @@ fn parts_that_do_not_fit_are_said() {
         let output = command(&bench, &text, "none").assert().failure();
         let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
         assert!(log.contains(part), "{part} not in {log}");
+    }
+}
+
+/// `tests/golden/check_peft.py` shows that PEFT reads the same file.
+#[test]
+fn an_adapter_is_stored_as_peft_stores_it_and_applied_as_it_was_trained() {
+    let bench = bench();
+    let train = "rank = 4\nlora_alpha = 6.0\ntargets = [\"q_proj\", \"down_proj\"]";
+    let text = recipe(&bench, "lm", "lora", "", train).replace("lr = 2e-3", "lr = 2e-2");
+    command(&bench, &text, "adapter").assert().success();
+    let folder = bench.out("adapter");
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&config["r"], &config["lora_alpha"], &config["peft_type"]),
+        (&4.into(), &6.0.into(), &"LORA".into())
+    );
+    let bytes = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    let stored = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu).unwrap();
+    let mut names: Vec<&String> = stored.keys().collect();
+    names.sort();
+    let module = |layer: usize, module: &str, factor: &str| {
+        format!("base_model.model.model.layers.{layer}.{module}.lora_{factor}.weight")
+    };
+    let mut right = Vec::new();
+    for layer in 0..2 {
+        for part in ["mlp.down_proj", "self_attn.q_proj"] {
+            right.extend(["A", "B"].map(|f| module(layer, part, f)));
+        }
+    }
+    assert_eq!(names, right.iter().collect::<Vec<_>>());
+    let base = LanguageFolder::open_any(&bench.out("llama")).unwrap();
+    let over = LanguageFolder::open_over(&folder, &base).unwrap();
+    for (name, weight) in base.weights.load_all().unwrap() {
+        let stem = name.trim_end_matches(".weight");
+        let factor = |f: &str| stored.get(&format!("base_model.model.{stem}.lora_{f}.weight"));
+        let right = match (factor("A"), factor("B")) {
+            (Some(a), Some(b)) => {
+                assert!(largest(b, &b.zeros_like().unwrap()) > 0.0, "{name} was not trained");
+                (weight + (b.matmul(a).unwrap() * 1.5).unwrap()).unwrap()
+            }
+            _ => weight,
+        };
+        assert!(largest(&right, &over.weights.load(&name).unwrap()) < 1e-6, "{name}");
+    }
+}
+
+#[test]
+fn every_shipped_recipe_is_valid_and_makes_what_its_suite_names() {
+    let mut made = std::collections::BTreeSet::new();
+    for folder in ["suites/recipes", "suites/gate"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                let recipes = Recipe::open(&path).unwrap_or_else(|e| panic!("{e}"));
+                made.extend(recipes.into_iter().map(|r| r.out.display().to_string()));
+            }
+        }
+    }
+    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap();
+    for name in ["methods_clip", "methods_lm", "spider", "mergetune"] {
+        let suite = Suite::open(&root().join(format!("suites/{name}.toml")), &catalog).unwrap();
+        let tuned = suite.checkpoints.iter().filter(|c| c.source.starts_with(".cache"));
+        let missing: Vec<&str> = tuned.map(|c| c.source.as_str()).filter(|s| !made.contains(*s)).collect();
+        assert!(missing.is_empty(), "{name}: no recipe makes {}", missing.join(", "));
     }
 }

@@ -64,16 +64,22 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
     for (head, count) in heads_by_kind(&plan) {
         output.result(&format!("{head} head: {count} cells"));
     }
-    output.result(&format!(
-        "{} variants, {} probes, {} cells, {} finished, {cells_to_do} to evaluate: {decoded} images \
-         to decode, {predictions} predictions\nresults: {}",
+    let finished = plan.cells.iter().filter(|c| done(c)).count();
+    output.result(&summary(&plan, finished, cells_to_do, (decoded, predictions)));
+    output.result(&format!("results: {}", out.display()));
+    Ok(Exit::Ok)
+}
+
+/// How much there is and how much of it is to be done.
+fn summary(plan: &Plan, finished: usize, to_do: usize, (read, predictions): (usize, usize)) -> String {
+    let texts = plan.probes.iter().all(|p| p.spec.task.is_some());
+    let what = if texts { "documents to read" } else { "images to decode" };
+    format!(
+        "{} variants, {} probes, {} cells, {finished} finished, {to_do} to evaluate: {read} {what}, {predictions} predictions",
         plan.variants.len(),
         plan.probes.len(),
         plan.cells.len(),
-        plan.cells.iter().filter(|c| done(c)).count(),
-        out.display()
-    ));
-    Ok(Exit::Ok)
+    )
 }
 
 /// The cells that have a result which does not count any more, by what changed since.

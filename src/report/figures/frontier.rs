@@ -86,8 +86,19 @@ impl Frontier {
                 .flatten()
                 .collect::<Vec<f64>>()
         };
-        let x = FractionAxis::around(self.scale, ends(|p| p.speciality, |p| p.speciality_ci).into_iter());
-        let y = FractionAxis::around(self.scale, ends(|p| p.generality, |p| p.generality_ci).into_iter());
+        let methods = data.frontier.methods.as_ref().filter(|_| data.manifest.curves.len() > MANY_CURVES);
+        let (x, y) = match methods {
+            // Means over seeds are drawn without bars.
+            Some(report) => {
+                let all = || report.methods.iter().flat_map(|m| m.points.iter());
+                (all().map(|p| p.0).collect(), all().map(|p| p.1).collect())
+            }
+            None => {
+                (ends(|p| p.speciality, |p| p.speciality_ci), ends(|p| p.generality, |p| p.generality_ci))
+            }
+        };
+        let x = FractionAxis::around(self.scale, x.into_iter());
+        let y = FractionAxis::around(self.scale, y.into_iter());
         let mut chart = ChartBuilder::on(root)
             .margin(14)
             .margin_right(24)
@@ -104,7 +115,6 @@ impl Frontier {
             .x_desc("speciality, %")
             .y_desc("generality, %")
             .draw()?;
-        let methods = data.frontier.methods.as_ref().filter(|_| data.manifest.curves.len() > MANY_CURVES);
         if let Some(report) = methods {
             return mean_curves(&mut chart, data, report);
         }
@@ -201,21 +211,49 @@ fn mean_curves(
             area.draw(&Polygon::new(star(start, 11.0), INK.filled()))?;
         }
     }
-    // From the top down, each at least a line below the one before.
-    names.sort_by_key(|n| n.1);
-    let mut lowest = i32::MIN / 2;
-    let line = 14.min(height as i32 / (names.len() as i32 + 1));
-    for (i, (x, y, name, paint)) in names.iter().enumerate() {
-        let room = height as i32 - line * (names.len() - i) as i32;
-        let at = (*y - 7).max(lowest + line).min(room);
-        lowest = at;
-        let long = name.len() as i32 * 7;
-        let (from, side) = if *x + long + 16 > width as i32 { (-10, HPos::Right) } else { (10, HPos::Left) };
-        let style = (FONT, 13).into_font().color(paint).pos(Pos::new(side, VPos::Top));
-        area.draw(&PathElement::new(vec![(*x, *y), (*x + from, at + 7)], paint.mix(0.4).stroke_width(1)))?;
-        area.draw(&Text::new((*name).to_owned(), (*x + from + from.signum() * 2, at), style))?;
+    names.sort_by_key(|n| (n.1, n.0));
+    let mut taken: Vec<Label> = Vec::new();
+    for (x, y, name, paint) in names {
+        let label = Label::free((x, y), name, (width as i32, height as i32), &taken);
+        let style = (FONT, 13).into_font().color(&paint).pos(Pos::new(HPos::Left, VPos::Center));
+        let near = label.left.max(x.min(label.left + label.long));
+        area.draw(&PathElement::new(vec![(x, y), (near, label.middle)], paint.mix(0.4).stroke_width(1)))?;
+        area.draw(&Text::new(name.to_owned(), (label.left, label.middle), style))?;
+        taken.push(label);
     }
     Ok(())
+}
+
+/// Where a name stands, in pixels of the plotting area.
+struct Label {
+    left: i32,
+    long: i32,
+    middle: i32,
+}
+
+impl Label {
+    /// The nearest free place beside a point, right or left of it, level with it or some lines away.
+    fn free((x, y): (i32, i32), name: &str, (width, height): (i32, i32), taken: &[Self]) -> Self {
+        const LINE: i32 = 15;
+        let long = name.chars().count() as i32 * 7;
+        let at = |right: bool, lines: i32| Self {
+            left: if right { x + 12 } else { x - 12 - long },
+            long,
+            middle: y + lines * LINE,
+        };
+        let places = (0..40).flat_map(|n: i32| {
+            let lines = if n % 2 == 0 { n / 2 } else { -(n + 1) / 2 };
+            [at(true, lines), at(false, lines)]
+        });
+        let inside =
+            |l: &Self| l.left >= 0 && l.left + long <= width && l.middle > 6 && l.middle < height - 6;
+        let clear = |l: &Self| {
+            taken.iter().all(|t| {
+                (t.middle - l.middle).abs() >= LINE || t.left > l.left + l.long || l.left > t.left + t.long
+            })
+        };
+        places.into_iter().find(|l| inside(l) && clear(l)).unwrap_or_else(|| at(true, 0))
+    }
 }
 
 /// The legend, in the lower left corner, where curves of this kind rarely run.

@@ -8,7 +8,8 @@ use super::axis::{FractionAxis, Scale};
 use super::canvas::{FONT, GRID, INK, colour, diamond, star};
 use crate::base::registry::Named;
 use crate::plan::{CurvePoint, Reference};
-use crate::report::ReportData;
+use crate::report::methods::method_of;
+use crate::report::{MANY_CURVES, ReportData};
 use crate::stats::LogitFit;
 use crate::store::ProbeRecord;
 use crate::suite::ProbeRole;
@@ -66,9 +67,14 @@ impl Figure for Shifts {
              crosses are digitised from a published figure; the reference file names each source."
                 .to_owned()
         };
+        let many = if data.manifest.curves.len() > MANY_CURVES {
+            " One line a way of fine-tuning, the mean over its seeds."
+        } else {
+            ""
+        };
         format!(
             "Accuracy on each generality probe over accuracy on the speciality probe, both axes logit-scaled. \
-             Star: pretrained; diamond: fine-tuned; the curve runs over alpha.{references}"
+             Star: pretrained; diamond: fine-tuned; the curve runs over alpha.{many}{references}"
         )
     }
 }
@@ -114,6 +120,7 @@ fn panel(
         chart.draw_series(LineSeries::new(line, GREY.stroke_width(1)))?;
     }
     for (number, points) in curves.iter().enumerate() {
+        // Curves are in the order of methods where they are means, and then of one colour each as in the other figures.
         let paint = colour(number);
         let line = points.iter().map(|p| (p.1, p.2));
         chart.draw_series(LineSeries::new(line, paint.stroke_width(2)))?;
@@ -134,8 +141,38 @@ fn panel(
     Ok(())
 }
 
-/// Alpha and both scores of every point, curve by curve.
-fn points_of(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Vec<(f64, f64, f64)>> {
+/// Alpha and both scores along a curve.
+type Points = Vec<(f64, f64, f64)>;
+
+/// Alpha and both scores of every point, curve by curve; of many curves, the mean over each method's seeds.
+fn points_of(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Points> {
+    let curves = of_curves(data, x, y);
+    if curves.len() <= MANY_CURVES {
+        return curves;
+    }
+    let mut methods: Vec<(String, Vec<Points>)> = Vec::new();
+    for (curve, points) in data.manifest.curves.iter().zip(curves) {
+        let name = method_of(curve);
+        match methods.iter_mut().find(|m| m.0 == name) {
+            Some(known) => known.1.push(points),
+            None => methods.push((name, vec![points])),
+        }
+    }
+    let mean = |seeds: Vec<Points>| -> Points {
+        let n = seeds.len() as f64;
+        if seeds.iter().any(|s| s.len() != seeds[0].len()) {
+            return seeds.concat();
+        }
+        let at = |i: usize| {
+            let sum = seeds.iter().fold((0.0, 0.0), |s, c| (s.0 + c[i].1, s.1 + c[i].2));
+            (seeds[0][i].0, sum.0 / n, sum.1 / n)
+        };
+        (0..seeds[0].len()).map(at).collect()
+    };
+    methods.into_iter().map(|m| mean(m.1)).collect()
+}
+
+fn of_curves(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Points> {
     let value = |variant: &str, probe| data.main(variant, probe).map(|m| m.estimate.value);
     let at = |p: &CurvePoint| Some((p.alpha, value(&p.variant, x)?, value(&p.variant, y)?));
     data.manifest.curves.iter().map(|c| c.points.iter().filter_map(at).collect()).collect()

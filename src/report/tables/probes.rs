@@ -52,18 +52,21 @@ impl TableSpec for Probes {
             title: "Scores in percent".to_owned(),
             headers,
             rows,
-            notes: vec![
-                format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", ")),
-                clusters(probes),
+            notes: [
+                Some(format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", "))),
+                Some(clusters(probes)),
                 heads(data),
-                "Selection probes serve to choose alpha and are not results.".to_owned(),
-            ],
+                Some("Selection probes serve to choose alpha and are not results.".to_owned()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         })
     }
 }
 
 /// Which heads gave the predictions, and what was chosen for lack of something better.
-fn heads(data: &ReportData) -> String {
+fn heads(data: &ReportData) -> Option<String> {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let mut dropped: BTreeSet<String> = BTreeSet::new();
     for cell in &data.manifest.cells {
@@ -81,14 +84,22 @@ fn heads(data: &ReportData) -> String {
         .probes
         .iter()
         .filter_map(|p| Some(format!("{}: {}", p.spec.id, p.incomplete.as_ref()?)));
-    let mut all = vec![format!(
-        "Heads: {}",
-        if kinds.is_empty() { "not recorded".to_owned() } else { kinds.join(", ") }
-    )];
-    all.extend(dropped);
-    all.extend(incomplete);
-    format!("{}.", all.join("; "))
+    // Texts are answered without one.
+    let texts = data.manifest.probes.iter().all(|p| p.spec.task.is_some());
+    let said = match (kinds.is_empty(), texts) {
+        (true, true) => None,
+        (true, false) => Some("Heads: not recorded".to_owned()),
+        (false, _) => Some(format!("Heads: {}", kinds.join(", "))),
+    };
+    let more = dropped.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let all: Vec<String> =
+        said.into_iter().chain(dropped.into_iter().take(SHOWN)).chain(more).chain(incomplete).collect();
+    (!all.is_empty()).then(|| format!("{}.", all.join("; ")))
 }
+
+/// Checkpoints whose heads are told one by one.
+const SHOWN: usize = 12;
 
 /// What is said of probes whose examples are drawn in clusters.
 fn clusters(probes: &[ProbeRecord]) -> String {
