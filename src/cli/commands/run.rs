@@ -70,6 +70,16 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
     Ok(Exit::Ok)
 }
 
+/// The stages that each family of variants shares; of many families, the least and the most.
+fn stages(shared: &[(usize, usize)]) -> String {
+    if shared.len() <= 6 {
+        return shared.iter().map(|(n, of)| format!("{n} of {of}")).collect::<Vec<_>>().join(", ");
+    }
+    let least = shared.iter().map(|s| s.0).min().unwrap_or(0);
+    let (most, of) = shared.iter().copied().max().unwrap_or((0, 0));
+    format!("{least} to {most} of {of} in {} families", shared.len())
+}
+
 /// What a run read: images, tokens, or both.
 fn read(summary: &RunSummary) -> String {
     let Tokens { computed, alone } = summary.tokens;
@@ -103,8 +113,7 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
         RunEvent::Pass { name, variants, shared, resumed } => {
             let resumed =
                 if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
-            let shared: Vec<String> = shared.iter().map(|(n, of)| format!("{n} of {of}")).collect();
-            format!("{name}: {variants} variants, shared stages {}{resumed}", shared.join(", "))
+            format!("{name}: {variants} variants, shared stages {}{resumed}", stages(&shared))
         }
         RunEvent::Halved { name, times } => format!(
             "warning: {name}: batches did not fit in the device's memory and were halved {times} times; `--batch` \

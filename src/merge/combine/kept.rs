@@ -39,13 +39,6 @@ pub(super) enum Kept {
         /// The first that is too large, if one is.
         high: Option<Bound>,
     },
-    /// A chance each.
-    Chance {
-        /// Of every value.
-        chance: f64,
-        /// Where they are drawn.
-        key: u64,
-    },
     /// A bit each.
     Mask(Vec<u64>),
 }
@@ -64,12 +57,28 @@ impl Bound {
     }
 }
 
-/// A number in [0, 1) for a place: SplitMix64 of the key and the place.
-fn chance(key: u64, place: usize) -> f64 {
+/// A whole number below 2^53 for a place: SplitMix64 of the key and the place.
+#[inline]
+fn drawn(key: u64, place: usize) -> u64 {
     let mut z = key.wrapping_add((place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    (z ^ (z >> 31)) >> 11
+}
+
+/// What is drawn below this happens with a chance.
+fn limit(chance: f64) -> u64 {
+    (chance * (1u64 << 53) as f64).ceil() as u64
+}
+
+/// Each value with the same chance.
+fn random(n: usize, density: f64, key: u64) -> Vec<u64> {
+    let limit = limit(density);
+    let word = |w: usize| {
+        let places = w * 64..(w * 64 + 64).min(n);
+        places.rev().fold(0u64, |bits, place| (bits << 1) | u64::from(drawn(key, place) < limit))
+    };
+    (0..n.div_ceil(64)).into_par_iter().with_min_len(1024).map(word).collect()
 }
 
 impl Kept {
@@ -103,7 +112,7 @@ impl Kept {
                 let high = (below + count < n).then(|| bound(base, tuned, below + count));
                 Self::Between { low: bound(base, tuned, below), high }
             }
-            Sparsify::Random => Self::Chance { chance: density, key },
+            Sparsify::Random => Self::Mask(random(n, density, key)),
             Sparsify::Ranked { epsilon } => Self::Mask(ranked(base, tuned, shape, (density, epsilon, key))),
         }
     }
@@ -118,7 +127,6 @@ impl Kept {
                 let bits = difference.abs().to_bits();
                 low.reached(bits, place) && high.is_none_or(|h| !h.reached(bits, place))
             }
-            Self::Chance { chance: own, key } => chance(*key, place) < *own,
             Self::Mask(bits) => bits[place / 64] >> (place % 64) & 1 == 1,
         }
     }
@@ -209,7 +217,7 @@ fn ranked(
             for (rank, &i) in order.iter().enumerate() {
                 let own = density - epsilon + 2.0 * epsilon * rank as f64 / last;
                 let place = place(i);
-                if chance(key, place) < own {
+                if drawn(key, place) < limit(own) {
                     mask[place / 64] |= 1 << (place % 64);
                 }
             }

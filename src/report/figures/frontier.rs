@@ -215,10 +215,12 @@ fn mean_curves(
     let mut taken: Vec<Label> = Vec::new();
     for (x, y, name, paint) in names {
         let label = Label::free((x, y), name, (width as i32, height as i32), &taken);
-        let style = (FONT, 13).into_font().color(&paint).pos(Pos::new(HPos::Left, VPos::Center));
-        let near = label.left.max(x.min(label.left + label.long));
-        area.draw(&PathElement::new(vec![(x, y), (near, label.middle)], paint.mix(0.4).stroke_width(1)))?;
-        area.draw(&Text::new(name.to_owned(), (label.left, label.middle), style))?;
+        // The name begins or ends at its point's side, however wide it is drawn.
+        let (side, from) =
+            if label.left > x { (HPos::Left, label.left) } else { (HPos::Right, label.left + label.long) };
+        let style = (FONT, 13).into_font().color(&paint).pos(Pos::new(side, VPos::Center));
+        area.draw(&PathElement::new(vec![(x, y), (from, label.middle)], paint.mix(0.4).stroke_width(1)))?;
+        area.draw(&Text::new(name.to_owned(), (from, label.middle), style))?;
         taken.push(label);
     }
     Ok(())
