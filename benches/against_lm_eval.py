@@ -11,14 +11,13 @@ compute in f32 on the CPU with as many threads as there are, and are timed one a
 
 import argparse
 import json
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+import one_probe
 import pyarrow.parquet as pq
 
-ROOT = Path(__file__).parent.parent
 QUESTION = dict(output_type="multiple_choice", doc_to_text="Question: {{question}}\nAnswer:", doc_to_target="gold",
                 doc_to_choice="choices", metric_list=[{"metric": "acc"}, {"metric": "acc_norm"}])
 LETTERS = dict(output_type="multiple_choice", doc_to_target="gold", doc_to_choice=["A", "B", "C", "D"], metric_list=[{"metric": "acc"}],
@@ -37,25 +36,9 @@ def tasks(data):
 
 
 def ours(work, model, name, limit):
-    suite = work / f"{name}.toml"
-    suite.write_text(f"""[suite]
-name = "{name}"
-track = "lm"
-[[checkpoint]]
-id = "m"
-role = "pretrained"
-source = "{model}"
-[[probe]]
-id = "{name}"
-task = "{work}/{name}.yaml"
-role = "generality"
-parity = "lm-eval"
-limit = {limit}
-""")
-    out = work / f"{name}-out"
-    start = time.time()
-    subprocess.run([ROOT / "target/release/specbench", "run", suite, "--out", out, "--fresh", "--quiet"], check=True, cwd=ROOT)
-    return pq.read_table(out / "predictions/m" / f"{name}.parquet").to_pylist(), time.time() - start
+    one_probe.write(work, name, model, f'parity = "lm-eval"\nlimit = {limit}')
+    out, seconds = one_probe.run(work, name)
+    return pq.read_table(out / "predictions/m" / f"{name}.parquet").to_pylist(), seconds
 
 
 def main():

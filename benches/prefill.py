@@ -12,15 +12,13 @@ words; transformers is timed with its model loaded and warm.
 import argparse
 import json
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+import one_probe
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-
-ROOT = Path(__file__).parent.parent
 
 
 def suite(work, name, model, texts):
@@ -29,25 +27,7 @@ def suite(work, name, model, texts):
                 output_type="loglikelihood_rolling", doc_to_text="", doc_to_target="{{text}}",
                 metric_list=[{"metric": "word_perplexity"}])
     (work / f"{name}.yaml").write_text(json.dumps(task))
-    (work / f"{name}.toml").write_text(f"""[suite]
-name = "{name}"
-track = "lm"
-[[checkpoint]]
-id = "m"
-role = "pretrained"
-source = "{model}"
-[[probe]]
-id = "{name}"
-task = "{work}/{name}.yaml"
-role = "generality"
-""")
-
-
-def ours(work, name):
-    start = time.time()
-    command = [ROOT / "target/release/specbench", "run", work / f"{name}.toml", "--out", work / f"{name}-out", "--fresh", "--quiet"]
-    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return time.time() - start
+    one_probe.write(work, name, model)
 
 
 def main():
@@ -73,8 +53,8 @@ def main():
             for i in inputs:
                 model(i).logits.log_softmax(-1)
             theirs.append(time.time() - start)
-            whole.append(ours(work, "all"))
-            load.append(ours(work, "load"))
+            whole.append(one_probe.run(work, "all")[1])
+            load.append(one_probe.run(work, "load")[1])
         a, b, c = (statistics.median(times) for times in (theirs, whole, load))
         print(f"{len(inputs)} texts, {tokens} tokens, {given.rounds} rounds: transformers {tokens / a:.0f} tokens/s, "
               f"specbench {tokens / (b - c):.0f} (whole {b:.1f} s, of which loading {c:.1f} s)")

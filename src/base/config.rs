@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fs::{FileError, read_text};
-use super::registry::advice;
+use super::registry::{Named, Registry, advice};
 
 /// A byte range in the file.
 pub type Span = Range<usize>;
@@ -269,6 +269,20 @@ impl<'d> Section<'d> {
     /// A choice that must be made.
     pub fn required_choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Located<T>> {
         self.required(key, self.choice(key, choices))
+    }
+
+    /// The item of a registry that a name means, or a note.
+    pub fn known<T: Named + ?Sized>(
+        &self,
+        name: &Located<String>,
+        registry: &Registry<T>,
+    ) -> Option<&'static T> {
+        let found = registry.get(&name.value);
+        if found.is_none() {
+            let (message, help) = registry.unknown(&name.value);
+            self.note(name.span.clone(), message, Some(help));
+        }
+        found
     }
 
     /// An optional sub-table.

@@ -10,6 +10,24 @@ pub trait Named {
     fn reference(&self) -> &'static str;
 }
 
+/// `Named` of a type whose values hold `name`, `summary` and `reference`.
+macro_rules! named_by_fields {
+    ($kind:ty) => {
+        impl $crate::base::registry::Named for $kind {
+            fn name(&self) -> &'static str {
+                self.name
+            }
+            fn summary(&self) -> &'static str {
+                self.summary
+            }
+            fn reference(&self) -> &'static str {
+                self.reference
+            }
+        }
+    };
+}
+pub(crate) use named_by_fields;
+
 /// A static list of one kind of item.
 pub struct Registry<T: ?Sized + 'static> {
     /// What the items are, in the singular ("metric").

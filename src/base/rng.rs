@@ -15,6 +15,13 @@ pub const fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The bits of stream `key` at a counter, from 1 on.
+#[inline]
+#[must_use]
+pub const fn bits(key: u64, counter: u64) -> u64 {
+    mix(key.wrapping_add(counter.wrapping_mul(GAMMA)))
+}
+
 /// A stream of random numbers addressed by a key.
 #[derive(Clone, Debug)]
 pub struct CounterRng {
@@ -43,7 +50,7 @@ impl CounterRng {
     #[inline]
     pub const fn next_u64(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
-        mix(self.key.wrapping_add(self.counter.wrapping_mul(GAMMA)))
+        bits(self.key, self.counter)
     }
 
     /// A uniform number in `[0, 1)` with 53 random bits.

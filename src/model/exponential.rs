@@ -110,18 +110,14 @@ pub fn gated(gate: &Tensor, up: &Tensor, kind: Gate) -> Result<Tensor> {
     gate.contiguous()?.apply_op2_no_bwd(&up.contiguous()?, &Gated(kind))
 }
 
-/// Softmax over rows of a width.
-fn softmax_rows(
-    scores: &[f32],
-    width: usize,
-    mask: impl Fn(usize) -> Option<usize>,
-    masks: &[f32],
-) -> Vec<f32> {
+/// Softmax over rows of a width; the rows of a mask, if it has any, are added in turn.
+fn softmax_rows(scores: &[f32], width: usize, mask: &[f32]) -> Vec<f32> {
     let mut out = scores.to_vec();
     let rows = || {
         for (i, row) in out.chunks_exact_mut(width).enumerate() {
-            if let Some(at) = mask(i) {
-                row.iter_mut().zip(&masks[at..at + width]).for_each(|(v, &m)| *v += m);
+            if !mask.is_empty() {
+                let at = i * width % mask.len();
+                row.iter_mut().zip(&mask[at..at + width]).for_each(|(v, &m)| *v += m);
             }
             // A NaN anywhere reaches the sum, and with it the whole row.
             let mut lanes = [f32::NEG_INFINITY; 16];
@@ -159,7 +155,7 @@ impl CustomOp1 for Softmax {
 
     fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let width = layout.dims().last().copied().unwrap_or(1);
-        let values = softmax_rows(slice(scores, layout)?, width, |_| None, &[]);
+        let values = softmax_rows(slice(scores, layout)?, width, &[]);
         Ok((CpuStorage::F32(values), layout.shape().clone()))
     }
 }
@@ -179,10 +175,8 @@ impl CustomOp2 for MaskedSoftmax {
         mask: &CpuStorage,
         mask_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let masks = slice(mask, mask_layout)?;
-        let &[rows, width] = mask_layout.dims() else { bail!("a mask has rows and columns") };
-        let own = |i: usize| Some((i % rows) * width);
-        let values = softmax_rows(slice(scores, layout)?, width, own, masks);
+        let &[_, width] = mask_layout.dims() else { bail!("a mask has rows and columns") };
+        let values = softmax_rows(slice(scores, layout)?, width, slice(mask, mask_layout)?);
         Ok((CpuStorage::F32(values), layout.shape().clone()))
     }
 }

@@ -59,7 +59,8 @@ struct Curves<'a> {
     points: Vec<Vec<&'a OnAxes>>,
 }
 
-type Plane = Vec<(f64, f64)>;
+/// Points of a curve: speciality and generality, or two other scores.
+pub type Plane = Vec<(f64, f64)>;
 
 impl Curves<'_> {
     fn resamples(&self) -> usize {
@@ -74,19 +75,19 @@ impl Curves<'_> {
         };
         self.points.iter().map(|curve| curve.iter().map(point).collect()).collect()
     }
+}
 
-    /// The mean curve over seeds, alpha by alpha; where alphas differ between seeds, all points.
-    fn mean(all: &[Plane]) -> Plane {
-        let n = all.len() as f64;
-        if all.iter().any(|c| c.len() != all[0].len()) {
-            return all.concat();
-        }
-        let at = |i: usize| {
-            let sum = all.iter().fold((0.0, 0.0), |s, c| (s.0 + c[i].0, s.1 + c[i].1));
-            (sum.0 / n, sum.1 / n)
-        };
-        (0..all[0].len()).map(at).collect()
+/// The mean curve over seeds, alpha by alpha; where alphas differ between seeds, all points.
+pub fn mean_curve(seeds: &[Plane]) -> Plane {
+    let n = seeds.len() as f64;
+    if seeds.iter().any(|c| c.len() != seeds[0].len()) {
+        return seeds.concat();
     }
+    let at = |i: usize| {
+        let sum = seeds.iter().fold((0.0, 0.0), |s, c| (s.0 + c[i].0, s.1 + c[i].1));
+        (sum.0 / n, sum.1 / n)
+    };
+    (0..seeds[0].len()).map(at).collect()
 }
 
 /// The name of a curve's method: with the merge where it is not WiSE-FT.
@@ -95,23 +96,28 @@ pub fn method_of(curve: &Curve) -> String {
 }
 
 /// Curves by method, in the order of the suite.
-fn by_method<'a>(manifest: &Manifest, both: &'a [OnAxes]) -> Vec<Curves<'a>> {
-    let mut all: Vec<Curves<'a>> = Vec::new();
-    for curve in &manifest.curves {
-        let on = |p: &crate::plan::CurvePoint| both.iter().find(|l| l.variant == p.variant);
-        let points: Vec<&OnAxes> = curve.points.iter().filter_map(on).collect();
-        if points.is_empty() {
-            continue;
-        }
+pub fn by_method(curves: &[Curve]) -> Vec<(String, Vec<&Curve>)> {
+    let mut all: Vec<(String, Vec<&Curve>)> = Vec::new();
+    for curve in curves {
         let name = method_of(curve);
-        let place = all.iter().position(|c| c.name == name).unwrap_or_else(|| {
-            all.push(Curves { name, ids: Vec::new(), points: Vec::new() });
-            all.len() - 1
-        });
-        all[place].ids.push(curve.id.clone());
-        all[place].points.push(points);
+        match all.iter_mut().find(|m| m.0 == name) {
+            Some(known) => known.1.push(curve),
+            None => all.push((name, vec![curve])),
+        }
     }
     all
+}
+
+/// The methods that have points, with their curves.
+fn measured_curves<'a>(manifest: &Manifest, both: &'a [OnAxes]) -> Vec<Curves<'a>> {
+    let on = |p: &crate::plan::CurvePoint| both.iter().find(|l| l.variant == p.variant);
+    let of = |(name, curves): (String, Vec<&Curve>)| {
+        let each =
+            curves.into_iter().map(|c| (c.id.clone(), c.points.iter().filter_map(on).collect::<Vec<_>>()));
+        let (ids, points): (Vec<String>, Vec<Vec<&OnAxes>>) = each.filter(|c| !c.1.is_empty()).unzip();
+        (!ids.is_empty()).then_some(Curves { name, ids, points })
+    };
+    by_method(&manifest.curves).into_iter().filter_map(of).collect()
 }
 
 /// Areas and mean curves of all methods, and of each resample.
@@ -133,17 +139,20 @@ fn mean(values: &[f64]) -> f64 {
 impl Measured {
     fn new(all: &[Curves<'_>], reference: (f64, f64)) -> Self {
         let resamples = all.iter().map(Curves::resamples).min().unwrap_or(0);
-        let areas = |r: Option<usize>| -> Vec<Vec<f64>> {
-            all.iter().map(|c| c.at(r).iter().map(|p| hypervolume(p, reference)).collect()).collect()
+        let measure = |r: Option<usize>| -> (Vec<Vec<f64>>, Vec<Plane>) {
+            let of = |c: &Curves<'_>| {
+                let seeds = c.at(r);
+                (seeds.iter().map(|p| hypervolume(p, reference)).collect(), mean_curve(&seeds))
+            };
+            all.iter().map(of).unzip()
         };
-        let planes =
-            |r: Option<usize>| -> Vec<Plane> { all.iter().map(|c| Curves::mean(&c.at(r))).collect() };
-        Self {
-            areas: areas(None),
-            drawn: (0..resamples).map(|r| areas(Some(r)).iter().map(|v| mean(v)).collect()).collect(),
-            planes: planes(None),
-            planes_drawn: (0..resamples).map(|r| planes(Some(r))).collect(),
-        }
+        let (areas, planes) = measure(None);
+        let drawn = |r: usize| {
+            let (areas, planes) = measure(Some(r));
+            (areas.iter().map(|v| mean(v)).collect(), planes)
+        };
+        let (drawn, planes_drawn) = (0..resamples).map(drawn).unzip();
+        Self { areas, drawn, planes, planes_drawn }
     }
 
     fn area(&self, method: usize) -> f64 {
@@ -202,7 +211,7 @@ pub(super) fn compare_methods(
     both: &[OnAxes],
     reference: (f64, f64),
 ) -> Option<MethodsReport> {
-    let all = by_method(manifest, both);
+    let all = measured_curves(manifest, both);
     if all.len() < 2 {
         return None;
     }
@@ -241,7 +250,7 @@ mod tests {
     fn a_mean_curve_is_the_mean_at_each_alpha() {
         let a = vec![(0.0, 1.0), (1.0, 0.0)];
         let b = vec![(0.2, 0.8), (0.6, 0.4)];
-        assert_eq!(Curves::mean(&[a.clone(), b]), [(0.1, 0.9), (0.8, 0.2)]);
-        assert_eq!(Curves::mean(&[a.clone(), vec![(0.5, 0.5)]]).len(), 3);
+        assert_eq!(mean_curve(&[a.clone(), b]), [(0.1, 0.9), (0.8, 0.2)]);
+        assert_eq!(mean_curve(&[a.clone(), vec![(0.5, 0.5)]]).len(), 3);
     }
 }

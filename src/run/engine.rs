@@ -169,9 +169,7 @@ impl<'a> PassRun<'a> {
         let mut tokens = Tokens::default();
         stream(&feed, &todo, |segment| {
             self.options.check_stop()?;
-            if segment.inputs.iter().any(|i| matches!(i, Ok(Input::Image(_)) | Err(_))) {
-                decoded += segment.decoded;
-            }
+            decoded += segment.decoded;
             let index = segment.index;
             tokens += self.segment(segment, listen)?;
             let Some(race) = &mut race else { return Ok(ControlFlow::Continue(())) };

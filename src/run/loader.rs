@@ -30,7 +30,7 @@ pub struct LoadedSegment {
     pub positions: Vec<usize>,
     /// What the models read, or why a question cannot be read.
     pub inputs: Vec<Result<Input, String>>,
-    /// How many of them were read now; the rest were kept.
+    /// How many images were read now; the rest were kept.
     pub decoded: usize,
 }
 
@@ -108,8 +108,11 @@ impl Feed<'_> {
         }
         let inputs: Vec<_> = inputs.into_iter().flatten().collect();
         let ready = inputs.into_par_iter().zip(positions).map(|(c, &p)| c.map(|c| self.corrupted(c, p)));
-        let inputs = ready.collect();
-        Ok(LoadedSegment { index, positions: positions.to_vec(), inputs, decoded: missing.len() })
+        let inputs: Vec<Result<Input, String>> = ready.collect();
+        let is_text =
+            |input: &Result<Input, String>| matches!(input, Ok(Input::Score(_) | Input::Generate(_)));
+        let decoded = missing.iter().filter(|&&i| !inputs.get(i).is_some_and(is_text)).count();
+        Ok(LoadedSegment { index, positions: positions.to_vec(), inputs, decoded })
     }
 
     fn corrupted(&self, input: Input, position: usize) -> Input {

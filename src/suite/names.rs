@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::spec::CheckpointSpec;
 use crate::base::config::{Located, Section, Span};
-use crate::base::registry::{Named, Registry, advice};
+use crate::base::registry::advice;
 
 /// Whether a name can be part of a path on any system.
 pub fn is_plain(name: &str) -> bool {
@@ -17,14 +17,6 @@ pub fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[Ch
     if !all.iter().any(|c| c.id == name.value) {
         let help = advice(&name.value, all.iter().map(|c| c.id.as_str()));
         section.note(name.span.clone(), format!("no checkpoint is called `{}`", name.value), Some(help));
-    }
-}
-
-/// Notes a name that a registry does not have.
-pub fn known<T: Named + ?Sized>(section: &Section<'_>, name: &Located<String>, registry: &Registry<T>) {
-    if registry.get(&name.value).is_none() {
-        let (message, help) = registry.unknown(&name.value);
-        section.note(name.span.clone(), message, Some(help));
     }
 }
 

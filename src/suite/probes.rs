@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{known, read_id};
+use super::names::read_id;
 use super::spec::{CorruptionSpec, ProbeRole, ProbeSpec, TaskSpec};
 use crate::base::config::{Located, Section, Span};
 use crate::catalog::{Catalog, CatalogError};
@@ -93,7 +93,7 @@ fn main_metric(definition: Option<&Definition>) -> String {
 fn read_corruption(section: &Section<'_>, text: &Located<String>) -> Option<CorruptionSpec> {
     let (name, severity) = text.value.split_once(':').unwrap_or((&text.value, ""));
     let name = Located { value: name.to_owned(), span: text.span.clone() };
-    known(section, &name, &CORRUPTIONS);
+    section.known(&name, &CORRUPTIONS);
     let severity = severity.parse().ok().filter(|s| (1..=5).contains(s));
     if severity.is_none() {
         let help = format!("such as `{}:3`; severities are 1 to 5", name.value);
@@ -131,7 +131,7 @@ fn check_data(
 }
 
 fn check_metric(section: &Section<'_>, metric: &Located<String>) {
-    known(section, metric, &METRICS);
+    section.known(metric, &METRICS);
     if METRICS.get(&metric.value).is_some_and(|m| !m.higher_is_better()) {
         let help = "use a metric of which more is better; the loss is always reported".to_owned();
         section.note(metric.span.clone(), format!("`{}` cannot be an axis", metric.value), Some(help));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{is_plain, known, known_checkpoint, read_globs, read_id};
+use super::names::{is_plain, known_checkpoint, read_globs, read_id};
 use super::spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec, IntervalMethod,
     ProbeSpec, StatsSpec, Suite, Track,
@@ -206,7 +206,7 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
         }
         return None;
     };
-    known(section, &merge, &COMBINES);
+    section.known(&merge, &COMBINES);
     let needs_base = COMBINES.get(&merge.value).is_some_and(Combine::needs_base);
     if let Some(base) = section.text("base").filter(|_| !needs_base) {
         let message = format!("`{}` combines whole weights and takes no `base`", merge.value);

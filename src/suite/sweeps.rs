@@ -1,7 +1,7 @@
 //! Reads `[[sweep]]`.
 
 use super::alphas::{check_grid, parse_grid};
-use super::names::{is_plain, known, known_checkpoint, read_globs};
+use super::names::{is_plain, known_checkpoint, read_globs};
 use super::spec::{CheckpointRole, CheckpointSpec, HeadRule, SweepSpec};
 use crate::base::config::{Located, Section};
 use crate::merge::{PATHS, PathMethod};
@@ -32,7 +32,7 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
     }
     let merge = section.required_text("merge");
     if let Some(merge) = &merge {
-        known(section, merge, &PATHS);
+        section.known(merge, &PATHS);
     }
     let from = section.required_text("from");
     let mut to = section.texts("to").unwrap_or_default();

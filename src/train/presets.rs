@@ -1,6 +1,6 @@
 //! Named methods: presets of parts. To add one that is made of known parts, add a line here.
 
-use crate::base::registry::{Named, Registry};
+use crate::base::registry::{Registry, named_by_fields};
 
 /// What is learned, in general.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +30,7 @@ pub struct Preset {
     pub updates: &'static [&'static str],
 }
 
-impl Named for Preset {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn summary(&self) -> &'static str {
-        self.summary
-    }
-    fn reference(&self) -> &'static str {
-        self.reference
-    }
-}
+named_by_fields!(Preset);
 
 const fn preset(
     name: &'static str,

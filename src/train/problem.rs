@@ -26,6 +26,19 @@ pub enum Part {
     Other,
 }
 
+impl Part {
+    /// The part that a stage of a model of so many blocks is: embedding, blocks, what comes after them.
+    #[must_use]
+    pub const fn of_stage(stage: Option<usize>, blocks: usize) -> Self {
+        match stage {
+            None => Self::Other,
+            Some(0) => Self::Embedding,
+            Some(stage) if stage <= blocks => Self::Block(stage - 1),
+            Some(_) => Self::Final,
+        }
+    }
+}
+
 /// Loss and gradients of one step.
 pub struct StepOutcome {
     /// Value of the whole loss.

@@ -13,9 +13,8 @@ use super::presets::{METHODS, Preset};
 use super::terms::TERMS;
 use super::trains::TRAINS;
 use super::updates::UPDATES;
-use crate::base::config::{Document, Located, Section};
+use crate::base::config::{Document, Section};
 use crate::base::fs::read_text;
-use crate::base::registry::{Named, Registry};
 use crate::data::ClassSubset;
 
 /// One training data set.
@@ -182,20 +181,6 @@ fn data(part: &Section<'_>) -> Option<RecipeData> {
     Some(RecipeData { dataset: dataset?.value, split, shots, shots_seed, task, chat, share, few_shot })
 }
 
-/// A part by its name, or a note.
-fn part<T: Named + ?Sized>(
-    section: &Section<'_>,
-    registry: &'static Registry<T>,
-    name: &Located<String>,
-) -> Option<&'static T> {
-    let found = registry.get(&name.value);
-    if found.is_none() {
-        let (message, help) = registry.unknown(&name.value);
-        section.note(name.span.clone(), message, Some(help));
-    }
-    found
-}
-
 /// What the method is made of: its own parts read their keys from `[train]`, further ones from their own tables.
 struct Parts {
     trains: Arc<dyn Trains>,
@@ -205,19 +190,19 @@ struct Parts {
 
 fn parts(root: &Section<'_>, train: &Section<'_>, method: &Preset) -> Option<Parts> {
     let trains = match train.text("trains") {
-        Some(name) => part(train, &TRAINS, &name)?,
+        Some(name) => train.known(&name, &TRAINS)?,
         None => TRAINS.get(method.trains)?,
     };
     let mut terms: Vec<Term> = method.terms.iter().filter_map(|name| TERMS.get(name)?.read(train)).collect();
     let mut updates: Vec<Arc<dyn Update>> =
         method.updates.iter().filter_map(|name| Some(UPDATES.get(name)?.read(train))).collect();
     for section in root.sections("term") {
-        let kind = section.required_text("kind").and_then(|name| part(&section, &TERMS, &name));
+        let kind = section.required_text("kind").and_then(|name| section.known(&name, &TERMS));
         terms.extend(kind.and_then(|k| k.read(&section)));
         section.finish();
     }
     for section in root.sections("update") {
-        let kind = section.required_text("kind").and_then(|name| part(&section, &UPDATES, &name));
+        let kind = section.required_text("kind").and_then(|name| section.known(&name, &UPDATES));
         updates.extend(kind.map(|k| k.read(&section)));
         section.finish();
     }
@@ -245,7 +230,7 @@ fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
     let data = sections.iter().filter_map(data).collect();
     let (head, train) = (head?, train?);
     let id = head.required_text("id");
-    let method = head.required_text("method").and_then(|name| part(&head, &METHODS, &name));
+    let method = head.required_text("method").and_then(|name| head.known(&name, &METHODS));
     let out = head.required_text("out");
     let from = head.text("from").map(|f| f.value.into());
     let model = head.text("model").map(|f| f.value.into());

@@ -6,8 +6,14 @@ use std::path::{Path, PathBuf};
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
+use super::outputs::Parameters;
 use crate::base::fs::{FileError, write_atomic};
 use crate::checkpoint::{CheckpointError, StateDict, Tensors, Weights as _, write_safetensors};
+
+/// Copies of the trained values as they are.
+pub(super) fn copies(parameters: &Parameters) -> candle_core::Result<Tensors> {
+    parameters.iter().map(|(name, var)| Ok((name.clone(), var.as_tensor().copy()?))).collect()
+}
 
 /// Tensors under `prefix.`.
 pub(super) fn under(prefix: &str, all: &Tensors) -> Tensors {

@@ -285,13 +285,8 @@ fn a_merge_is_written_tensor_by_tensor_and_opens() {
 /// With `chat` the prompt is the checkpoint's template of the conversation: the same numbers as a task that spells that text out.
 #[test]
 fn a_conversation_is_scored_as_the_text_that_its_template_makes() {
-    let dir = tempfile::tempdir().unwrap();
-    let model = dir.path().join("model");
-    std::fs::create_dir(&model).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(folder("llama").join(file), model.join(file)).unwrap();
-    }
-    std::fs::copy(folder("tokenizer.json"), model.join("tokenizer.json")).unwrap();
+    let (dir, _, _) = model("llama");
+    let model = dir.path();
     let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}. {% endfor %}{% if add_generation_prompt %}A:{% endif %}";
     let config = serde_json::json!({"bos_token": "<s>", "eos_token": "</s>", "chat_template": template});
     std::fs::write(model.join("tokenizer_config.json"), config.to_string()).unwrap();

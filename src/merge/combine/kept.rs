@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::base::rng::bits;
+
 /// Values that one task looks at.
 const STRETCH: usize = 1 << 16;
 
@@ -57,13 +59,10 @@ impl Bound {
     }
 }
 
-/// A whole number below 2^53 for a place: SplitMix64 of the key and the place.
+/// A whole number below 2^53 for a place.
 #[inline]
 fn drawn(key: u64, place: usize) -> u64 {
-    let mut z = key.wrapping_add((place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) >> 11
+    bits(key, place as u64 + 1) >> 11
 }
 
 /// What is drawn below this happens with a chance.

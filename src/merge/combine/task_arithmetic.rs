@@ -5,7 +5,7 @@
 use super::kept::{Kept, Sparsify};
 use super::{Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView, weights_of};
 use crate::base::digest::Digest;
-use crate::base::registry::Named;
+use crate::base::registry::named_by_fields;
 
 /// A member of the family.
 pub(super) struct TaskArithmetic {
@@ -107,17 +107,7 @@ pub(super) static DELLA_LINEAR: TaskArithmetic = TaskArithmetic {
     ..DELLA
 };
 
-impl Named for TaskArithmetic {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn summary(&self) -> &'static str {
-        self.summary
-    }
-    fn reference(&self) -> &'static str {
-        self.reference
-    }
-}
+named_by_fields!(TaskArithmetic);
 
 impl Combine for TaskArithmetic {
     fn needs_base(&self) -> bool {

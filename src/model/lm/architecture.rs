@@ -253,14 +253,18 @@ struct PlacedDecoder {
 impl PlacedDecoder {
     /// Scores questions from the first stage on.
     fn score(&self, questions: &[Sequences], share: bool) -> Result<Vec<Answer>, ModelError> {
-        let whole = || {
-            let forest = Forest::of(questions, share);
-            let scene = Scene::new(&self.decoder.config, forest, &[], self.dtype, &self.device)?;
-            let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
-            let x = self.run(&nothing, &scene, 0..Decoder::stages(&self.decoder.config))?;
-            score(&self.decoder, &x, &scene.forest)
-        };
-        let scores = whole().map_err(ModelError::compute("decoder"))?;
+        let wrap = |e| ModelError::compute("decoder")(e);
+        let forest = Forest::of(questions, share);
+        let scene = Scene::new(&self.decoder.config, forest, &[], self.dtype, &self.device).map_err(wrap)?;
+        let nothing = Tensor::zeros(1, DType::F32, &Device::Cpu).map_err(wrap)?;
+        self.likelihoods(&nothing, &scene, 0)
+    }
+
+    /// Runs the stages from `from` on, and scores.
+    fn likelihoods(&self, x: &Tensor, scene: &Scene, from: usize) -> Result<Vec<Answer>, ModelError> {
+        let x = self.run(x, scene, from..Decoder::stages(&self.decoder.config));
+        let scores = x.and_then(|x| score(&self.decoder, &x, &scene.forest));
+        let scores = scores.map_err(ModelError::compute("decoder"))?;
         Ok(scores.into_iter().map(Answer::Likelihoods).collect())
     }
 
@@ -280,11 +284,7 @@ impl PlacedDecoder {
                     candle_core::Error::msg("CUDA_ERROR_OUT_OF_MEMORY in the stages that variants share");
                 return Err(ModelError::compute("decoder")(full));
             }
-            let stages = from..Decoder::stages(&self.decoder.config);
-            let x = self.run(state.tensor(), &batch.scene, stages);
-            let scores = x.and_then(|x| score(&self.decoder, &x, &batch.scene.forest));
-            let scores = scores.map_err(ModelError::compute("decoder"))?;
-            Ok(scores.into_iter().map(Answer::Likelihoods).collect())
+            self.likelihoods(state.tensor(), &batch.scene, from)
         };
         in_halves(&batch.all, &going_on, &self.halved)
     }

@@ -9,7 +9,7 @@ use resvg::usvg::{Options, Tree, fontdb::Database};
 
 use super::axis::FractionAxis;
 use crate::report::ReportData;
-use crate::report::methods::method_of;
+use crate::report::methods::by_method;
 
 /// Okabe and Ito's colours, told apart with any colour vision, from the most contrasting on.
 pub const PALETTE: [RGBColor; 7] = [
@@ -41,14 +41,8 @@ pub const fn colour(i: usize) -> RGBColor {
 
 /// The colour of a method, the same in all figures.
 pub fn method_colour(data: &ReportData, method: &str) -> RGBColor {
-    let mut known: Vec<String> = Vec::new();
-    for curve in &data.manifest.curves {
-        let name = method_of(curve);
-        if !known.contains(&name) {
-            known.push(name);
-        }
-    }
-    colour(known.iter().position(|k| k == method).unwrap_or(known.len()))
+    let known = by_method(&data.manifest.curves);
+    colour(known.iter().position(|k| k.0 == method).unwrap_or(known.len()))
 }
 
 /// Corners of a star around a pixel.

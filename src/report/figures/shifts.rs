@@ -7,8 +7,8 @@ use super::Figure;
 use super::axis::{FractionAxis, Scale};
 use super::canvas::{FONT, GRID, INK, colour, diamond, star};
 use crate::base::registry::Named;
-use crate::plan::{CurvePoint, Reference};
-use crate::report::methods::method_of;
+use crate::plan::{Curve, CurvePoint, Reference};
+use crate::report::methods::{Plane, by_method, mean_curve};
 use crate::report::{MANY_CURVES, ReportData};
 use crate::stats::LogitFit;
 use crate::store::ProbeRecord;
@@ -146,34 +146,18 @@ type Points = Vec<(f64, f64, f64)>;
 
 /// Alpha and both scores of every point, curve by curve; of many curves, the mean over each method's seeds.
 fn points_of(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Points> {
-    let curves = of_curves(data, x, y);
-    if curves.len() <= MANY_CURVES {
-        return curves;
-    }
-    let mut methods: Vec<(String, Vec<Points>)> = Vec::new();
-    for (curve, points) in data.manifest.curves.iter().zip(curves) {
-        let name = method_of(curve);
-        match methods.iter_mut().find(|m| m.0 == name) {
-            Some(known) => known.1.push(points),
-            None => methods.push((name, vec![points])),
-        }
-    }
-    let mean = |seeds: Vec<Points>| -> Points {
-        let n = seeds.len() as f64;
-        if seeds.iter().any(|s| s.len() != seeds[0].len()) {
-            return seeds.concat();
-        }
-        let at = |i: usize| {
-            let sum = seeds.iter().fold((0.0, 0.0), |s, c| (s.0 + c[i].1, s.1 + c[i].2));
-            (seeds[0][i].0, sum.0 / n, sum.1 / n)
-        };
-        (0..seeds[0].len()).map(at).collect()
-    };
-    methods.into_iter().map(|m| mean(m.1)).collect()
-}
-
-fn of_curves(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord) -> Vec<Points> {
     let value = |variant: &str, probe| data.main(variant, probe).map(|m| m.estimate.value);
     let at = |p: &CurvePoint| Some((p.alpha, value(&p.variant, x)?, value(&p.variant, y)?));
-    data.manifest.curves.iter().map(|c| c.points.iter().filter_map(at).collect()).collect()
+    let along = |c: &Curve| -> Points { c.points.iter().filter_map(at).collect() };
+    let curves = &data.manifest.curves;
+    if curves.len() <= MANY_CURVES {
+        return curves.iter().map(along).collect();
+    }
+    let mean = |seeds: Vec<Points>| -> Points {
+        let planes: Vec<Plane> = seeds.iter().map(|s| s.iter().map(|p| (p.1, p.2)).collect()).collect();
+        // Where the seeds' alphas are not the same in number, all points, seed by seed.
+        let alphas = seeds.iter().flatten().map(|p| p.0);
+        alphas.zip(mean_curve(&planes)).map(|(alpha, (x, y))| (alpha, x, y)).collect()
+    };
+    by_method(curves).into_iter().map(|m| mean(m.1.into_iter().map(along).collect())).collect()
 }

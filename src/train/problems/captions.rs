@@ -153,16 +153,10 @@ impl Problem for Captions {
     }
 
     fn part(&self, name: &str) -> Part {
-        let blocks = self.blocks();
         if name == "logit_scale" || TextTower::owns(name) {
             return Part::Final;
         }
-        match VisionTower::stage_of(&self.config, name) {
-            None => Part::Other,
-            Some(0) => Part::Embedding,
-            Some(stage) if stage <= blocks => Part::Block(stage - 1),
-            Some(_) => Part::Final,
-        }
+        Part::of_stage(VisionTower::stage_of(&self.config, name), self.blocks())
     }
 
     fn has_classifier(&self) -> bool {

@@ -19,7 +19,7 @@ use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::clip::{
     CONTEXT, CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, context_places,
-    context_texts, prompts,
+    context_texts, prompts, zero_shot,
 };
 use crate::model::{Kernels, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
@@ -56,16 +56,7 @@ impl Images {
         let mut start = folder.weights.load_all()?;
         let scale = folder.weights.load("logit_scale")?.reshape(())?.exp()?.to_scalar::<f32>()?;
         let embeddings = embeddings(&folder, &start, &pool)?;
-        let head = head_of(&folder, &pool)?;
-        let (rows, bias) = match head {
-            Some(own) => own,
-            None => {
-                let bias = Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?;
-                ((&embeddings * f64::from(scale))?, bias)
-            }
-        };
-        start.insert(Classifier::WEIGHT.to_owned(), rows);
-        start.insert(Classifier::BIAS.to_owned(), bias);
+        insert_head(&mut start, &folder, &pool, || Ok((&embeddings * f64::from(scale))?))?;
         let tuned = match &recipe.finetuned {
             Some(path) => opened(path, &folder)?.stored_context()?,
             None => None,
@@ -184,23 +175,44 @@ fn embeddings(
     Ok(class_embeddings(&tower, &tokens, pool.templates.len())?.detach())
 }
 
-/// The checkpoint's own classifier over the classes of the data, if it has one.
-fn head_of(
+/// Puts a head over the classes of the data among a checkpoint's weights: its own classifier, else what `otherwise` gives, with a
+/// bias of zeros where there is none.
+fn insert_head(
+    weights: &mut Tensors,
     folder: &CheckpointFolder,
     pool: &Pool,
-) -> std::result::Result<Option<(Tensor, Tensor)>, TrainError> {
-    let Some(classifier) = &folder.classifier else { return Ok(None) };
+    otherwise: impl FnOnce() -> std::result::Result<Tensor, TrainError>,
+) -> std::result::Result<(), TrainError> {
+    let (rows, bias) = match &folder.classifier {
+        Some(classifier) => own_head(folder, classifier, pool)?,
+        None => (otherwise()?, None),
+    };
+    let bias = match bias {
+        Some(bias) => bias,
+        None => Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?,
+    };
+    weights.insert(Classifier::WEIGHT.to_owned(), rows);
+    weights.insert(Classifier::BIAS.to_owned(), bias);
+    Ok(())
+}
+
+/// A checkpoint's own classifier over the classes of the data: rows, and bias if there is one.
+fn own_head(
+    folder: &CheckpointFolder,
+    classifier: &Classifier,
+    pool: &Pool,
+) -> std::result::Result<(Tensor, Option<Tensor>), TrainError> {
     let places: Vec<usize> = (0..pool.classes.len()).collect();
     let rows = classifier.rows(&pool.classes, &places).map_err(|missing| {
         TrainError::Unfit(format!("its classifier has no row for {}", missing.join(", ")))
     })?;
     let index = Tensor::new(rows, &Device::Cpu)?;
     let bias = if folder.weights.contains(Classifier::BIAS) {
-        folder.weights.load(Classifier::BIAS)?.index_select(&index, 0)?
+        Some(folder.weights.load(Classifier::BIAS)?.index_select(&index, 0)?)
     } else {
-        Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?
+        None
     };
-    Ok(Some((folder.weights.load(Classifier::WEIGHT)?.index_select(&index, 0)?, bias)))
+    Ok((folder.weights.load(Classifier::WEIGHT)?.index_select(&index, 0)?, bias))
 }
 
 impl Problem for Images {
@@ -212,12 +224,7 @@ impl Problem for Images {
         if name == Classifier::WEIGHT || name == Classifier::BIAS {
             return Part::Head;
         }
-        match VisionTower::stage_of(&self.folder.config, name) {
-            None => Part::Other,
-            Some(0) => Part::Embedding,
-            Some(stage) if stage <= self.blocks() => Part::Block(stage - 1),
-            Some(_) => Part::Final,
-        }
+        Part::of_stage(VisionTower::stage_of(&self.folder.config, name), self.blocks())
     }
 
     fn has_classifier(&self) -> bool {
@@ -310,26 +317,16 @@ impl Problem for Images {
             return Err(TrainError::Unfit(format!("`{a}` and `{b}` differ in their {what}")));
         }
         let mut all = folder.weights.load_all()?;
-        let (rows, bias) = match head_of(&folder, &self.pool)? {
-            Some(own) => own,
-            None => {
-                let rows = match folder.stored_context()? {
-                    Some(context) => normalise_rows(&context_rows(&folder, &all, &self.pool, &context)?)?,
-                    None => embeddings(&folder, &all, &self.pool)?,
-                };
-                let rows = (rows * self.scale)?;
-                (rows, Tensor::zeros(self.pool.classes.len(), DType::F32, &Device::Cpu)?)
-            }
-        };
-        all.insert(Classifier::WEIGHT.to_owned(), rows);
-        all.insert(Classifier::BIAS.to_owned(), bias);
+        let (classes, templates) = (&self.pool.classes, &self.pool.templates);
+        let zero_shot = || Ok(zero_shot(&folder, &*folder.weights, classes, templates)?.rows);
+        insert_head(&mut all, &folder, &self.pool, zero_shot)?;
         Ok(all)
     }
 
     fn context(&self, n: usize) -> std::result::Result<Tensor, TrainError> {
         let tokens = self.folder.tokenizer()?.encode(&["a photo of a".to_owned()])?.remove(0);
         // Without the first and the last token.
-        let inner = &tokens[1..tokens.len() - 1];
+        let inner = tokens.get(1..tokens.len().max(2) - 1).unwrap_or_default();
         let table = self.folder.weights.load("text_model.embeddings.token_embedding.weight")?;
         // As many as are wanted, from the beginning again where the words are too few.
         let ids: Vec<u32> = inner.iter().copied().cycle().take(n).collect();

@@ -136,12 +136,7 @@ impl Problem for Texts {
         if *name == format!("{}.weight", self.config.names.head) {
             return Part::Head;
         }
-        match Decoder::stage_of(&self.config, name) {
-            None => Part::Other,
-            Some(0) => Part::Embedding,
-            Some(stage) if stage <= self.config.layers => Part::Block(stage - 1),
-            Some(_) => Part::Final,
-        }
+        Part::of_stage(Decoder::stage_of(&self.config, name), self.config.layers)
     }
 
     fn has_classifier(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Result, Tensor};
 
 use crate::base::config::Section;
-use crate::base::registry::Named;
+use crate::base::registry::named_by_fields;
 use crate::train::parts::{Strength, Term, TermKind, WeightTerm};
 
 /// A norm.
@@ -50,17 +50,7 @@ pub(super) static EWC: DistanceKind = DistanceKind {
     norm: Norm::Weighed { examples: 64 },
 };
 
-impl Named for DistanceKind {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn summary(&self) -> &'static str {
-        self.summary
-    }
-    fn reference(&self) -> &'static str {
-        self.reference
-    }
-}
+named_by_fields!(DistanceKind);
 
 impl TermKind for DistanceKind {
     fn read(&self, section: &Section<'_>) -> Option<Term> {

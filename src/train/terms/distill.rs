@@ -6,7 +6,7 @@ use candle_core::{D, Result, Tensor};
 use candle_nn::ops::log_softmax;
 
 use crate::base::config::Section;
-use crate::base::registry::Named;
+use crate::base::registry::named_by_fields;
 use crate::train::outputs::OutputTerm;
 use crate::train::outputs::Outputs;
 use crate::train::parts::{Term, TermKind, factor};
@@ -49,17 +49,7 @@ pub(super) static FEATURES: DistillKind = DistillKind {
     of: Of::Features,
 };
 
-impl Named for DistillKind {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn summary(&self) -> &'static str {
-        self.summary
-    }
-    fn reference(&self) -> &'static str {
-        self.reference
-    }
-}
+named_by_fields!(DistillKind);
 
 impl TermKind for DistillKind {
     fn read(&self, section: &Section<'_>) -> Option<Term> {

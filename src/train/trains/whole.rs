@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Result, Var};
 
 use crate::base::config::Section;
-use crate::base::registry::Named;
+use crate::base::registry::named_by_fields;
 use crate::checkpoint::Tensors;
 use crate::train::TrainError;
 use crate::train::outputs::Parameters;
@@ -60,17 +60,7 @@ pub(super) static LAST: WholeKind = WholeKind {
     which: Which::Last(1),
 };
 
-impl Named for WholeKind {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn summary(&self) -> &'static str {
-        self.summary
-    }
-    fn reference(&self) -> &'static str {
-        self.reference
-    }
-}
+named_by_fields!(WholeKind);
 
 impl TrainsKind for WholeKind {
     fn read(&self, section: &Section<'_>) -> Arc<dyn Trains> {

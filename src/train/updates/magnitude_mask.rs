@@ -10,7 +10,7 @@ use crate::base::registry::Named;
 use crate::checkpoint::Tensors;
 use crate::train::outputs::Parameters;
 use crate::train::parts::{Update, UpdateKind, Updating};
-use crate::train::resume::{of, under};
+use crate::train::resume::{copies, of, under};
 
 /// The kind.
 pub(super) struct MagnitudeMaskKind;
@@ -49,12 +49,8 @@ fn trains(start: &Tensor, frozen: f64) -> Result<Tensor> {
 
 impl Update for MagnitudeMask {
     fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>> {
-        let mut start = Tensors::new();
-        let mut masks = Tensors::new();
-        for (name, var) in parameters {
-            start.insert(name.clone(), var.as_tensor().copy()?);
-            masks.insert(name.clone(), trains(var.as_tensor(), self.0)?);
-        }
+        let start = copies(parameters)?;
+        let masks = start.iter().map(|(n, t)| Ok((n.clone(), trains(t, self.0)?))).collect::<Result<_>>()?;
         Ok(Box::new(Working { start, masks }))
     }
 }

@@ -11,7 +11,7 @@ use crate::base::registry::Named;
 use crate::checkpoint::Tensors;
 use crate::train::outputs::Parameters;
 use crate::train::parts::{Update, UpdateKind, Updating};
-use crate::train::resume::{of, under};
+use crate::train::resume::{copies, of, under};
 
 /// The kind.
 pub(super) struct SpiderKind;
@@ -52,8 +52,7 @@ struct Spider(Mask);
 
 impl Update for Spider {
     fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>> {
-        let start = |(name, var): (&String, &candle_core::Var)| Ok((name.clone(), var.as_tensor().copy()?));
-        let start: Tensors = parameters.iter().map(start).collect::<Result<_>>()?;
+        let start = copies(parameters)?;
         let importance = start.iter().map(|(n, t)| Ok((n.clone(), rank(t)?))).collect::<Result<_>>()?;
         Ok(Box::new(Working { mask: self.0, start, importance, gradients: BTreeMap::new() }))
     }
