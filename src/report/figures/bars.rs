@@ -29,7 +29,7 @@ impl Named for Bars {
 impl Figure for Bars {
     fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
         let (variants, probes) = (variants(data), probes(data));
-        if variants.is_empty() || probes.is_empty() {
+        if variants.is_empty() || variants.len() > MOST_BARS || probes.is_empty() {
             return Ok(None);
         }
         let mut svg = String::new();
@@ -50,6 +50,9 @@ impl Figure for Bars {
         )
     }
 }
+
+/// Bars a probe at most: of more, colours repeat, the legend has no room, and the table of the probes is read instead.
+const MOST_BARS: usize = 14;
 
 /// Checkpoints, and the chosen variant of each curve if it is not one of them.
 fn variants(data: &ReportData) -> Vec<String> {

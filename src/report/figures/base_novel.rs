@@ -36,7 +36,8 @@ impl Figure for BaseNovel {
         let mut svg = String::new();
         {
             let width = (110 * methods.len() as u32 + 130).clamp(420, 1600);
-            let root = SVGBackend::with_string(&mut svg, (width, 420)).into_drawing_area();
+            let height = 380 + names_height(&methods) as u32;
+            let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             root.fill(&WHITE).map_err(|e| e.to_string())?;
             let level = data.manifest.suite.stats.confidence;
             paint(&root, &methods, level).map_err(|e| e.to_string())?;
@@ -64,6 +65,15 @@ fn chosen(data: &ReportData) -> Vec<MethodHalves> {
     all
 }
 
+/// Methods whose names have room beside one another; more are written downwards.
+const SIDE_BY_SIDE: usize = 12;
+
+/// Pixels below the bars for the names.
+fn names_height(methods: &[MethodHalves]) -> i32 {
+    let longest = methods.iter().map(|m| m.label.chars().count()).max().unwrap_or(0) as i32;
+    if methods.len() > SIDE_BY_SIDE { (longest * 8 + 16).min(320) } else { 40 }
+}
+
 fn paint(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
     methods: &[MethodHalves],
@@ -81,7 +91,7 @@ fn paint(
     let mut chart = ChartBuilder::on(root)
         .margin(14)
         .margin_top(46)
-        .x_label_area_size(40)
+        .x_label_area_size(names_height(methods))
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..methods.len() as f64, y)?;
     bar_mesh(&mut chart)?;
@@ -103,7 +113,12 @@ fn paint(
     let step = f64::from(plot_width) / methods.len() as f64;
     for (m, method) in methods.iter().enumerate() {
         use plotters::style::text_anchor::{HPos, Pos, VPos};
-        let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
+        let font = (FONT, 14).into_font();
+        let style = if methods.len() > SIDE_BY_SIDE {
+            font.transform(FontTransform::Rotate90).color(&INK).pos(Pos::new(HPos::Left, VPos::Center))
+        } else {
+            font.color(&INK).pos(Pos::new(HPos::Center, VPos::Top))
+        };
         let place = (left + (step * (m as f64 + 0.5)) as i32, 46 + plot_height as i32 + 8);
         root.draw(&Text::new(method.label.clone(), place, style))?;
     }
