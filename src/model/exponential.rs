@@ -29,7 +29,7 @@ fn exp(x: f32) -> f32 {
 }
 
 /// Sum of `e^(x - from)`, in lanes of f32 within 64 values and in f64 beyond.
-pub(super) fn sum_of_exponentials(values: &[f32], from: f32) -> f64 {
+pub fn sum_of_exponentials(values: &[f32], from: f32) -> f64 {
     let sum = || {
         let chunk = |c: &[f32]| {
             let mut lanes = [0.0f32; 16];

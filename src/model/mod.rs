@@ -21,6 +21,7 @@ pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
 };
 pub use error::ModelError;
+pub use exponential::sum_of_exponentials;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};
 pub use hub_files::fetch_model;
 pub use images::ImageReader;

@@ -13,7 +13,7 @@ mod points;
 mod scores;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use assemble::ReportData;
 pub use cells::{CellScore, MetricValue};
@@ -80,24 +80,41 @@ pub fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
     json.push('\n');
     write_atomic(&out.join("frontier.json"), json.as_bytes())?;
     for table in TABLES.items {
-        if let Some(grid) = table.build(data) {
-            let path = |ending: &str| out.join("tables").join(format!("{}.{ending}", table.name()));
-            write_atomic(&path("md"), grid.markdown().as_bytes())?;
-            write_atomic(&path("csv"), grid.csv().as_bytes())?;
-            write_atomic(&path("tex"), grid.latex().as_bytes())?;
-        }
+        let path = |ending: &str| out.join("tables").join(format!("{}.{ending}", table.name()));
+        let Some(grid) = table.build(data) else {
+            remove(&["md", "csv", "tex"].map(path))?;
+            continue;
+        };
+        write_atomic(&path("md"), grid.markdown().as_bytes())?;
+        write_atomic(&path("csv"), grid.csv().as_bytes())?;
+        write_atomic(&path("tex"), grid.latex().as_bytes())?;
     }
     let mut drawn = Vec::new();
     for figure in FIGURES.items {
         let fail = |reason| ReportError::Figure { figure: figure.name(), reason };
-        if let Some(svg) = figure.draw(data).map_err(fail)? {
-            let path = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name()));
-            write_atomic(&path("svg"), svg.as_bytes())?;
-            write_atomic(&path("png"), &figures::to_png(&svg).map_err(fail)?)?;
-            drawn.push((*figure, svg));
-        }
+        let path = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name()));
+        let Some(svg) = figure.draw(data).map_err(fail)? else {
+            remove(&["svg", "png"].map(path))?;
+            continue;
+        };
+        write_atomic(&path("svg"), svg.as_bytes())?;
+        write_atomic(&path("png"), &figures::to_png(&svg).map_err(fail)?)?;
+        drawn.push((*figure, svg));
     }
     lm_eval::write(data, out)?;
     write_atomic(&out.join("report.html"), page::page(out, data, &drawn).as_bytes())?;
+    Ok(())
+}
+
+/// Removes what an earlier report of this folder had and this one has not: beside the new numbers it would be wrong.
+fn remove(paths: &[PathBuf]) -> Result<(), ReportError> {
+    for path in paths {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(FileError::new("remove", path, e).into());
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod backward;
 mod expand;
+mod inputs;
 mod optimiser;
 mod outputs;
 mod parts;

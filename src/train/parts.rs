@@ -146,10 +146,34 @@ pub trait Update: Debug + Send + Sync {
     fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>>;
 }
 
+/// How a model does on examples that it does not learn from: means over batches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    /// Loss of the task.
+    pub loss: f64,
+    /// Share that is right.
+    pub accuracy: f64,
+}
+
 /// An update at work.
 pub trait Updating: Send {
     /// After step `step`, counted from 1, with the gradients that the optimiser saw.
     fn after(&mut self, step: usize, parameters: &Parameters, gradients: &GradStore) -> Result<()>;
+
+    /// After how many steps each it wants to know how the model does on the data of `[validation]`, if it does.
+    fn watches(&self) -> Option<usize> {
+        None
+    }
+
+    /// How the model does there, whenever [`Updating::watches`] asked for it, and after the last step.
+    fn watched(&mut self, _held: Held, _parameters: &Parameters) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether training ends here.
+    fn is_done(&self) -> bool {
+        false
+    }
 
     /// At the end.
     fn finish(&mut self, _parameters: &Parameters) -> Result<()> {

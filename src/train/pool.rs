@@ -5,6 +5,8 @@ use std::ops::Range;
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
+use super::inputs::{OpenData, open_data};
+use super::problem::Use;
 use super::{Recipe, TrainError};
 use crate::base::digest::Digest;
 use crate::base::python_random::PythonRandom;
@@ -25,8 +27,8 @@ pub struct Pool {
     pub classes: Vec<String>,
     /// Caption templates.
     pub templates: Vec<String>,
-    /// Examples of each data set, and the share of each batch that they have.
-    pub parts: Vec<(Range<usize>, Option<f64>)>,
+    /// Examples of each data set, and what they are for.
+    pub parts: Vec<(Range<usize>, Use)>,
     /// Digest of each data set's files.
     pub digests: Vec<Digest>,
 }
@@ -39,16 +41,10 @@ impl Pool {
         preprocessor: &Preprocessor,
     ) -> std::result::Result<Self, TrainError> {
         let mut pool: Option<Self> = None;
-        for part in &recipe.data {
-            let entry = catalog.dataset(&part.dataset)?;
-            let split = catalog.split(entry, &part.split)?;
-            if let Some(missing) = catalog.missing(split) {
-                let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
-                return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
-            }
-            let open = catalog.open_split(entry, split)?;
+        for (part, purpose) in recipe.all_data() {
+            let OpenData { entry, open, .. } = open_data(recipe, part, catalog)?;
             let data = open.data;
-            let names = catalog.class_names(entry, &*data)?;
+            let names = catalog.class_names(&entry, &*data)?;
             let range = recipe.classes.range(names.len());
             let pool = pool.get_or_insert_with(|| Self {
                 preprocessor: preprocessor.clone(),
@@ -65,14 +61,14 @@ impl Pool {
                 );
             }
             if pool.templates.is_empty() {
-                pool.templates = catalog.templates(entry)?;
+                pool.templates = catalog.templates(&entry)?;
             }
             let labels: Vec<u32> = data.examples().iter().map(|e| e.label).collect();
             // Drawn over all classes first, as the reference does; then the classes of the recipe.
             let mut drawn = match part.shots {
                 Some(shots) => {
                     let mut random = PythonRandom::new(part.shots_seed);
-                    catalog.draw_shots(entry, &part.split, &labels, shots, &mut random)?
+                    catalog.draw_shots(&entry, &part.split, &labels, shots, &mut random)?
                 }
                 None => (0..labels.len()).collect(),
             };
@@ -83,7 +79,7 @@ impl Pool {
                 pool.crops.extend(crops(&entry.name, &*data, block, preprocessor)?);
                 pool.labels.extend(block.iter().map(|&i| labels[i] - range.start as u32));
             }
-            pool.parts.push((first..pool.labels.len(), part.share));
+            pool.parts.push((first..pool.labels.len(), purpose));
             pool.digests.push(open.digest);
         }
         let pool = pool.ok_or_else(|| recipe.mistake("no `[[data]]`"))?;

@@ -59,6 +59,14 @@ pub static METHODS: Registry<Preset> = Registry {
             )
         },
         &preset("coop", "learned context before the class names", "arXiv:2109.01134", "context", &[], &[]),
+        &preset(
+            "early-stop",
+            "full, the best model on the data of `[validation]`",
+            "arXiv:2309.06256",
+            "full",
+            &[],
+            &["early-stop"],
+        ),
         &preset("ewc", "full, weighed squares held to the start", "arXiv:1612.00796", "full", &["ewc"], &[]),
         &Preset {
             learns: Learns::Captions,
@@ -80,6 +88,7 @@ pub static METHODS: Registry<Preset> = Registry {
             &[],
             &[],
         ),
+        &preset("graft", "full, the values that moved most", "arXiv:2302.06600", "full", &[], &["graft"]),
         &preset(
             "kd-features",
             "full, features distilled from the start",

@@ -90,6 +90,11 @@ pub trait Problem: Send + Sync {
     /// Weights of another checkpoint of the same model, the head over the same outputs.
     fn weights_of(&self, path: &std::path::Path) -> std::result::Result<Tensors, TrainError>;
 
+    /// Whether the `finetuned` checkpoint is part of what it computes.
+    fn uses_finetuned(&self) -> bool {
+        false
+    }
+
     /// Learned context of `n` vectors at its start, where there is such a thing.
     fn context(&self, _n: usize) -> std::result::Result<Tensor, TrainError> {
         Err(TrainError::Unfit("learned context is of image-text models".to_owned()))
@@ -99,6 +104,17 @@ pub trait Problem: Send + Sync {
     fn finish(&self, weights: Tensors) -> std::result::Result<TunedModel, TrainError>;
 }
 
+/// What the examples of a data set are for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Use {
+    /// They fill what others leave of a batch.
+    Rest,
+    /// They have a share of each batch (experience replay).
+    Share(f64),
+    /// They are watched and not learned from.
+    Held,
+}
+
 /// Numbers of examples, by where they come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Examples {
@@ -106,23 +122,26 @@ pub struct Examples {
     pub rest: Vec<usize>,
     /// Examples with the share of each batch that they have.
     pub shares: Vec<(f64, Vec<usize>)>,
+    /// Those that are watched and not learned from.
+    pub held: Vec<usize>,
 }
 
 impl Examples {
-    /// Examples of one data set after another, some of which have a share of each batch.
+    /// Examples of one data set after another.
     #[must_use]
-    pub fn new(parts: &[(Range<usize>, Option<f64>)]) -> Self {
+    pub fn new(parts: &[(Range<usize>, Use)]) -> Self {
         let mut this = Self::default();
-        for (range, share) in parts {
-            match share {
-                Some(share) => this.shares.push((*share, range.clone().collect())),
-                None => this.rest.extend(range.clone()),
+        for (range, purpose) in parts {
+            match purpose {
+                Use::Share(share) => this.shares.push((*share, range.clone().collect())),
+                Use::Rest => this.rest.extend(range.clone()),
+                Use::Held => this.held.extend(range.clone()),
             }
         }
         this
     }
 
-    /// How many there are.
+    /// How many are learned from.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rest.len() + self.shares.iter().map(|s| s.1.len()).sum::<usize>()
@@ -192,7 +211,8 @@ mod tests {
 
     #[test]
     fn each_source_has_its_share_and_is_gone_through_before_it_repeats() {
-        let examples = Examples::new(&[(0..60, None), (60..100, Some(0.25))]);
+        let examples =
+            Examples::new(&[(0..60, Use::Rest), (60..100, Use::Share(0.25)), (100..120, Use::Held)]);
         let rng = CounterRng::new(3, "draw");
         let mut seen = vec![0; 100];
         for step in 0..10 {
@@ -202,6 +222,6 @@ mod tests {
         }
         assert!(seen.iter().all(|&n| n <= 1));
         assert_eq!(examples.draw(&rng, 3, 8), examples.draw(&rng, 3, 8));
-        assert_eq!(Examples::new(&[(0..5, None)]).draw(&rng, 0, 100).len(), 5);
+        assert_eq!(Examples::new(&[(0..5, Use::Rest)]).draw(&rng, 0, 100).len(), 5);
     }
 }

@@ -10,6 +10,7 @@ use super::expand::expand;
 use super::optimiser::{OPTIMISERS, Optimiser};
 use super::parts::{Term, Trains, Update};
 use super::presets::{METHODS, Preset};
+use super::problem::Use;
 use super::terms::TERMS;
 use super::trains::TRAINS;
 use super::updates::UPDATES;
@@ -88,6 +89,8 @@ pub struct Recipe {
     pub seed: u64,
     /// Training data.
     pub data: Vec<RecipeData>,
+    /// Data that are watched and not learned from.
+    pub validation: Option<RecipeData>,
     /// Which classes are seen.
     pub classes: ClassSubset,
     /// Optimiser steps.
@@ -141,6 +144,12 @@ impl Recipe {
     /// The checkpoint to start from.
     pub(super) fn from(&self) -> Result<&Path, TrainError> {
         self.from.as_deref().ok_or_else(|| self.mistake("this method needs `from`"))
+    }
+
+    /// Training data, and then those that are watched.
+    pub(super) fn all_data(&self) -> impl Iterator<Item = (&RecipeData, Use)> {
+        let learned = self.data.iter().map(|d| (d, d.share.map_or(Use::Rest, Use::Share)));
+        learned.chain(self.validation.iter().map(|d| (d, Use::Held)))
     }
 
     /// Reads and checks all recipes of a file: one, or every method with every setting of its grid.
@@ -227,7 +236,8 @@ fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
     if sections.is_empty() {
         root.note(root.span.clone(), "the recipe has no `[[data]]`", None);
     }
-    let data = sections.iter().filter_map(data).collect();
+    let learned = sections.iter().filter_map(data).collect();
+    let validation = root.section("validation").and_then(|section| data(&section));
     let (head, train) = (head?, train?);
     let id = head.required_text("id");
     let method = head.required_text("method").and_then(|name| head.known(&name, &METHODS));
@@ -275,7 +285,8 @@ fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
         model,
         tokenizer,
         seed,
-        data,
+        data: learned,
+        validation,
         classes,
         store,
     };

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::inputs::{OpenData, open_data};
+use super::problem::Use;
 use super::{Recipe, TrainError};
 use crate::base::digest::Digest;
 use crate::catalog::Catalog;
@@ -10,14 +12,14 @@ use crate::data::Record;
 use crate::model::lm::{Scored, Sequences, TextReader};
 use crate::model::{Input, Reader as _, Reading};
 use crate::task::Task as _;
-use crate::task::language::{Columns, Definition, LanguageTask, Setting};
+use crate::task::language::{Columns, LanguageTask, Setting};
 
 /// Every example of a recipe's data: prompt and target, the target scored.
 pub struct TrainingTexts {
     /// One sequence each.
     pub all: Vec<Scored>,
-    /// Examples of each data set, and the share of each batch that they have.
-    pub parts: Vec<(Range<usize>, Option<f64>)>,
+    /// Examples of each data set, and what they are for.
+    pub parts: Vec<(Range<usize>, Use)>,
     /// Digest of each data set's files.
     pub digests: Vec<Digest>,
 }
@@ -26,7 +28,7 @@ impl TrainingTexts {
     /// Reads the data. Of a multiple-choice task the right choice is the target.
     pub fn load(recipe: &Recipe, catalog: &Catalog, reader: &TextReader) -> Result<Self, TrainError> {
         let (mut all, mut parts, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for part in &recipe.data {
+        for (part, purpose) in recipe.all_data() {
             let file = part.task.as_ref().ok_or_else(|| {
                 recipe.mistake(format!(
                     "data set `{}` needs a `task`, which says what is learned",
@@ -34,15 +36,8 @@ impl TrainingTexts {
                 ))
             })?;
             let wrong = |reason: String| recipe.mistake(format!("task `{file}`: {reason}"));
-            let definition =
-                Definition::open(&catalog.task_file(file)).map_err(|e| recipe.mistake(e.to_string()))?;
-            let entry = catalog.data_of(&part.dataset, Some(&definition))?;
-            let split = catalog.split(&entry, &part.split)?;
-            if let Some(missing) = catalog.missing(split) {
-                let (path, name, how) = (missing.display(), &entry.name, &entry.obtain);
-                return Err(recipe.mistake(format!("`{path}` of data set `{name}` is missing; {how}")));
-            }
-            let open = catalog.open_split(&entry, split)?;
+            let OpenData { open, definition, .. } = open_data(recipe, part, catalog)?;
+            let definition = definition.ok_or_else(|| wrong("it cannot be read".to_owned()))?;
             let data = open.data;
             let records = data.read(0..data.examples().len())?;
             let ids = data.examples().iter().map(|e| e.id.clone());
@@ -72,7 +67,7 @@ impl TrainingTexts {
                 }
                 all.extend(found.into_iter().map(|s| shortened(s, recipe.length)));
             }
-            parts.push((first..all.len(), part.share));
+            parts.push((first..all.len(), purpose));
             digests.push(open.digest);
         }
         if all.is_empty() {

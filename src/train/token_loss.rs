@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::model::sum_of_exponentials;
+
 /// `-log p(target)` of each row of logits, summed.
 struct TokenLoss {
     targets: Vec<u32>,
@@ -11,8 +13,7 @@ struct TokenLoss {
 /// Largest value of a row and the logarithm of the sum of exponentials above it.
 fn log_sum(row: &[f32]) -> f64 {
     let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|v| f64::from((v - most).exp())).sum();
-    f64::from(most) + sum.ln()
+    f64::from(most) + sum_of_exponentials(row, most).ln()
 }
 
 impl CustomOp1 for TokenLoss {

@@ -1,5 +1,6 @@
 //! The loop that all methods share: optimiser, schedule, clipping, resuming.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::backprop::GradStore;
@@ -7,11 +8,11 @@ use candle_core::{Result, Tensor, Var};
 
 use super::optimiser::Optimising;
 use super::outputs::OutputTerm;
-use super::parts::{PathTerm, Term, Trained, Updating, WeightTerm};
+use super::parts::{Held, PathTerm, Term, Trained, Updating, WeightTerm};
 use super::problem::{Problem, StepOutcome, add_gradient, add_gradients};
 use super::resume::{Resume, of, under};
 use super::written::{LOG, Training, TrainingData, is_finished, write_model, write_training};
-use super::{Recipe, Schedule, TrainError, TunedModel, problems};
+use super::{Recipe, Schedule, TrainError, TunedModel, inputs, problems};
 use crate::base::digest::Digest;
 use crate::base::registry::Named as _;
 use crate::catalog::Catalog;
@@ -62,30 +63,36 @@ pub fn tune(
     options: TuneOptions,
     mut listen: impl FnMut(TuneEvent) -> bool,
 ) -> std::result::Result<(), TrainError> {
-    if !options.fresh && is_finished(recipe) {
+    let inputs = inputs::digests(recipe, catalog)?;
+    if !options.fresh && is_finished(recipe, &inputs) {
         listen(TuneEvent::Kept(recipe.out.clone()));
         return Ok(());
     }
     let problem = problems::open(recipe, catalog)?;
     let mut training = Run::new(recipe, &*problem).map_err(|e| named(recipe, e))?;
-    let resume = Resume::new(&recipe.out, Digest::of_bytes(recipe.text.as_bytes()).as_str());
+    let resume = Resume::new(&recipe.out, Digest::of_value(&(&recipe.text, &inputs)).as_str());
     let done = if options.fresh { 0 } else { training.resume(&resume)? };
     let penalties = training.penalties();
     listen(TuneEvent::Ready { parameters: training.values, steps: recipe.steps, done, penalties });
+    let mut ended = recipe.steps;
     for step in done..recipe.steps {
         let (outcome, lr) = training.step(step).map_err(|e| named(recipe, e))?;
         let event = TuneEvent::Step { step: step + 1, loss: outcome.loss, accuracy: outcome.accuracy, lr };
         let go_on = listen(event);
-        let last = step + 1 == recipe.steps;
+        let last = training.watch(step).map_err(|e| named(recipe, e))?;
         if !last && (!go_on || (step + 1) % recipe.save_every == 0) {
             resume.save(step + 1, &training.state())?;
             crate::base::fs::write_atomic(&recipe.out.join(LOG), training.log.as_bytes())?;
         }
-        if !go_on && !last {
+        if last {
+            ended = step + 1;
+            break;
+        }
+        if !go_on {
             return Err(TrainError::Interrupted(step + 1));
         }
     }
-    training.finish()?;
+    training.finish(inputs, ended)?;
     resume.clear()?;
     listen(TuneEvent::Written(recipe.out.clone()));
     Ok(())
@@ -116,7 +123,7 @@ struct Run<'a> {
     log: String,
 }
 
-const HEADER: &str = "step,lr,loss,task_loss,accuracy\n";
+const HEADER: &str = "step,lr,loss,task_loss,accuracy,held_loss,held_accuracy\n";
 
 impl<'a> Run<'a> {
     fn new(recipe: &'a Recipe, problem: &'a dyn Problem) -> std::result::Result<Self, TrainError> {
@@ -125,6 +132,12 @@ impl<'a> Run<'a> {
         let has_path = recipe.terms.iter().any(|t| matches!(t, Term::Path(_)));
         if has_path && finetuned.is_none() {
             return Err(TrainError::Unfit("a path needs `finetuned`".to_owned()));
+        }
+        // A fine-tuned checkpoint that changes nothing would be a mistake that nobody sees.
+        let used = trained.are_weights() || has_path || problem.uses_finetuned();
+        if finetuned.is_some() && !used {
+            let what = "`finetuned` is the end of a path of weights or of learned context; what trains here is neither";
+            return Err(TrainError::Unfit(what.to_owned()));
         }
         let penalised = recipe.terms.iter().any(|t| matches!(t, Term::Weights(_)));
         if penalised && !trained.are_weights() {
@@ -138,7 +151,13 @@ impl<'a> Run<'a> {
             (name.clone(), if decays(var) { recipe.weight_decay } else { 0.0 })
         };
         let optimising = Optimising::new(recipe.optimiser, parameters.iter().map(decay).collect());
-        let updates = recipe.updates.iter().map(|u| u.prepare(parameters)).collect::<Result<_>>()?;
+        let updates: Vec<Box<dyn Updating>> =
+            recipe.updates.iter().map(|u| u.prepare(parameters)).collect::<Result<_>>()?;
+        let watches = updates.iter().any(|u| u.watches().is_some());
+        if watches != recipe.validation.is_some() {
+            let what = "`[validation]` and an update that watches it (`early-stop`) go together; one of them is missing";
+            return Err(TrainError::Unfit(what.to_owned()));
+        }
         let mut this = Self {
             recipe,
             problem,
@@ -215,13 +234,45 @@ impl<'a> Run<'a> {
             update.after(step + 1, parameters, &outcome.gradients)?;
         }
         self.log.push_str(&format!(
-            "{},{lr},{},{},{}\n",
+            "{},{lr},{},{},{},,\n",
             step + 1,
             outcome.loss,
             outcome.task,
             outcome.accuracy
         ));
         Ok((outcome, lr))
+    }
+
+    /// Looks at the data that are not learned from, if an update wants to; whether training ends here.
+    fn watch(&mut self, step: usize) -> std::result::Result<bool, TrainError> {
+        let last = step + 1 == self.recipe.steps;
+        let due = |u: &Box<dyn Updating>| u.watches().is_some_and(|every| last || (step + 1) % every == 0);
+        if self.updates.iter().any(due) {
+            let held = self.held()?;
+            // In the two empty places of the step's line.
+            self.log.truncate(self.log.len() - 2);
+            self.log.push_str(&format!("{},{}\n", held.loss, held.accuracy));
+            let parameters = self.trained.parameters();
+            for update in self.updates.iter_mut().filter(|u| due(u)) {
+                update.watched(held, parameters)?;
+            }
+        }
+        Ok(last || self.updates.iter().any(|u| u.is_done()))
+    }
+
+    /// How the model does on the data that are not learned from.
+    fn held(&self) -> std::result::Result<Held, TrainError> {
+        let all = &self.problem.examples().held;
+        let parameters = self.trained.parameters();
+        let mut held = Held { loss: 0.0, accuracy: 0.0 };
+        for batch in all.chunks(self.recipe.batch) {
+            let weights = || self.trained.weights(self.problem.start());
+            let outcome = self.problem.step(0, &weights, parameters, batch, &[])?;
+            let share = batch.len() as f64 / all.len() as f64;
+            held.loss += share * outcome.task;
+            held.accuracy += share * outcome.accuracy;
+        }
+        Ok(held)
     }
 
     /// Loss and gradients, all terms included.
@@ -312,7 +363,12 @@ impl<'a> Run<'a> {
         Ok(done)
     }
 
-    fn finish(mut self) -> std::result::Result<(), TrainError> {
+    /// Writes the result, of so many steps.
+    fn finish(
+        mut self,
+        inputs: BTreeMap<String, String>,
+        steps: usize,
+    ) -> std::result::Result<(), TrainError> {
         for update in &mut self.updates {
             update.finish(self.trained.parameters())?;
         }
@@ -337,9 +393,10 @@ impl<'a> Run<'a> {
             specbench: env!("CARGO_PKG_VERSION").to_owned(),
             method: self.recipe.method.name().to_owned(),
             seed: self.recipe.seed,
-            steps: self.recipe.steps,
+            steps,
             parameters: self.values,
             data: data.collect(),
+            inputs,
         };
         write_training(self.recipe, &training, self.log.as_bytes())
     }

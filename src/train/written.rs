@@ -1,5 +1,6 @@
 //! What is written of a training: the checkpoint, and how it was made.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct Training {
     pub parameters: usize,
     /// What was learned from.
     pub data: Vec<TrainingData>,
+    /// Digests of all that the recipe reads, by its key.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// A data set that was learned from.
@@ -94,8 +98,8 @@ pub(super) fn write_training(recipe: &Recipe, training: &Training, log: &[u8]) -
     Ok(())
 }
 
-/// Whether the result of a recipe is there: it was finished, and by this very text.
-pub(super) fn is_finished(recipe: &Recipe) -> bool {
+/// Whether the result of a recipe is there: it was finished, by this very text, of these very inputs.
+pub(super) fn is_finished(recipe: &Recipe, inputs: &BTreeMap<String, String>) -> bool {
     let same = std::fs::read_to_string(recipe.out.join(RECIPE)).is_ok_and(|text| text == recipe.text);
-    same && Training::of(&recipe.out).is_some()
+    same && Training::of(&recipe.out).is_some_and(|training| training.inputs == *inputs)
 }

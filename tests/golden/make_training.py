@@ -69,10 +69,40 @@ class MagnitudeMask:
             p.data = torch.where(frozen.view_as(p), self.start[n], p.data)
 
 
-def train(parameters, loss, method):
-    """Ten steps; `loss(terms)` is the loss with the terms on outputs."""
+def graft(parameters, start, density):
+    """The largest moves of the whole model stay (base patch of the method's code)."""
+    moves = torch.cat([(p - start[n]).abs().flatten() for n, p in parameters.items()])
+    stays = torch.zeros_like(moves, dtype=torch.bool)
+    stays[torch.topk(moves, round(density * moves.numel())).indices] = True
+    done, trained = 0, {}
+    for n, p in parameters.items():
+        own = stays[done : done + p.numel()].view_as(p)
+        trained[n] = torch.where(own, p, start[n])
+        done += p.numel()
+    return trained
+
+
+def fisher(parameters, singles):
+    """Mean squared gradient of single examples (Kirkpatrick et al. 2017)."""
+    total = {n: torch.zeros_like(p) for n, p in parameters.items()}
+    for single in singles:
+        gradients = torch.autograd.grad(single(), list(parameters.values()), allow_unused=True)
+        for n, g in zip(parameters, gradients):
+            if g is not None:
+                total[n] += g**2 / len(singles)
+    return total
+
+
+def train(parameters, loss, method, singles=(), tuned=None):
+    """Ten steps; `loss(terms)` is the loss with the terms on outputs, `singles` those of one example each, `tuned` the fine-tuned
+    end of a path. `loss` reads the values of `parameters` when it is called."""
     start = {n: p.detach().clone() for n, p in parameters.items()}
     tensors = list(parameters.values())
+    importance = fisher(parameters, singles) if method == "ewc" else None
+    if method == "mergetune":
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(0.6 * start[n] + 0.4 * tuned[n])
     if method == "sgd":
         optimiser = torch.optim.SGD(tensors, lr=LR, momentum=0.9, weight_decay=DECAY)
     else:
@@ -88,12 +118,32 @@ def train(parameters, loss, method):
         if method == "l2-sp":
             count = sum(p.numel() for p in tensors)
             value = value + 500.0 * sum(((p - start[n]) ** 2).sum() for n, p in parameters.items()) / count
+        if method == "ewc":
+            value = value + 25.0 * sum((importance[n] * (p - start[n]) ** 2).sum() for n, p in parameters.items())
+        if method == "mergetune":
+            value = value + 0.02 * sum(((p - start[n]) ** 2).sum() for n, p in parameters.items())
         value.backward()
+        if method == "mergetune":
+            # Gradients at each place of the path, by the chain rule: the weights there move by the place's share.
+            here = {n: p.detach().clone() for n, p in parameters.items()}
+            gradients = {n: p.grad.clone() for n, p in parameters.items()}
+            for place in [0.1, 0.3, 0.5, 0.7, 0.9]:
+                with torch.no_grad():
+                    for n, p in parameters.items():
+                        p.copy_(tuned[n] + place * (here[n] - tuned[n]))
+                for n, g in zip(parameters, torch.autograd.grad(loss(method), tensors)):
+                    gradients[n] += 0.5 * place * g / 5
+            with torch.no_grad():
+                for n, p in parameters.items():
+                    p.copy_(here[n])
+                    p.grad = gradients[n]
         torch.nn.utils.clip_grad_norm_(tensors, 1.0)
         optimiser.step()
         after(parameters)
         for n, p in parameters.items():
             total[n] += p.detach()
+    if method == "graft":
+        return graft({n: p.detach() for n, p in parameters.items()}, start, 0.25)
     if method == "sma":
         return {n: t / STEPS for n, t in total.items()}
     return {n: p.detach().clone() for n, p in parameters.items()}
@@ -148,7 +198,9 @@ def clip_track(expected):
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]))
     pixels = (raw - mean) / std
     tok = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    methods = ["full", "l1", "l2-sp", "kd-kl", "kd-logits", "kd-features", "spider", "magnitude-mask", "sma", "sgd", "linear-probe"]
+    methods = ["full", "l1", "l2-sp", "kd-kl", "kd-logits", "kd-features", "spider", "magnitude-mask", "sma", "sgd", "linear-probe",
+               "graft", "ewc", "mergetune"]
+    full = None
     for method in methods:
         model = clip_model()
         with torch.no_grad():
@@ -189,10 +241,87 @@ def clip_track(expected):
                 value = value + 3.0 * ((f - f0) ** 2).sum(-1).mean()
             return value
 
-        trained = train(parameters, loss, method)
+        def single(i):
+            def loss_of_one():
+                out = model.visual_projection(model.vision_model(pixels[i : i + 1]).pooler_output)
+                return F.cross_entropy(out / out.norm(dim=-1, keepdim=True) @ weight.T + bias, labels[i : i + 1])
+            return loss_of_one
+
+        trained = train(parameters, loss, method, [single(i) for i in range(len(labels))], full)
+        if method == "full":
+            full = trained
         for name, value in trained.items():
             if method == "full" or name in ["classifier.weight", "vision_model.encoder.layers.1.mlp.fc1.weight"]:
                 expected[f"clip/{method}/{name}"] = value.contiguous()
+
+
+    prompts_track(expected, pixels, labels, tok)
+
+
+def prompts_track(expected, pixels, labels, tok):
+    """Learned context (CoOp, KgCoOp, MERGETUNE's code) and contrastive fine-tuning (FLYP)."""
+    model = clip_model()
+
+    def unit(x):
+        return x / x.norm(dim=-1, keepdim=True)
+
+    def texts(texts):
+        return [tok.encode(t).ids for t in texts]
+
+    def encode(ids, context=None):
+        rows = []
+        for one in ids:
+            if context is None:
+                rows.append(model.text_projection(model.text_model(torch.tensor([one])).pooler_output)[0])
+                continue
+            # The places after the first token are the context's.
+            hook = model.text_model.embeddings.token_embedding.register_forward_hook(
+                lambda _m, _i, out: torch.cat([out[:, :1], context[None], out[:, 1 + len(context) :]], 1))
+            wide = [one[0]] + [0] * len(context) + one[1:]
+            rows.append(model.text_projection(model.text_model(torch.tensor([wide])).pooler_output)[0])
+            hook.remove()
+        return torch.stack(rows)
+
+    with torch.no_grad():
+        scale = model.logit_scale.exp()
+        f = unit(model.visual_projection(model.vision_model(pixels).pooler_output))
+        each = [unit(encode(texts([t.replace("{}", c) for t in TEMPLATES]))) for c in CLASSES]
+        zero_shot = torch.stack([unit(e.mean(0)) for e in each])
+        first = model.text_model.embeddings.token_embedding.weight[torch.tensor(texts(["a photo of a"])[0][1:-1])].clone()
+    names = texts([f"{c}." for c in CLASSES])
+    tuned = None
+    for method in ["coop", "kgcoop", "mergetune-features"]:
+        context = torch.nn.Parameter((tuned if method == "mergetune-features" else first).clone())
+        with torch.no_grad():
+            end = encode(names, tuned) if tuned is not None else None
+
+        def loss(method):
+            rows = encode(names, context)
+            value = F.cross_entropy(scale * f @ unit(rows).T, labels)
+            if method != "coop":
+                value = value + 8.0 * (1 - (unit(rows) * zero_shot).sum(-1).mean())
+            if method == "mergetune-features":
+                places = [0.1, 0.3, 0.5, 0.7, 0.9]
+                value = value + sum(F.cross_entropy(scale * f @ unit(end + t * (rows - end)).T, labels) for t in places) / 5
+            return value
+
+        trained = train({"context": context}, loss, method)
+        if method == "coop":
+            tuned = trained["context"]
+        expected[f"clip/{method}/prompt.context"] = trained["context"]
+    # One template: its captions leave nothing to be drawn.
+    captions = [texts([TEMPLATES[0].replace("{}", CLASSES[label])])[0] for label in labels]
+    parameters = dict(model.named_parameters())
+
+    def contrastive(_):
+        image = unit(model.visual_projection(model.vision_model(pixels).pooler_output))
+        logits = model.logit_scale.exp() * image @ unit(encode(captions)).T
+        own = torch.arange(len(labels))
+        return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+    trained = train(parameters, contrastive, "flyp")
+    for name in ["logit_scale", "vision_model.encoder.layers.1.mlp.fc1.weight", "text_model.encoder.layers.0.mlp.fc1.weight"]:
+        expected[f"clip/flyp/{name}"] = trained[name]
 
 
 def language_track(expected):
@@ -202,7 +331,7 @@ def language_track(expected):
         before, whole = tok.encode(prompt).ids, tok.encode(f"{prompt} {target}").ids
         assert whole[: len(before)] == before
         sequences.append((torch.tensor([whole]), len(before)))
-    for method in ["full", "l2-sp", "kd-kl", "spider", "magnitude-mask"]:
+    for method in ["full", "l2-sp", "kd-kl", "spider", "magnitude-mask", "graft", "ewc"]:
         config = transformers.AutoConfig.from_pretrained(ROOT / "lm/llama")
         config._attn_implementation = "eager"
         model = transformers.LlamaForCausalLM.from_pretrained(ROOT / "lm/llama", config=config).eval().float()
@@ -223,7 +352,10 @@ def language_track(expected):
             value = F.cross_entropy(z, targets)
             return value + 0.7 * kl(z, z0, 2.0) if method == "kd-kl" else value
 
-        trained = train(parameters, loss, method)
+        def single(ids, first):
+            return lambda: F.cross_entropy(model(ids).logits[0, first - 1 : -1], ids[0, first:])
+
+        trained = train(parameters, loss, method, [single(*s) for s in sequences])
         for name, value in trained.items():
             if method == "full" or name in ["model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight"]:
                 expected[f"lm/{method}/{name}"] = value.contiguous()

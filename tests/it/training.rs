@@ -22,15 +22,19 @@ fn bench() -> Bench {
     let lines = |name: &str, lines: &[&str]| std::fs::write(bench.out(name), lines.join("\n")).unwrap();
     lines("classes.txt", &["red circle", "green square", "blue star"]);
     lines("templates.txt", &["a photo of a {}.", "a {}."]);
+    lines("one.txt", &["a photo of a {}."]);
     lines("folders.txt", &["red circle", "green square", "blue star"]);
-    let registry = format!(
-        "[shapes]\nsummary = \"x\"\nlayout = \"image-folder\"\nlicence = \"MIT\"\norigin = \"x\"\nclasses = {:?}\n\
-         templates = {:?}\nfolders = {:?}\n[shapes.split.train]\nfiles = [{:?}]\n",
-        bench.out("classes.txt"),
-        bench.out("templates.txt"),
-        bench.out("folders.txt"),
-        golden.join("images"),
-    );
+    let entry = |name: &str, templates: &str| {
+        format!(
+            "[{name}]\nsummary = \"x\"\nlayout = \"image-folder\"\nlicence = \"MIT\"\norigin = \"x\"\n\
+             classes = {:?}\ntemplates = {:?}\nfolders = {:?}\n[{name}.split.train]\nfiles = [{:?}]\n",
+            bench.out("classes.txt"),
+            bench.out(templates),
+            bench.out("folders.txt"),
+            golden.join("images"),
+        )
+    };
+    let registry = entry("shapes", "templates.txt") + &entry("shapes-one", "one.txt");
     std::fs::write(bench.out("datasets.toml"), registry).unwrap();
     let task = format!(
         "task: facts\ndataset_path: json\ndataset_kwargs: {{data_files: {{train: {:?}}}}}\ntraining_split: train\n\
@@ -113,18 +117,36 @@ fn ten_steps_of_every_method_are_pytorchs() {
         ("clip", "sma", "sma", ""),
         ("clip", "sgd", "full", "optimiser = \"sgd\""),
         ("clip", "linear-probe", "linear-probe", ""),
+        ("clip", "graft", "graft", "density = 0.25"),
+        ("clip", "ewc", "ewc", "penalty = 50.0\nfisher = 64"),
+        ("clip", "mergetune", "mergetune", "penalty = 0.02\ntau = 0.4"),
+        ("clip", "coop", "coop", "vectors = 5"),
+        ("clip", "kgcoop", "kgcoop", "vectors = 5"),
+        ("clip", "mergetune-features", "mergetune-features", "vectors = 5"),
+        ("clip", "flyp", "flyp", ""),
         ("lm", "full", "full", ""),
         ("lm", "l2-sp", "l2-sp", "penalty = 500.0\nreduction = \"mean\""),
         ("lm", "kd-kl", "kd-kl", kd),
         ("lm", "spider", "spider", ""),
         ("lm", "magnitude-mask", "magnitude-mask", ""),
+        ("lm", "graft", "graft", "density = 0.25"),
+        ("lm", "ewc", "ewc", "penalty = 50.0\nfisher = 64"),
     ] {
         let name = format!("{track}/{method}");
-        let text = recipe(&bench, track, preset, "", train);
+        let head = match method {
+            "mergetune" => format!("finetuned = {:?}", bench.out("clip-full")),
+            "mergetune-features" => format!("finetuned = {:?}", bench.out("clip-coop")),
+            _ => String::new(),
+        };
+        let mut text = recipe(&bench, track, preset, &head, train);
+        if method == "flyp" {
+            text = text.replace("\"shapes\"", "\"shapes-one\"");
+        }
         let found = tuned(&bench, &text, &name.replace('/', "-"));
         let (worst, compared) = against(&expected, &name, &found);
         println!("{name}: {worst:.2e} over {compared} tensors");
-        assert!(compared >= if method == "linear-probe" { 1 } else { 2 }, "{name}: {compared}");
+        let few = ["linear-probe", "coop", "kgcoop", "mergetune-features"].contains(&method);
+        assert!(compared >= if few { 1 } else { 2 }, "{name}: {compared}");
         assert!(worst < 1e-5, "{name}: {worst}");
     }
 }
@@ -149,15 +171,19 @@ fn methods_at_their_limits() {
         same(&run("kd", "kd-kl", "", "penalty = 0.0"), "kd-kl");
         same(&run("mask", "magnitude-mask", "", "frozen = 0.0"), "magnitude-mask");
         same(&run("spider", "spider", "", "mask = \"none\""), "spider");
+        same(&run("graft", "graft", "", "density = 1.0"), "graft");
         same(&run("last", "sma", "", "from_step = 10"), "sma");
         // Strong, it stays where it starts.
         let start = match track {
             "clip" => weights(&golden().join("clip")),
             _ => weights(&bench.out("llama")),
         };
-        let stays = run("held", "magnitude-mask", "", "frozen = 1.0");
-        for (name, tensor) in &start {
-            assert!(largest(tensor, &stays[name]) == 0.0, "{track}: {name}");
+        for stays in
+            [run("held", "magnitude-mask", "", "frozen = 1.0"), run("bare", "graft", "", "density = 0.0")]
+        {
+            for (name, tensor) in &start {
+                assert!(largest(tensor, &stays[name]) == 0.0, "{track}: {name}");
+            }
         }
         let name =
             if track == "clip" { "visual_projection.weight" } else { "model.layers.1.mlp.up_proj.weight" };
@@ -230,6 +256,55 @@ fn training_goes_on_where_it_was_stopped() {
 }
 
 #[test]
+fn early_stopping_gives_the_best_model_and_ends_there() {
+    let bench = bench();
+    for track in ["clip", "lm"] {
+        let base = recipe(&bench, track, "early-stop", "", "every = 2").replace("lr = 2e-3", "lr = 2e-2");
+        let data = base.split("[[data]]").nth(1).unwrap().to_owned();
+        let with = |lines: &str| {
+            base.replace("every = 2", &format!("every = 2\n{lines}")) + &format!("[validation]{data}")
+        };
+        let (best, first) = (format!("{track}-best"), format!("{track}-first"));
+        let found = tuned(&bench, &with(""), &best);
+        let log = std::fs::read_to_string(bench.out(&best).join("train.csv")).unwrap();
+        let held: Vec<(usize, f64)> = log
+            .lines()
+            .skip(1)
+            .filter_map(|l| {
+                let cells: Vec<&str> = l.split(',').collect();
+                Some((cells[0].parse().ok()?, cells[5].parse().ok()?))
+            })
+            .collect();
+        assert_eq!(held.iter().map(|h| h.0).collect::<Vec<_>>(), [2, 4, 6, 8, 10], "{log}");
+        let least = held.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        // Plain training of as many steps of the same schedule, stopped there.
+        let path = bench.out("until.toml");
+        std::fs::write(&path, base.replace("early-stop", "full").replace("every = 2\n", "")).unwrap();
+        let mut plain = Recipe::open(&path).unwrap().remove(0);
+        plain.out = bench.out(&first);
+        let catalog = Catalog::open(&bench.out("datasets.toml")).unwrap();
+        let stop = |e| !matches!(e, TuneEvent::Step { step, .. } if step == least.0);
+        if least.0 < 10 {
+            tune(&plain, &catalog, TuneOptions::default(), stop).unwrap_err();
+            let state = bench.out(&first).join(format!("resume/step-{}.safetensors", least.0));
+            let state = StateDict::open(&state).unwrap().load_all().unwrap();
+            for (name, tensor) in &found {
+                if let Some(right) = state.get(&format!("parameter.{name}")) {
+                    assert_eq!(largest(tensor, right), 0.0, "{track}: {name}");
+                }
+            }
+        }
+        // Accuracy is whole early on; two looks without a better one, and it is over.
+        let text = with("by = \"accuracy\"\npatience = 2").replace("lr = 2e-2", "lr = 0.0");
+        command(&bench, &text, &format!("{track}-short")).assert().success();
+        let folder = bench.out(&format!("{track}-short"));
+        assert_eq!(std::fs::read_to_string(folder.join("train.csv")).unwrap().lines().count(), 7);
+        let about = std::fs::read_to_string(folder.join("training.json")).unwrap();
+        assert!(about.contains("\"steps\": 6"), "{about}");
+    }
+}
+
+#[test]
 fn what_is_there_is_kept_and_grids_are_all_made() {
     let bench = bench();
     let text = recipe(&bench, "lm", "full", "", "")
@@ -262,6 +337,12 @@ fn what_is_there_is_kept_and_grids_are_all_made() {
     assert_eq!(run(&[]).0.matches("there already").count(), 4);
     assert_eq!(run(&["--only", "held"]).0.matches("there already").count(), 2);
     assert_eq!(run(&["--fresh", "--only", "held"]).0.matches("there already").count(), 0);
+    // By the same recipe, but from another checkpoint, it is another one.
+    let start = bench.out("llama/model.safetensors");
+    let other = weights(&bench.out("made/full-1"));
+    specbench::checkpoint::write_safetensors(&start, &other, candle_core::DType::F32).unwrap();
+    assert_eq!(run(&["--only", "full"]).0.matches("there already").count(), 0);
+    assert_eq!(run(&["--only", "full"]).0.matches("there already").count(), 2);
 }
 
 #[test]
@@ -276,12 +357,19 @@ fn parts_that_do_not_fit_are_said() {
         ("clip", "full", "tau = 0.5", "`finetuned`, which is not given"),
         ("clip", "lora", "[[term]]\nkind = \"l2\"\npenalty = 1.0", "distance to the start is one of weights"),
         ("clip", "full", "[[term]]\nkind = \"l3\"", "did you mean"),
+        ("clip", "early-stop", "", "`[validation]` and an update that watches it"),
     ] {
         let text = recipe(&bench, track, method, "", train);
         let output = command(&bench, &text, "none").assert().failure();
         let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
         assert!(log.contains(part), "{part} not in {log}");
     }
+    // A fine-tuned end that nothing goes to.
+    tuned(&bench, &recipe(&bench, "lm", "full", "", ""), "end");
+    let head = format!("finetuned = {:?}", bench.out("end"));
+    let output = command(&bench, &recipe(&bench, "lm", "lora", &head, ""), "none").assert().failure();
+    let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(log.contains("`finetuned` is the end of a path"), "{log}");
 }
 
 /// `tests/golden/check_peft.py` shows that PEFT reads the same file.

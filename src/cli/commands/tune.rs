@@ -8,7 +8,7 @@ use crate::cli::stop::Stop;
 use crate::train::{Recipe, TuneEvent, TuneOptions, tune as execute};
 
 pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
-    let catalog = super::open_catalog(global, output)?;
+    let catalog = super::open_catalog(global, output)?.with_digests(super::digests(output));
     let mut recipes = Vec::new();
     for path in &args.recipes {
         recipes.extend(Recipe::open(path)?);
@@ -34,6 +34,7 @@ pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> R
             if n > 1 { format!("{} ({} of {n}) ", recipe.out.display(), i + 1) } else { String::new() };
         one(recipe, &catalog, TuneOptions { fresh: args.fresh }, &name, output, stop)?;
     }
+    catalog.digests().keep();
     drop(orderly);
     Ok(Exit::Ok)
 }

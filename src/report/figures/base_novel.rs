@@ -71,7 +71,7 @@ const SIDE_BY_SIDE: usize = 12;
 /// Pixels below the bars for the names.
 fn names_height(methods: &[MethodHalves]) -> i32 {
     let longest = methods.iter().map(|m| m.label.chars().count()).max().unwrap_or(0) as i32;
-    if methods.len() > SIDE_BY_SIDE { (longest * 8 + 16).min(320) } else { 40 }
+    if methods.len() > SIDE_BY_SIDE { (longest * 13 / 2 + 16).min(320) } else { 40 }
 }
 
 fn paint(

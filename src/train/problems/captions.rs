@@ -23,7 +23,7 @@ use crate::model::{Kernels, ModelError, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
 use crate::train::outputs::{OutputTerm, Parameters};
 use crate::train::pool::Pool;
-use crate::train::problem::{Examples, Part, Problem, StepOutcome, Weighing};
+use crate::train::problem::{Examples, Part, Problem, StepOutcome, Use, Weighing};
 use crate::train::{Recipe, TrainError, TunedModel};
 
 /// Images and captions of their classes.
@@ -64,6 +64,9 @@ impl Captions {
         }
         if recipe.from.is_some() {
             return Err(recipe.mistake("this method starts from nothing and has no `from`"));
+        }
+        if recipe.validation.is_some() {
+            return Err(recipe.mistake("this method draws classes, not examples, and has no `[validation]`"));
         }
         let pool = Pool::load(recipe, catalog, &Preprocessor::clip(config.vision_config.image_size))?;
         let path =
@@ -113,7 +116,7 @@ impl Captions {
         let by_class = pool.by_class();
         let trained: Vec<usize> = (0..by_class.len()).filter(|&c| !by_class[c].is_empty()).collect();
         // A step's examples: numbers of classes where they are distinct, of examples otherwise.
-        let parts = if distinct { vec![(0..trained.len(), None)] } else { pool.parts.clone() };
+        let parts = if distinct { vec![(0..trained.len(), Use::Rest)] } else { pool.parts.clone() };
         Ok(Self {
             config,
             start,

@@ -323,6 +323,10 @@ impl Problem for Images {
         Ok(all)
     }
 
+    fn uses_finetuned(&self) -> bool {
+        self.tuned.is_some()
+    }
+
     fn context(&self, n: usize) -> std::result::Result<Tensor, TrainError> {
         let tokens = self.folder.tokenizer()?.encode(&["a photo of a".to_owned()])?.remove(0);
         // Without the first and the last token.

@@ -1,6 +1,8 @@
 //! What happens after a step. To add an update, write a file with an `UpdateKind` and list it here.
 
 mod average;
+mod early_stop;
+mod graft;
 mod magnitude_mask;
 mod spider;
 
@@ -10,5 +12,11 @@ use crate::base::registry::Registry;
 /// All updates.
 pub static UPDATES: Registry<dyn UpdateKind> = Registry {
     kind: "update",
-    items: &[&average::AverageKind, &magnitude_mask::MagnitudeMaskKind, &spider::SpiderKind],
+    items: &[
+        &average::AverageKind,
+        &early_stop::EarlyStopKind,
+        &graft::GraftKind,
+        &magnitude_mask::MagnitudeMaskKind,
+        &spider::SpiderKind,
+    ],
 };
