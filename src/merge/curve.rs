@@ -7,6 +7,7 @@ use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::error::{MergeError, differences};
+use super::groups::Groups;
 use super::path::{PathMethod, blend};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
@@ -23,13 +24,15 @@ pub enum Fate {
     Shared,
 }
 
-/// Which tensors take part, by glob patterns on their names.
+/// Which tensors take part, and how far they go, by glob patterns on their names.
 #[derive(Clone, Debug, Default)]
 pub struct TensorFilter {
     /// If not empty, only matching tensors take part.
     pub include: Vec<glob::Pattern>,
     /// Matching tensors do not take part.
     pub exclude: Vec<glob::Pattern>,
+    /// Parts that go different lengths of the way.
+    pub groups: Groups,
 }
 
 impl TensorFilter {
@@ -54,6 +57,7 @@ pub struct Ends {
     from: Arc<Cached>,
     to: Arc<Cached>,
     fates: BTreeMap<String, Fate>,
+    groups: Groups,
 }
 
 impl Ends {
@@ -72,13 +76,19 @@ impl Ends {
         let names: Vec<&str> = from.floats().into_iter().filter(|n| !skip(n)).collect();
         let fate = |name: &&str| ((*name).to_owned(), filter.fate(&*from, &*to, name));
         let fates = names.par_iter().map(fate).collect();
-        Ok(Self { from, to, fates })
+        Ok(Self { from, to, fates, groups: filter.groups.clone() })
     }
 
     /// What happens to each tensor.
     #[must_use]
     pub const fn fates(&self) -> &BTreeMap<String, Fate> {
         &self.fates
+    }
+
+    /// The alpha of a tensor where the curve is at `alpha`.
+    #[must_use]
+    pub fn alpha(&self, alpha: f64, name: &str) -> f64 {
+        self.groups.alpha(alpha, name)
     }
 
     /// Whether all tensors that `owns` names are the same at every alpha.
@@ -125,16 +135,19 @@ impl Weights for Point<'_> {
             Some(Fate::Interpolated) => {
                 // Both ends are part of the curve: what is wrong with either is said, whatever alpha is.
                 let (from, to) = (self.ends.from.load(name)?, self.ends.to.load(name)?);
-                merge_tensors(self.method, self.alpha, &from, &to).map_err(of_tensor(self, name))
+                let alpha = self.ends.alpha(self.alpha, name);
+                merge_tensors(self.method, alpha, &from, &to).map_err(of_tensor(self, name))
             }
         }
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let ends = (self.ends.from.digest(digests)?, self.ends.to.digest(digests)?);
-        let fates: Vec<(&String, String)> =
-            self.ends.fates.iter().map(|(n, f)| (n, format!("{f:?}"))).collect();
-        Ok(Digest::of_value(&(ends, fates, self.method.name(), self.alpha)))
+        let of = |(name, fate): (&String, &Fate)| {
+            (name.clone(), format!("{fate:?}"), self.ends.alpha(self.alpha, name))
+        };
+        let fates: Vec<_> = self.ends.fates.iter().map(of).collect();
+        Ok(Digest::of_value(&(ends, fates, self.method.name())))
     }
 
     fn label(&self) -> String {

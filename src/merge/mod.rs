@@ -3,6 +3,7 @@
 mod combine;
 mod curve;
 mod error;
+mod groups;
 mod path;
 mod preflight;
 
@@ -11,5 +12,6 @@ pub use combine::{
 };
 pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors};
 pub use error::{MergeError, differences};
-pub use path::{PATHS, PathMethod};
+pub use groups::Groups;
+pub use path::{PATHS, PathMethod, blend};
 pub use preflight::Preflight;

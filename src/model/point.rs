@@ -51,12 +51,20 @@ impl PointRequest<'_> {
             let text = format!("alpha {alpha} is outside {} to {}", range.start(), range.end());
             return Err(WriteError::Asked(text));
         }
+        if path.of_outputs() {
+            let text = format!("`{}` combines outputs: there are no weights to write", path.name());
+            return Err(WriteError::Asked(text));
+        }
         Ok(path)
     }
 
     /// Which tensors take part.
     pub fn filter(&self) -> Result<TensorFilter, WriteError> {
-        Ok(TensorFilter { include: globs(self.include)?, exclude: globs(self.exclude)? })
+        Ok(TensorFilter {
+            include: globs(self.include)?,
+            exclude: globs(self.exclude)?,
+            ..TensorFilter::default()
+        })
     }
 }
 

@@ -10,8 +10,9 @@ use super::probes::Probe;
 use super::{PlanError, Until};
 use crate::base::digest::Digest;
 use crate::image::DECODER;
+use crate::merge::{PATHS, PathMethod};
 use crate::model::Numerics;
-use crate::suite::{HeadRule, Suite, SweepSpec};
+use crate::suite::{GroupSpec, HeadRule, Suite, SweepSpec};
 use crate::task::Candidates;
 
 /// Raised whenever the same inputs would give other predictions.
@@ -39,6 +40,9 @@ pub enum VariantInputs {
         exclude: Vec<String>,
         /// Which head is used.
         head: HeadRule,
+        /// Parts that go different lengths of the way.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<GroupSpec>,
     },
 }
 
@@ -118,10 +122,35 @@ pub(super) fn expand(
             if let Some(what) = a.differs_from(&**b, &asked).map_err(wrap)? {
                 return Err(PlanError::Ends { from: sweep.from.clone(), to: to.clone(), what });
             }
+            answers_with_scores(sweep, to, probes, suite)?;
             curves.push(curve(suite, sweep, to, &mut variants));
         }
     }
     Ok((variants, curves))
+}
+
+/// Outputs are combined where they are scores of candidates.
+fn answers_with_scores(
+    sweep: &SweepSpec,
+    to: &str,
+    probes: &[Probe],
+    suite: &Suite,
+) -> Result<(), PlanError> {
+    if !PATHS.get(&sweep.merge).is_some_and(PathMethod::of_outputs) {
+        return Ok(());
+    }
+    let covered = |p: &&Probe| suite.checkpoint(to).covers(&p.spec.id) && p.task.candidates().is_none();
+    match probes.iter().find(covered) {
+        Some(probe) => Err(PlanError::CannotAnswer {
+            checkpoint: to.to_owned(),
+            probe: probe.spec.id.clone(),
+            reason: format!(
+                "`{}` averages the scores that a head gives to candidates; this probe has no head",
+                sweep.merge
+            ),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The points of one curve; both ends are always on it. An end is the checkpoint itself, unless a
@@ -151,6 +180,7 @@ fn curve(suite: &Suite, sweep: &SweepSpec, to: &str, variants: &mut Vec<Variant>
                     include: sweep.include.clone(),
                     exclude: sweep.exclude.clone(),
                     head: sweep.head,
+                    groups: sweep.groups.clone(),
                 };
                 variants.push(Variant { id: id.clone(), inputs });
                 id

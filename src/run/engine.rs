@@ -18,7 +18,8 @@ use super::race::Race;
 use super::records::{conclude, is_finished, publish, start_manifest};
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
-use crate::model::{Head, Input, Model, Placement, State, Tokens};
+use crate::merge::{PathMethod, blend};
+use crate::model::{Head, Input, Model, ModelError, Placement, State, Tokens};
 use crate::plan::{Cell, Pass, Plan};
 use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
@@ -86,6 +87,13 @@ pub fn run(
         held.finish();
     }
     Ok(summary)
+}
+
+/// Scores of both ends combined.
+fn averaged(path: &dyn PathMethod, alpha: f64, from: &[f32], to: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; from.len()];
+    blend(alpha, path.factors(alpha, from, to), from, to, &mut out);
+    out
 }
 
 /// One pass at work.
@@ -295,6 +303,7 @@ impl<'a> PassRun<'a> {
         let first: &dyn Model = match &self.models.models[number] {
             Models::Resident(models) => &*models[0],
             Models::AtOnce(_) => &*family.model(&family.members[0], self.placement)?,
+            Models::Ensemble(ends) => &*ends[0],
         };
         let lead = |b: &Batch| Ok(first.lead(&b.state, 0..family.shared)?);
         batches.par_iter().map(lead).collect()
@@ -308,17 +317,18 @@ impl<'a> PassRun<'a> {
     ) -> Result<Vec<PartRow>, RunError> {
         let family = &self.models.families[number];
         let states = self.shared_states(number, batches)?;
-        let mut rows = Vec::new();
         let at_once = match &self.models.models[number] {
             Models::Resident(_) => family.members.len(),
             Models::AtOnce(n) => *n,
+            Models::Ensemble(ends) => return self.ensemble(number, ends, batches, &states, listen),
         };
+        let mut rows = Vec::new();
         for first in (0..family.members.len()).step_by(at_once) {
             self.options.check_stop()?;
             let members = first..(first + at_once).min(family.members.len());
             let formed: Vec<Box<dyn Model>>;
             let models: &[Box<dyn Model>] = match &self.models.models[number] {
-                Models::Resident(models) => models,
+                Models::Resident(models) | Models::Ensemble(models) => models,
                 Models::AtOnce(_) => {
                     let now = family.members[members.clone()].par_iter();
                     formed = now.map(|m| family.model(m, self.placement)).collect::<Result<_, _>>()?;
@@ -341,6 +351,51 @@ impl<'a> PassRun<'a> {
         Ok(rows)
     }
 
+    /// The rows of all members of an ensemble: both ends answer once for all of them.
+    fn ensemble(
+        &self,
+        number: usize,
+        ends: &[Box<dyn Model>],
+        batches: &[Batch],
+        states: &[State],
+        listen: &mut dyn FnMut(RunEvent),
+    ) -> Result<Vec<PartRow>, RunError> {
+        let family = &self.models.families[number];
+        let Some(path) = family.of_outputs() else { return Ok(Vec::new()) };
+        let answered = |b: usize, end: usize| -> Result<_, RunError> {
+            self.options.check_stop()?;
+            let heads: Vec<Option<&Head>> = self.heads[number].iter().map(|h| h.1[end].as_ref()).collect();
+            Ok(ends[end].finish(&states[b], family.shared, &heads)?)
+        };
+        let of_batch = |b: usize| -> Result<Vec<PartRow>, RunError> {
+            let (from, to) = (answered(b, 0)?, answered(b, 1)?);
+            let positions = &batches[b].positions;
+            let mut rows = Vec::new();
+            for member in &family.members {
+                for ((p, _), (from, to)) in self.heads[number].iter().zip(from.iter().zip(&to)) {
+                    let Some(&cell) = self.cells.get(&(member.variant, *p)) else { continue };
+                    for i in self.used(*p, positions) {
+                        let answer = from[i].blend(&to[i], |a, b| averaged(path, member.alpha, a, b));
+                        let answer =
+                            answer.ok_or_else(|| ModelError::Unlike("answers without scores".to_owned()))?;
+                        rows.push(self.row(cell, *p, member.variant, positions[i], &answer)?);
+                    }
+                }
+            }
+            Ok(rows)
+        };
+        let found = (0..batches.len()).into_par_iter().map(of_batch).collect::<Result<Vec<_>, RunError>>()?;
+        let rows: Vec<PartRow> = found.into_iter().flatten().collect();
+        listen(RunEvent::Progress { predictions: rows.len() });
+        Ok(rows)
+    }
+
+    /// Which of some examples a probe has.
+    fn used(&self, probe: usize, positions: &[usize]) -> Vec<usize> {
+        let all = &self.plan.probes[probe].positions;
+        (0..positions.len()).filter(|&i| all.binary_search(&positions[i]).is_ok()).collect()
+    }
+
     /// The rows of one member on one batch, for every probe of the pass that has some of its examples.
     fn rows(
         &self,
@@ -354,8 +409,7 @@ impl<'a> PassRun<'a> {
         let mut asked: Vec<(u32, usize, Option<&Head>, Vec<usize>)> = Vec::new();
         for (p, heads) in &self.heads[family] {
             let Some(&cell) = self.cells.get(&(variant, *p)) else { continue };
-            let uses = |i: &usize| self.plan.probes[*p].positions.binary_search(&positions[*i]).is_ok();
-            let chosen: Vec<usize> = (0..positions.len()).filter(uses).collect();
+            let chosen = self.used(*p, positions);
             if !chosen.is_empty() {
                 asked.push((cell, *p, heads[member].as_ref(), chosen));
             }

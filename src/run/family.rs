@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{RunError, RunOptions};
 use crate::checkpoint::{Budget, Cached};
-use crate::merge::{Ends, PATHS, PathMethod, TensorFilter};
+use crate::merge::{Ends, Groups, PATHS, PathMethod, TensorFilter};
 use crate::model::{Architecture, Model, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
 use crate::suite::HeadRule;
@@ -55,6 +55,14 @@ pub struct Family {
 }
 
 impl Family {
+    /// The curve's path, if what both ends answer is combined, and not their weights.
+    pub fn of_outputs(&self) -> Option<&'static dyn PathMethod> {
+        match &self.source {
+            Origin::Pair { path, .. } if path.of_outputs() => Some(*path),
+            _ => None,
+        }
+    }
+
     /// The architecture of all members.
     pub fn architecture(&self) -> &dyn Architecture {
         match &self.source {
@@ -71,6 +79,12 @@ impl Family {
         Ok(model?)
     }
 
+    /// The models of both ends.
+    fn both(&self, placement: &Placement) -> Result<Vec<Box<dyn Model>>, RunError> {
+        let end = |&alpha: &f64| self.model(&Member { variant: 0, alpha }, placement);
+        [0.0, 1.0].par_iter().map(end).collect()
+    }
+
     /// Bytes that one member's own weights take.
     pub fn bytes_per_member(&self, placement: &Placement) -> usize {
         match &self.source {
@@ -84,6 +98,10 @@ impl Family {
     /// How many models may be in memory at a time; their bytes are taken from the budget. One always may.
     fn fitting(&self, placement: &Placement, budget: &Budget) -> usize {
         let bytes = self.bytes_per_member(placement);
+        if self.of_outputs().is_some() {
+            budget.take(2 * bytes);
+            return self.members.len();
+        }
         (1..=self.members.len()).rev().find(|n| budget.take(n * bytes)).unwrap_or(1)
     }
 }
@@ -104,6 +122,8 @@ pub enum Models {
     Resident(Vec<Box<dyn Model>>),
     /// So many are formed at a time.
     AtOnce(usize),
+    /// Both ends, whose answers are combined.
+    Ensemble(Vec<Box<dyn Model>>),
 }
 
 impl Loaded {
@@ -125,6 +145,9 @@ impl Loaded {
         let families = families(plan, &variants, options.share, &mut held)?;
         let at_once: Vec<usize> = families.iter().map(|f| f.fitting(placement, &budget)).collect();
         let models = families.iter().zip(at_once).map(|(family, at_once)| {
+            if family.of_outputs().is_some() {
+                return Ok(Models::Ensemble(family.both(placement)?));
+            }
             if at_once < family.members.len() {
                 return Ok(Models::AtOnce(at_once));
             }
@@ -179,14 +202,17 @@ fn pair(
     let rules = curve.points.iter().find_map(|point| {
         let variant = plan.variants.iter().find(|v| v.id == point.variant)?;
         match &variant.inputs {
-            VariantInputs::Merged { include, exclude, head, .. } => Some((include, exclude, *head)),
+            VariantInputs::Merged { include, exclude, head, groups, .. } => {
+                Some((include, exclude, *head, groups))
+            }
             VariantInputs::Checkpoint(_) => None,
         }
     });
     let (filter, head) = match rules {
-        Some((include, exclude, head)) => {
+        Some((include, exclude, head, groups)) => {
             let compile = |list: &[String]| list.iter().filter_map(|p| glob::Pattern::new(p).ok()).collect();
-            (TensorFilter { include: compile(include), exclude: compile(exclude) }, head)
+            let groups = Groups(groups.iter().map(|g| (compile(&g.tensors), g.weight)).collect());
+            (TensorFilter { include: compile(include), exclude: compile(exclude), groups }, head)
         }
         None => (TensorFilter::default(), HeadRule::Interpolate),
     };

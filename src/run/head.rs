@@ -18,10 +18,15 @@ use crate::plan::Probe;
 use crate::suite::HeadRule;
 use crate::task::Candidates;
 
-/// The heads of a family on one probe, one per member; equal heads share their tensors. None where each question brings
+/// What the head of the candidates is called where a sweep's groups name tensors.
+const HEAD: &str = "head";
+
+/// The heads of a family on one probe, one per member (one per end, where outputs are combined); equal heads share their tensors. None where each question brings
 /// its own candidates.
 pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Vec<Option<Head>>, RunError> {
-    let Some(candidates) = probe.task.candidates() else { return Ok(vec![None; family.members.len()]) };
+    let Some(candidates) = probe.task.candidates() else {
+        return Ok(vec![None; family.members.len().max(2)]);
+    };
     Ok(made(family, probe, candidates, placement)?.into_iter().map(Some).collect())
 }
 
@@ -40,6 +45,12 @@ fn made(
             Ok(vec![head; alphas.len()])
         }
         Origin::Pair { from, to, ends, path, head } => {
+            if path.of_outputs() {
+                let end = |(end, alpha): (&Arc<dyn Architecture>, f64)| {
+                    finish(end.head(&ends.at(*path, alpha), candidates)?)
+                };
+                return [(from, 0.0), (to, 1.0)].into_iter().map(end).collect();
+            }
             let fixed = match head {
                 HeadRule::From => Some((from, 0.0)),
                 HeadRule::To => Some((to, 1.0)),
@@ -62,6 +73,7 @@ fn made(
             let start = from.head(&ends.at(*path, 0.0), candidates)?;
             let end = to.head(&ends.at(*path, 1.0), candidates)?;
             let blend = |alpha: f64| -> Result<Head, RunError> {
+                let alpha = ends.alpha(alpha, HEAD);
                 let merged = start.blend(&end, |a, b| merge_tensors(*path, alpha, a, b)).map_err(wrap)?;
                 finish(merged)
             };

@@ -10,5 +10,5 @@ mod sweeps;
 pub use read::SuiteError;
 pub use spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CorruptionSpec, CurveGate, GateSpec,
-    HeadRule, IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, TaskSpec, Track,
+    GroupSpec, HeadRule, IntervalMethod, ProbeRole, ProbeSpec, StatsSpec, Suite, SweepSpec, TaskSpec, Track,
 };

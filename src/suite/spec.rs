@@ -151,6 +151,18 @@ pub struct SweepSpec {
     pub exclude: Vec<String>,
     /// Which head is used.
     pub head: HeadRule,
+    /// Parts that go different lengths of the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSpec>,
+}
+
+/// Tensors that go further, or less far, than others; see [`crate::merge::Groups`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupSpec {
+    /// Globs of their names.
+    pub tensors: Vec<String>,
+    /// How far they go beside the other groups.
+    pub weight: f64,
 }
 
 impl SweepSpec {

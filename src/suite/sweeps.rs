@@ -2,7 +2,7 @@
 
 use super::alphas::{check_grid, parse_grid};
 use super::names::{is_plain, known_checkpoint, read_globs};
-use super::spec::{CheckpointRole, CheckpointSpec, HeadRule, SweepSpec};
+use super::spec::{CheckpointRole, CheckpointSpec, GroupSpec, HeadRule, SweepSpec};
 use crate::base::config::{Located, Section};
 use crate::merge::{PATHS, PathMethod};
 
@@ -50,6 +50,8 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
     let (include, exclude) = (read_globs(section, "include"), read_globs(section, "exclude"));
     let rules = [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
     let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
+    let groups = groups(section);
+    check_outputs(section, merge.as_ref(), (&include, &exclude), head, &groups);
     section.finish();
     Some(SweepSpec {
         name: name.map(|n| n.value),
@@ -60,7 +62,47 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
         include,
         exclude,
         head,
+        groups,
     })
+}
+
+/// Parts that go different lengths of the way: `[[sweep.group]]`.
+fn groups(section: &Section<'_>) -> Vec<GroupSpec> {
+    let group = |part: &Section<'_>| {
+        let tensors = read_globs(part, "tensors");
+        if tensors.is_empty() {
+            part.note(part.span.clone(), "a group needs `tensors`, a list of globs", None);
+        }
+        let weight = part.number_in("weight", 1e-6..=1e6).map_or(1.0, |n| n.value);
+        part.finish();
+        GroupSpec { tensors, weight }
+    };
+    let sections = section.sections("group");
+    if let [one] = &sections[..] {
+        let message = "one group alone goes no further than others; name two or more";
+        one.note(one.span.clone(), message, None);
+    }
+    sections.iter().map(group).collect()
+}
+
+/// What is about tensors means nothing where outputs are combined.
+fn check_outputs(
+    section: &Section<'_>,
+    merge: Option<&Located<String>>,
+    (include, exclude): (&[String], &[String]),
+    head: HeadRule,
+    groups: &[GroupSpec],
+) {
+    let Some(merge) = merge.filter(|m| PATHS.get(&m.value).is_some_and(PathMethod::of_outputs)) else {
+        return;
+    };
+    if !include.is_empty() || !exclude.is_empty() || !groups.is_empty() || head != HeadRule::Interpolate {
+        let text = format!(
+            "`{}` combines outputs: `include`, `exclude`, `group` and `head` are about tensors",
+            merge.value
+        );
+        section.note(merge.span.clone(), text, None);
+    }
 }
 
 /// The fine-tuned checkpoints that a glob means; a plain name is itself.

@@ -163,6 +163,17 @@ pub enum Answer {
     Text(Generated),
 }
 
+impl Answer {
+    /// Scores made of these and another model's of the same candidates; none if there are no scores.
+    #[must_use]
+    pub fn blend(&self, other: &Self, both: impl Fn(&[f32], &[f32]) -> Vec<f32>) -> Option<Self> {
+        match (self, other) {
+            (Self::Scores(a), Self::Scores(b)) if a.len() == b.len() => Some(Self::Scores(both(a, b))),
+            _ => None,
+        }
+    }
+}
+
 /// How likely a continuation is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Likelihood {

@@ -1,6 +1,7 @@
 //! Paths between two checkpoints: what a sweep walks along. To add one, write a file with a `PathMethod` and list it
 //! here.
 
+mod output_ensemble;
 mod slerp;
 mod wise_ft;
 
@@ -15,6 +16,11 @@ pub trait PathMethod: Named + Sync {
 
     /// Whether the factors depend on the whole tensor, which then cannot be combined in parts.
     fn needs_whole_tensors(&self) -> bool {
+        false
+    }
+
+    /// Whether it combines what both models answer, and not their weights.
+    fn of_outputs(&self) -> bool {
         false
     }
 
@@ -39,7 +45,7 @@ pub fn blend(alpha: f64, [keep, take]: [f32; 2], from: &[f32], to: &[f32], out: 
 
 /// All paths.
 pub static PATHS: Registry<dyn PathMethod> =
-    Registry { kind: "merge", items: &[&slerp::Slerp, &wise_ft::WiseFt] };
+    Registry { kind: "merge", items: &[&output_ensemble::OutputEnsemble, &slerp::Slerp, &wise_ft::WiseFt] };
 
 #[cfg(test)]
 mod tests {
