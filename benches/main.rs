@@ -11,7 +11,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use specbench::catalog::Catalog;
 use specbench::checkpoint::{Budget, Cached, StateDict, Weights, write_safetensors};
 use specbench::image::{Preprocessor, Rgb, decode};
-use specbench::merge::{COMBINES, Combination, CombineSettings, Ends, PATHS, TensorFilter};
+use specbench::merge::{COMBINES, Combination, CombineSettings, Each, Ends, PATHS, TensorFilter};
 use specbench::model::clip::{CheckpointFolder, VisionTower};
 use specbench::model::{Kernels, Numerics};
 use specbench::plan::Plan;
@@ -142,7 +142,7 @@ fn combine(c: &mut Criterion) {
     let mut group = c.benchmark_group("combine-four");
     group.sample_size(10);
     for (method, density) in [("ties", 0.2), ("dare-linear", 0.5)] {
-        let settings = CombineSettings { density: Some(density), ..Default::default() };
+        let settings = CombineSettings { density: Some(Each::All(density)), ..Default::default() };
         let method = COMBINES.get(method).expect("registered");
         let made =
             Combination::new(method, &settings, Some(Arc::clone(&base)), of.clone()).expect("one shape");

@@ -242,6 +242,12 @@ impl<'d> Section<'d> {
         .map(|l| l.map(Ok))
     }
 
+    /// Whether a key holds a list.
+    #[must_use]
+    pub fn is_list(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|v| v.get_ref().as_array().is_some())
+    }
+
     /// A text that must be there.
     pub fn required_text(&self, key: &'static str) -> Option<Located<String>> {
         self.required(key, self.text(key))

@@ -208,14 +208,15 @@ pub struct BlessArgs {
 
 #[derive(Args, Debug)]
 pub struct MergeArgs {
-    /// How (`specbench list merges`)
+    /// How to go from one to another (`specbench list merges`), or a mergekit file (.yaml, .yml)
+    #[arg(value_name = "METHOD|FILE")]
     pub method: String,
-    /// The pretrained checkpoint
+    /// The pretrained checkpoint (not with a file)
     #[arg(long, value_name = "DIR")]
-    pub from: PathBuf,
-    /// The fine-tuned checkpoint
+    pub from: Option<PathBuf>,
+    /// The fine-tuned checkpoint (not with a file)
     #[arg(long, value_name = "DIR")]
-    pub to: PathBuf,
+    pub to: Option<PathBuf>,
     /// Weight of the fine-tuned checkpoint
     #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
     pub alpha: f64,

@@ -10,7 +10,7 @@ use crate::merge::MergeError;
 use crate::model::ModelError;
 use crate::plan::PlanError;
 use crate::report::ReportError;
-use crate::run::RunError;
+use crate::run::{RunError, SoupError};
 use crate::store::StoreError;
 use crate::suite::SuiteError;
 use crate::train::TrainError;
@@ -90,6 +90,15 @@ impl From<SuiteError> for CliError {
 impl From<PlanError> for CliError {
     fn from(error: PlanError) -> Self {
         Self::new(of_plan(&error), error.to_string())
+    }
+}
+
+impl From<SoupError> for CliError {
+    fn from(error: SoupError) -> Self {
+        match error {
+            SoupError::Plan(error) => error.into(),
+            SoupError::Run(error) => error.into(),
+        }
     }
 }
 

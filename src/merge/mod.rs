@@ -4,14 +4,16 @@ mod combine;
 mod curve;
 mod error;
 mod groups;
+mod mergekit;
 mod path;
 mod preflight;
 
 pub use combine::{
-    COMBINES, Combination, Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView,
+    COMBINES, Combination, Combine, CombineSettings, Each, Rescale, Stretches, TensorRule, TensorView,
 };
 pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors};
 pub use error::{MergeError, differences};
 pub use groups::Groups;
+pub use mergekit::{MergeFile, MergeFileError, MergeKind};
 pub use path::{PATHS, PathMethod, blend};
 pub use preflight::Preflight;

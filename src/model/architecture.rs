@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip, lm};
 use crate::base::digest::Digest;
@@ -188,6 +188,10 @@ pub trait Architecture: Send + Sync {
         weights: Combination,
         others: &[Arc<dyn Architecture>],
     ) -> Result<Arc<dyn Architecture>, ModelError>;
+
+    /// Writes the checkpoint as a folder of its own, in the layout that it has. Weights are stored in `dtype`, if given, else
+    /// in the type that they have.
+    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError>;
 
     /// Whether a tensor belongs to a head: heads are combined candidate by candidate, not tensor by tensor.
     fn is_head(&self, _tensor: &str) -> bool {

@@ -5,6 +5,7 @@
 
 mod architecture;
 pub mod clip;
+mod combined;
 mod error;
 mod exponential;
 mod frozen;
@@ -20,6 +21,7 @@ mod point;
 pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
 };
+pub use combined::{located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};

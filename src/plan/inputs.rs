@@ -9,7 +9,7 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::HubRepository;
 use crate::catalog::Catalog;
-use crate::merge::{COMBINES, Combination};
+use crate::merge::{COMBINES, Combination, MergeFile};
 use crate::model::{self, Architecture, ModelError};
 use crate::suite::{CheckpointSpec, CombineSpec, Suite};
 
@@ -67,6 +67,12 @@ fn open_checkpoint(
         let base = spec.base.as_ref().and_then(|b| all.get(b));
         let made = combine(how, base, all).and_then(|a| CheckpointInfo::new(a, catalog.digests()));
         return made.map_err(wrap);
+    }
+    if MergeFile::is_meant_by(Path::new(&spec.source)) {
+        let file = MergeFile::open(Path::new(&spec.source));
+        let opened = file.map_err(|e| ModelError::Unlike(e.to_string()));
+        let opened = opened.and_then(|file| model::open_merge(&file, catalog.hub()));
+        return opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap);
     }
     let path = match HubRepository::parse(&spec.source) {
         Ok((repository, inside)) => {

@@ -16,6 +16,7 @@ mod outcome;
 mod pictures;
 mod race;
 mod records;
+mod soup;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use crops::CropCacheOptions;
 pub use engine::run;
 pub use pictures::pictures;
+pub use soup::{SoupChoice, SoupError, choose_soups};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::names::{is_plain, known_checkpoint, read_globs, read_id};
 use super::spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec, IntervalMethod,
-    ProbeSpec, StatsSpec, Suite, Track,
+    ProbeRole, ProbeSpec, StatsSpec, Suite, Track,
 };
 use super::{probes, sweeps};
 use crate::base::config::{ConfigError, Document, Located, Section};
@@ -15,7 +15,7 @@ use crate::base::hub::HubRepository;
 use crate::base::registry::advice;
 use crate::catalog::Catalog;
 use crate::image::MOST_PIXELS;
-use crate::merge::{COMBINES, Combine, CombineSettings, Rescale};
+use crate::merge::{COMBINES, Combine, CombineSettings, Each, Rescale};
 use crate::stats::Aggregate;
 
 /// Why a suite cannot be used.
@@ -220,7 +220,9 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
         known_checkpoint(section, name, all);
     }
     let settings = COMBINES.get(&merge.value).map(|m| combine_settings(section, m)).unwrap_or_default();
-    Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect(), settings })
+    let selects = COMBINES.get(&merge.value).is_some_and(Combine::selects);
+    let select = if selects { section.required_text("select").map(|s| s.value) } else { None };
+    Some(CombineSpec { merge: merge.value, of: of.into_iter().map(|o| o.value).collect(), select, settings })
 }
 
 /// The settings that a combination reads; one that it does not read stays an unknown key.
@@ -239,7 +241,7 @@ fn combine_settings(section: &Section<'_>, method: &dyn Combine) -> CombineSetti
     });
     CombineSettings {
         weights,
-        density: number("density", 1.0),
+        density: if reads("density") { density(section) } else { None },
         lambda: if reads("lambda") { section.number("lambda").map(|n| n.value) } else { None },
         gamma: number("gamma", 1.0),
         epsilon: number("epsilon", 1.0),
@@ -251,6 +253,19 @@ fn combine_settings(section: &Section<'_>, method: &dyn Combine) -> CombineSetti
         },
         seed: if reads("seed") { section.count("seed").map(|s| s.value) } else { None },
     }
+}
+
+/// One density, or one for each checkpoint.
+fn density(section: &Section<'_>) -> Option<Each> {
+    if !section.is_list("density") {
+        return section.number_in("density", 0.0..=1.0).map(|n| Each::All(n.value));
+    }
+    let found = section.numbers_or_text("density")?;
+    let all = found.value.ok()?;
+    if all.iter().any(|d| !(0.0..=1.0).contains(d)) {
+        section.note(found.span, "`density` must be 0 to 1", None);
+    }
+    Some(Each::of(all))
 }
 
 fn read_aggregate(root: &Section<'_>) -> (Aggregate, Aggregate) {
@@ -324,6 +339,15 @@ fn read_gate(root: &Section<'_>) -> GateSpec {
 fn check_whole(root: &Section<'_>, checkpoints: &[CheckpointSpec], probes: &[ProbeSpec]) {
     if checkpoints.is_empty() {
         root.note(0..0, "the suite has no usable `[[checkpoint]]`", None);
+    }
+    for (id, select) in checkpoints.iter().filter_map(|c| Some((&c.id, c.combine.as_ref()?.select.as_ref()?)))
+    {
+        // A soup that is chosen on what is reported would be chosen on the test.
+        let is_selection = |p: &ProbeSpec| p.id == *select && p.role == ProbeRole::Selection;
+        if !probes.iter().any(is_selection) {
+            let message = format!("`select` of checkpoint `{id}` must be a probe of the role `selection`");
+            root.note(0..0, message, None);
+        }
     }
     if probes.is_empty() {
         root.note(0..0, "the suite has no usable `[[probe]]`", None);

@@ -118,6 +118,9 @@ pub struct CombineSpec {
     pub merge: String,
     /// Ids of the checkpoints that are combined.
     pub of: Vec<String>,
+    /// The selection probe that decides which of them are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<String>,
     /// Its settings.
     #[serde(flatten)]
     pub settings: CombineSettings,

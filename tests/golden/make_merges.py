@@ -26,6 +26,7 @@ CASES = {
     "task-arithmetic": ("task_arithmetic", dict(weight=[0.5, 0.3, -0.2], **{"lambda": 0.7})),
     "ties": ("ties", dict(weight=[1.0, 0.5, 0.8], density=0.4)),
     "ties-plain": ("ties", dict(weight=[1.0, 1.0, 1.0], density=0.2, normalize=False, **{"lambda": 1.3})),
+    "ties-each": ("ties", dict(weight=[1.0, 0.5, 0.8], density=[0.5, 0.3, 0.8])),
     "dare-linear": ("dare_linear", dict(weight=[0.6, 0.4, 0.5], density=0.5)),
     "dare-ties": ("dare_ties", dict(weight=[0.6, 0.4, 0.5], density=0.3)),
     "breadcrumbs": ("breadcrumbs", dict(weight=[0.6, 0.4, 0.5], density=0.5, gamma=0.1)),

@@ -8,6 +8,7 @@
 
 mod classes;
 mod cli;
+mod combining;
 mod errors;
 mod foreign;
 mod gate;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use specbench::checkpoint::{StateDict, Weights};
-use specbench::merge::{COMBINES, Combination, CombineSettings, PATHS, merge_tensors};
+use specbench::merge::{COMBINES, Combination, CombineSettings, Each, PATHS, merge_tensors};
 
 use crate::support::root;
 
@@ -17,7 +17,7 @@ fn combinations_are_mergekits() {
     let expected = open("expected");
     let three = |weights: [f64; 3], density: f64| CombineSettings {
         weights: Some(weights.to_vec()),
-        density: Some(density),
+        density: Some(Each::All(density)),
         seed: Some(7),
         ..Default::default()
     };
@@ -38,6 +38,11 @@ fn combinations_are_mergekits() {
             "ties-plain",
             "ties",
             CombineSettings { normalize: Some(false), lambda: Some(1.3), ..three([1.0; 3], 0.2) },
+        ),
+        (
+            "ties-each",
+            "ties",
+            CombineSettings { density: Some(Each::List(vec![0.5, 0.3, 0.8])), ..three([1.0, 0.5, 0.8], 1.0) },
         ),
         ("dare-linear", "dare-linear", three(w, 0.5)),
         ("dare-ties", "dare-ties", three(w, 0.3)),

@@ -117,6 +117,9 @@ impl Architecture for Mock {
     ) -> Result<Arc<dyn Architecture>, ModelError> {
         Ok(Arc::new(Self { weights: Arc::new(weights), reader: self.reader.clone() }))
     }
+    fn write(&self, _: &Path, _: Option<candle_core::DType>) -> Result<(), ModelError> {
+        Err(ModelError::Unlike("a mock is written nowhere".to_owned()))
+    }
     fn stages(&self) -> usize {
         2
     }

@@ -1,37 +1,102 @@
 //! `specbench merge`.
 
+use std::path::Path;
+
 use serde_json::json;
 
-use crate::cli::args::MergeArgs;
+use crate::cli::args::{Global, MergeArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::merge::{Fate, MergeError, Preflight};
+use crate::merge::{COMBINES, Fate, MergeError, MergeFile, MergeKind, Preflight};
 use crate::model::clip::{HeadPlan, PointPlan};
 use crate::model::lm::LanguagePoint;
-use crate::model::{PointRequest, WriteError};
+use crate::model::{ModelError, PointRequest, WriteError, located, open_merge};
 use crate::report::Grid;
 
-pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
+pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
+    if MergeFile::is_meant_by(Path::new(&args.method)) {
+        return described(global, args, output);
+    }
+    let usage = |text: &str| CliError::new(Exit::Usage, text);
+    if let Some(many) = COMBINES.get(&args.method) {
+        let text = format!(
+            "`{}` combines many checkpoints: describe it in a mergekit file, or as a `[[checkpoint]]` of a suite",
+            many.name()
+        );
+        return Err(usage(&text));
+    }
+    let from =
+        args.from.as_deref().ok_or_else(|| usage("`--from`, the pretrained checkpoint, is missing"))?;
+    let to = args.to.as_deref().ok_or_else(|| usage("`--to`, the fine-tuned checkpoint, is missing"))?;
+    point(&args.method, (from, to, args.alpha), args, output)
+}
+
+/// A merge that a file describes.
+fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
+    let usage = |text: String| CliError::new(Exit::Usage, text);
+    if args.from.is_some() || args.to.is_some() {
+        return Err(usage("the file says what is merged; leave `--from` and `--to` out".to_owned()));
+    }
+    let file = MergeFile::open(Path::new(&args.method)).map_err(|e| usage(e.to_string()))?;
+    let hub = super::hub(global, output);
+    let wrong = |e: ModelError| usage(e.to_string());
+    if let MergeKind::Point(path, alpha) = file.kind {
+        let base = file.base.as_ref().ok_or_else(|| usage("the file names no base".to_owned()))?;
+        let from = located(&file, base, &hub).map_err(wrong)?;
+        let to = located(&file, &file.of[0], &hub).map_err(wrong)?;
+        return point(path.name(), (&from, &to, alpha), args, output);
+    }
+    let merged = open_merge(&file, &hub).map_err(wrong)?;
+    let (weights, facts) = (merged.weights(), merged.facts().map_err(WriteError::from)?);
+    let mut rows: Vec<Vec<String>> =
+        facts.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect();
+    rows.push(vec!["merge".to_owned(), weights.label()]);
+    rows.push(vec!["tensors".to_owned(), weights.floats().len().to_string()]);
+    if output.json {
+        let all: serde_json::Map<_, _> =
+            rows.iter().map(|row| (row[0].clone(), row[1].clone().into())).collect();
+        output.result(&serde_json::Value::Object(all).to_string());
+    } else {
+        let headers = ["what", "value"].map(str::to_owned).to_vec();
+        let title = args.method.clone();
+        output.result(&Grid { title, headers, rows, notes: Vec::new() }.terminal());
+    }
+    if let Some(out) = &args.out {
+        let (n, started) = (weights.floats().len(), std::time::Instant::now());
+        output.note(&format!("merging {n} tensors into {}", out.display()));
+        merged.write(out, file.dtype).map_err(WriteError::from)?;
+        output.note(&format!("wrote {} in {:.1} s", out.display(), started.elapsed().as_secs_f64()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A point between two checkpoints.
+fn point(
+    path: &str,
+    (from, to, alpha): (&Path, &Path, f64),
+    args: &MergeArgs,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let asked = PointRequest {
-        path: &args.method,
-        from: &args.from,
-        to: &args.to,
-        alpha: args.alpha,
+        path,
+        from,
+        to,
+        alpha,
         include: &args.include,
         exclude: &args.exclude,
         templates: args.templates.as_deref(),
         drop_heads: args.drop_heads,
     };
-    if LanguagePoint::is_for(&args.from) {
+    if LanguagePoint::is_for(from) {
         let plan = LanguagePoint::new(&asked)?;
-        show(args, &plan.look, &HeadPlan::None, output);
+        show((path, alpha), &plan.look, &HeadPlan::None, output);
         plan.check()?;
         if let Some(out) = &args.out {
             plan.write(out)?;
         }
     } else {
         let plan = PointPlan::new(&asked)?;
-        show(args, &plan.look, &plan.heads, output);
+        show((path, alpha), &plan.look, &plan.heads, output);
         plan.check()?;
         if let Some(out) = &args.out {
             plan.write(out)?;
@@ -53,7 +118,7 @@ impl From<WriteError> for CliError {
     }
 }
 
-fn show(args: &MergeArgs, look: &Preflight, plan: &HeadPlan, output: &Output) {
+fn show((path, alpha): (&str, f64), look: &Preflight, plan: &HeadPlan, output: &Output) {
     let kinds = [
         ("interpolated", Fate::Interpolated),
         ("copied (equal at both ends)", Fate::Shared),
@@ -85,7 +150,7 @@ fn show(args: &MergeArgs, look: &Preflight, plan: &HeadPlan, output: &Output) {
     );
     rows.push(vec!["heads".to_owned(), String::new(), plan.text()]);
     let grid = Grid {
-        title: format!("{} at alpha {}", args.method, args.alpha),
+        title: format!("{path} at alpha {alpha}"),
         headers: ["what", "tensors", "names"].map(str::to_owned).to_vec(),
         rows,
         notes: look.untied.iter().map(|t| format!("tied weights: {t}")).collect(),

@@ -64,7 +64,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Compare(args) => compare::compare(args, output),
         Command::Check(args) => compare::check(args, output),
         Command::Bless(args) => compare::bless(args, output),
-        Command::Merge(args) => merge::merge(args, output),
+        Command::Merge(args) => merge::merge(global, args, output),
         Command::Import(args) => import::import(args, output),
         Command::Doctor(_) => later("doctor"),
     }
@@ -86,16 +86,20 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
 
 /// The registry, with the hub as the flags say.
 fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
+    Ok(Catalog::open(&global.registry)?.with_hub(hub(global, output)))
+}
+
+/// The hub as the flags say.
+fn hub(global: &Global, output: &Output) -> Hub {
     let notes = output.clone();
-    let hub = Hub::new(HubOptions {
+    Hub::new(HubOptions {
         endpoint: global.hub_endpoint.clone().filter(|e| !e.is_empty()),
         cache: global.hub_cache.clone().filter(|c| !c.as_os_str().is_empty()),
         token: global.hub_token.clone().filter(|t| !t.is_empty()),
         offline: global.offline,
         bars: output.terminal && !output.quiet,
         listen: Some(Arc::new(move |text: &str| notes.note(text))),
-    });
-    Ok(Catalog::open(&global.registry)?.with_hub(hub))
+    })
 }
 
 /// Digests that are kept between runs; large files are announced.
@@ -113,11 +117,16 @@ fn make_plan(
     suite: &Path,
     select: &SelectArgs,
     until: Option<Until>,
+    soups: impl FnOnce(&mut Suite, &Catalog, &Numerics, &Path) -> Result<(), CliError>,
 ) -> Result<(Plan, PathBuf), CliError> {
     let catalog = open_catalog(global, output)?.with_digests(digests(output));
-    let suite = Suite::open(suite, &catalog)?;
+    let mut suite = Suite::open(suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
-    let plan = Plan::new(suite, &catalog, select.limit, numerics(global)?, until);
+    let numerics = numerics(global)?;
+    if suite.checkpoints.iter().any(|c| c.combine.as_ref().is_some_and(|c| c.select.is_some())) {
+        soups(&mut suite, &catalog, &numerics, &out)?;
+    }
+    let plan = Plan::new(suite, &catalog, select.limit, numerics, until);
     catalog.digests().keep();
     let plan = plan?;
     if let Some(pattern) = only(select)?

@@ -12,9 +12,18 @@ use crate::cli::output::Output;
 use crate::plan::{Cell, Plan};
 use crate::report::Grid;
 use crate::store::{CellRecord, Manifest};
+use crate::suite::CheckpointSpec;
 
 pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
-    let (plan, out) = make_plan(global, output, suite, select, None)?;
+    let (plan, out) = make_plan(global, output, suite, select, None, |suite, _, _, _| {
+        let selects = |c: &&CheckpointSpec| c.combine.as_ref().is_some_and(|c| c.select.is_some());
+        for spec in suite.checkpoints.iter().filter(selects) {
+            let text =
+                format!("`{}` is chosen when the suite is run; planned as if all were averaged", spec.id);
+            output.warning(&text);
+        }
+        Ok(())
+    })?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
     let done = |cell: &Cell| {

@@ -1,23 +1,60 @@
 //! `specbench run`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
 
 use super::{command_line, make_plan, only};
+use crate::catalog::Catalog;
 use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::stop::Stop;
-use crate::model::Tokens;
+use crate::model::{Numerics, Tokens};
+use crate::plan::Plan;
 use crate::report::{self, ReportData};
-use crate::run::{CropCacheOptions, RunEvent, RunOptions, RunSummary, pictures, run as execute};
+use crate::run::{
+    CropCacheOptions, RunEvent, RunOptions, RunSummary, choose_soups, pictures, run as execute,
+};
+use crate::suite::Suite;
 
 pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let (plan, out) = make_plan(global, output, &args.suite, &args.select, args.until)?;
-    let options = RunOptions {
+    let options = |out: &Path| options(args, out, stop);
+    let soups = |suite: &mut Suite, catalog: &Catalog, numerics: &Numerics, out: &Path| {
+        let mut progress: Option<Progress<'_>> = None;
+        let mut listen = |event| tell(event, output, &mut progress);
+        let orderly = stop.orderly();
+        let asked = (args.select.limit, numerics);
+        for choice in choose_soups(suite, catalog, asked, &options(out)?, &mut listen)? {
+            let (n, of) = (choice.chosen.len(), choice.chosen.join(", "));
+            let looked = choice.looked_at.len();
+            output.note(&format!(
+                "{}: {n} averaged ({of}), chosen on {} from {looked} looks",
+                choice.id, choice.probe
+            ));
+        }
+        drop(orderly);
+        Ok(())
+    };
+    let (plan, out) = make_plan(global, output, &args.suite, &args.select, args.until, soups)?;
+    let options = options(&out)?;
+    let mut progress: Option<Progress<'_>> = None;
+    let orderly = stop.orderly();
+    let result = execute(&plan, &options, &mut |event| tell(event, output, &mut progress));
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    let summary = result?;
+    drop(orderly);
+    finish(&plan, &out, &summary, started, output)
+}
+
+/// How the plan is executed.
+fn options(args: &RunArgs, out: &Path, stop: &Stop) -> Result<RunOptions, CliError> {
+    Ok(RunOptions {
         batch: args.batch,
         memory: args.memory << 20,
         shard: args.shard.unwrap_or((0, 1)),
@@ -28,16 +65,18 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         only: only(&args.select)?,
         command: command_line(),
         stop: stop.flag(),
-        ..RunOptions::new(out.clone())
-    };
-    let mut progress: Option<Progress<'_>> = None;
-    let orderly = stop.orderly();
-    let result = execute(&plan, &options, &mut |event| tell(event, output, &mut progress));
-    if let Some(progress) = progress {
-        progress.finish();
-    }
-    let summary = result?;
-    drop(orderly);
+        ..RunOptions::new(out.to_owned())
+    })
+}
+
+/// Joins, reports, and says what was done.
+fn finish(
+    plan: &Plan,
+    out: &Path,
+    summary: &RunSummary,
+    started: Instant,
+    output: &Output,
+) -> Result<Exit, CliError> {
     if summary.skipped > 0 {
         output.warning(&format!("{} examples could not be decoded and were left out", summary.skipped));
     }
@@ -49,9 +88,9 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         output.note(&text);
         return Ok(Exit::Ok);
     }
-    let data = ReportData::load(&out)?;
-    pictures(&plan, &data.wanted_pictures(&out))?;
-    report::write(&data, &out)?;
+    let data = ReportData::load(out)?;
+    pictures(plan, &data.wanted_pictures(out))?;
+    report::write(&data, out)?;
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
@@ -62,10 +101,10 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         });
         output.result(&value.to_string());
     } else {
-        super::report::show(&data, &out, output);
+        super::report::show(&data, out, output);
     }
     let seconds = started.elapsed().as_secs_f64();
-    let (finished, reused, read) = (summary.finished, summary.reused, read(&summary));
+    let (finished, reused, read) = (summary.finished, summary.reused, read(summary));
     output.note(&format!("{finished} cells evaluated, {reused} reused, {read}, {seconds:.1} s"));
     Ok(Exit::Ok)
 }

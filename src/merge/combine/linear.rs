@@ -9,6 +9,8 @@ use crate::base::registry::Named;
 pub(super) struct Linear;
 /// Without.
 pub(super) struct UniformSoup;
+/// Without, of what a selection probe decides.
+pub(super) struct GreedySoup;
 
 impl Named for Linear {
     fn name(&self) -> &'static str {
@@ -31,6 +33,18 @@ impl Named for UniformSoup {
     }
     fn reference(&self) -> &'static str {
         "arXiv:2203.05482, recipe 1; mergekit `linear`"
+    }
+}
+
+impl Named for GreedySoup {
+    fn name(&self) -> &'static str {
+        "greedy-soup"
+    }
+    fn summary(&self) -> &'static str {
+        "the mean of those that improve it strictly on the selection probe `select`, tried from the best alone on"
+    }
+    fn reference(&self) -> &'static str {
+        "arXiv:2203.05482, recipe 1; mlfoundations/model-soups"
     }
 }
 
@@ -69,6 +83,24 @@ impl Combine for UniformSoup {
 
     fn rule(&self, _: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
         Ok(Box::new(Mean { weights: vec![1.0; count], divisor: count as f64 }))
+    }
+}
+
+impl Combine for GreedySoup {
+    fn needs_base(&self) -> bool {
+        false
+    }
+
+    fn selects(&self) -> bool {
+        true
+    }
+
+    fn keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn rule(&self, settings: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
+        UniformSoup.rule(settings, count)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct CombineSettings {
     pub weights: Option<Vec<f64>>,
     /// Share of each difference that stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub density: Option<f64>,
+    pub density: Option<Each>,
     /// Multiplies what is added to the base.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lambda: Option<f64>,
@@ -44,6 +44,27 @@ pub struct CombineSettings {
     /// Seed of random choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+}
+
+/// A number for all checkpoints, or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Each {
+    /// For all.
+    All(f64),
+    /// For each.
+    List(Vec<f64>),
+}
+
+impl Each {
+    /// Of a number for each; one alone where they are equal.
+    #[must_use]
+    pub fn of(all: Vec<f64>) -> Self {
+        match all.split_first() {
+            Some((first, rest)) if rest.iter().all(|v| v == first) => Self::All(*first),
+            _ => Self::List(all),
+        }
+    }
 }
 
 /// How what stays of a difference is scaled.
@@ -68,6 +89,11 @@ impl Rescale {
 pub trait Combine: Named + Sync {
     /// Whether it works on differences to a `base`.
     fn needs_base(&self) -> bool;
+
+    /// Whether what is combined is decided on a selection probe.
+    fn selects(&self) -> bool {
+        false
+    }
 
     /// Which settings it reads; the others are mistakes.
     fn keys(&self) -> &'static [&'static str];
@@ -113,6 +139,7 @@ pub static COMBINES: Registry<dyn Combine> = Registry {
         &task_arithmetic::DARE_TIES,
         &task_arithmetic::DELLA,
         &task_arithmetic::DELLA_LINEAR,
+        &linear::GreedySoup,
         &linear::Linear,
         &model_stock::ModelStock,
         &task_arithmetic::TASK_ARITHMETIC,
@@ -130,6 +157,16 @@ fn weights_of(settings: &CombineSettings, count: usize) -> Result<Vec<f64>, Stri
         None => Ok(vec![1.0; count]),
         Some(all) if all.len() == count => Ok(all.clone()),
         Some(all) => Err(format!("{} weights for {count} checkpoints", all.len())),
+    }
+}
+
+/// One density a checkpoint.
+fn densities_of(settings: &CombineSettings, count: usize) -> Result<Vec<f64>, String> {
+    match &settings.density {
+        None => Ok(vec![1.0; count]),
+        Some(Each::All(one)) => Ok(vec![*one; count]),
+        Some(Each::List(all)) if all.len() == count => Ok(all.clone()),
+        Some(Each::List(all)) => Err(format!("{} densities for {count} checkpoints", all.len())),
     }
 }
 
@@ -273,7 +310,7 @@ mod tests {
         let base: Vec<f32> = (0..300).map(|i| (i as f32).sin()).collect();
         let tuned: Vec<f32> = (0..300).map(|i| (i as f32 * 1.7).cos()).collect();
         for name in ["task-arithmetic", "ties", "breadcrumbs", "dare-linear", "dare-ties"] {
-            let whole = CombineSettings { density: Some(1.0), ..Default::default() };
+            let whole = CombineSettings { density: Some(Each::All(1.0)), ..Default::default() };
             let whole = if name == "task-arithmetic" { CombineSettings::default() } else { whole };
             let found = combined(name, &whole, Some(&base), &[&tuned[..]]);
             assert!(found.iter().zip(&tuned).all(|(a, b)| (a - b).abs() < 1e-6), "{name}");

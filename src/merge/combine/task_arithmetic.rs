@@ -3,7 +3,7 @@
 //! arithmetic, with its defaults; they differ by settings alone.
 
 use super::kept::{Kept, Sparsify};
-use super::{Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView, weights_of};
+use super::{Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView, densities_of, weights_of};
 use crate::base::digest::Digest;
 use crate::base::registry::named_by_fields;
 
@@ -119,13 +119,13 @@ impl Combine for TaskArithmetic {
     }
 
     fn rule(&self, settings: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
-        let density = settings.density.unwrap_or(1.0);
+        let densities = densities_of(settings, count)?;
         let sparsify = match self.sparsify {
             Sparsify::Outliers { gamma } => Sparsify::Outliers { gamma: settings.gamma.unwrap_or(gamma) },
             Sparsify::Ranked { epsilon } => {
                 let epsilon = settings.epsilon.unwrap_or(epsilon);
-                let inside = density >= 1.0 || (density + epsilon < 1.0 && density - epsilon > 0.0);
-                if !inside {
+                let inside = |d: &f64| *d >= 1.0 || (d + epsilon < 1.0 && d - epsilon > 0.0);
+                if !densities.iter().all(inside) {
                     return Err("`density` + and - `epsilon` must lie between 0 and 1".to_owned());
                 }
                 Sparsify::Ranked { epsilon }
@@ -134,7 +134,7 @@ impl Combine for TaskArithmetic {
         };
         Ok(Box::new(Rule {
             weights: weights_of(settings, count)?,
-            density,
+            densities,
             lambda: settings.lambda.unwrap_or(1.0),
             sparsify,
             elect: self.elect,
@@ -147,7 +147,7 @@ impl Combine for TaskArithmetic {
 
 struct Rule {
     weights: Vec<f64>,
-    density: f64,
+    densities: Vec<f64>,
     lambda: f64,
     sparsify: Sparsify,
     elect: bool,
@@ -168,11 +168,12 @@ impl TensorRule for Rule {
     fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
         let base = tensor.base.unwrap_or_default();
         let each = tensor.of.iter().enumerate().map(|(i, tuned)| {
+            let density = self.densities[i];
             let kept =
-                Kept::new(self.sparsify, self.density, base, tuned, (tensor.shape, self.key(tensor.name, i)));
+                Kept::new(self.sparsify, density, base, tuned, (tensor.shape, self.key(tensor.name, i)));
             let scale = match (self.rescale, &kept) {
                 (Rescale::None, _) | (_, Kept::All | Kept::Nothing) => 1.0,
-                (Rescale::Density, _) => 1.0 / self.density,
+                (Rescale::Density, _) => 1.0 / density,
                 (Rescale::L1, kept) => {
                     let (before, after) = kept.sums(base, tuned);
                     // As mergekit: too small a difference is left as it is.

@@ -177,6 +177,11 @@ impl Architecture for CheckpointFolder {
         Ok(Arc::new(self.with_weights(weights)))
     }
 
+    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError> {
+        let tensors = self.weights.load_all()?;
+        self.write_with(out, &tensors, self.classifier.as_ref(), dtype.unwrap_or(DType::F32))
+    }
+
     fn is_head(&self, tensor: &str) -> bool {
         Self::is_head(tensor)
     }

@@ -19,6 +19,7 @@ use super::halves::in_halves;
 use super::reader::Prompt;
 use super::score::score;
 use super::tokenizer::LanguageTokenizer;
+use super::written::write_whole;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
@@ -154,6 +155,10 @@ impl Architecture for LanguageFolder {
             }
         }
         Ok(Arc::new(self.with_weights(weights)))
+    }
+
+    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError> {
+        write_whole(self, out, dtype)
     }
 
     fn stages(&self) -> usize {

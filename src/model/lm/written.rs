@@ -53,11 +53,6 @@ impl LanguagePoint {
     /// Writes the point into `out`, each tensor in the type that `from` stores it in (f32 of a GGUF file).
     pub fn write(&self, out: &Path) -> Result<(), WriteError> {
         self.check()?;
-        let dtype = |name: &str| match self.from.weights.info(name).map(|i| i.dtype).as_deref() {
-            Some("BF16") => DType::BF16,
-            Some("F16") => DType::F16,
-            _ => DType::F32,
-        };
         let shapes = self.from.config.tensors();
         // What lies in a map is taken in parts; what has to be made is made whole.
         let mapped =
@@ -69,7 +64,7 @@ impl LanguagePoint {
                 let row = shape.iter().skip(1).product::<usize>().max(1);
                 let rows =
                     if mapped(name) && !self.path.needs_whole_tensors() { (PART / row).max(1) } else { all };
-                Streamed { name, shape: shape.clone(), dtype: dtype(name), rows }
+                Streamed { name, shape: shape.clone(), dtype: stored_type(&*self.from.weights, name), rows }
             })
             .collect();
         let load = |name: &str, rows: Range<usize>| {
@@ -90,6 +85,37 @@ impl LanguagePoint {
         let file = out.join("model.safetensors");
         Ok(write_streamed(&file, &tensors, &load).map_err(ModelError::from)?)
     }
+}
+
+/// The type in which a tensor is stored; f32 where that is none that can be written.
+fn stored_type(weights: &dyn Weights, name: &str) -> DType {
+    match weights.info(name).map(|i| i.dtype).as_deref() {
+        Some("BF16") => DType::BF16,
+        Some("F16") => DType::F16,
+        _ => DType::F32,
+    }
+}
+
+/// Writes a model as a folder of its own, each tensor made whole when it is its turn and gone when it is written.
+pub(super) fn write_whole(
+    folder: &LanguageFolder,
+    out: &Path,
+    dtype: Option<DType>,
+) -> Result<(), ModelError> {
+    for (name, content) in folder.files()? {
+        write_atomic(&out.join(name), &content)?;
+    }
+    let shapes = folder.config.tensors();
+    let tensors: Vec<Streamed<'_>> = shapes
+        .iter()
+        .map(|(name, shape)| {
+            let rows = shape.first().copied().unwrap_or(1);
+            let dtype = dtype.unwrap_or_else(|| stored_type(&*folder.weights, name));
+            Streamed { name, shape: shape.clone(), dtype, rows }
+        })
+        .collect();
+    let load = |name: &str, _: Range<usize>| folder.weights.load(name);
+    Ok(write_streamed(&out.join("model.safetensors"), &tensors, &load)?)
 }
 
 /// Values that are merged at a time.

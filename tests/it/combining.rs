@@ -1,0 +1,266 @@
+//! Ensembles of outputs, alphas by group, greedy soups and mergekit's files, through the program.
+
+use std::path::Path;
+
+use specbench::checkpoint::{StateDict, Tensors, Weights as _, write_safetensors};
+use specbench::run::SoupChoice;
+use specbench::store::Predictions;
+
+use crate::support::{Bench, SMALL, contents, root, specbench};
+
+fn demo(name: &str) -> std::path::PathBuf {
+    root().join("suites/demo").join(name)
+}
+
+fn weights(folder: &Path) -> Tensors {
+    StateDict::open(&folder.join("model.safetensors")).unwrap().load_all().unwrap()
+}
+
+/// A folder of the demo's fine-tuned checkpoint with other weights.
+fn folder(bench: &Bench, name: &str, tensors: &Tensors) {
+    let out = bench.out(name);
+    std::fs::create_dir(&out).unwrap();
+    for entry in std::fs::read_dir(demo("ft-noto")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "json") {
+            std::fs::copy(&path, out.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    write_safetensors(&out.join("model.safetensors"), tensors, candle_core::DType::F32).unwrap();
+}
+
+/// The small suite to another fine-tuned checkpoint, with another sweep over the same alphas.
+fn with_sweep(bench: &Bench, source: &str, sweep: &str) {
+    let suite =
+        SMALL.replace("source = \"suites/demo/ft-noto\"", &format!("source = {:?}", bench.out(source)));
+    let text =
+        format!("{suite}\n[[sweep]]\nfrom = \"zero-shot\"\nto = [\"ft-noto\"]\nalphas = [0.4]\n{sweep}");
+    std::fs::write(bench.suite(), text).unwrap();
+}
+
+fn predictions(bench: &Bench, variant: &str, probe: &str) -> Predictions {
+    Predictions::read(&Predictions::path(&bench.out("out"), variant, probe)).unwrap()
+}
+
+/// Logits that are stored of an example, by class.
+fn logits(of: &Predictions, example: usize) -> Vec<(u32, f32)> {
+    let row = example * of.k..(example + 1) * of.k;
+    of.top_classes[row.clone()].iter().copied().zip(of.top_logits[row].iter().copied()).collect()
+}
+
+#[test]
+fn an_ensemble_of_heads_is_their_interpolation_and_one_of_towers_is_not() {
+    // Of a linear model the mean of the outputs is the output of the mean.
+    let bench = Bench::new("");
+    let (start, tuned) = (weights(&demo("zero-shot")), weights(&demo("ft-noto")));
+    let mut head = start;
+    head.extend(tuned.into_iter().filter(|(name, _)| name.starts_with("classifier.")));
+    folder(&bench, "head", &head);
+    with_sweep(&bench, "head", "merge = \"output-ensemble\"\n");
+    bench.run("out", &["--limit", "40"]).assert().success();
+    for probe in ["noto", "novel", "flat"] {
+        let (merged, ensemble) = (
+            predictions(&bench, "ft-noto@0.4", probe),
+            predictions(&bench, "ft-noto+output-ensemble@0.4", probe),
+        );
+        let off = merged.loss.iter().zip(&ensemble.loss).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{probe}: {off}");
+    }
+    // Of the whole fine-tuned model it is not; its logits are the mean of both ends' logits.
+    let bench = Bench::new("");
+    let source = demo("ft-noto");
+    with_sweep(&bench, source.to_str().unwrap(), "merge = \"output-ensemble\"\n");
+    bench.run("out", &["--limit", "40"]).assert().success();
+    let of = |variant: &str| predictions(&bench, variant, "noto");
+    let (start, end, merged, ensemble) =
+        (of("zero-shot"), of("ft-noto"), of("ft-noto@0.4"), of("ft-noto+output-ensemble@0.4"));
+    assert!(merged.loss != ensemble.loss);
+    let mut compared = 0;
+    for example in 0..ensemble.label.len() {
+        let (a, b) = (logits(&start, example), logits(&end, example));
+        for (class, found) in logits(&ensemble, example) {
+            let at = |all: &[(u32, f32)]| all.iter().find(|l| l.0 == class).map(|l| l.1);
+            if let (Some(a), Some(b)) = (at(&a), at(&b)) {
+                assert!((0.6 * a + 0.4 * b - found).abs() < 1e-4, "{a} {b} {found}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 40, "{compared}");
+}
+
+#[test]
+fn what_means_nothing_for_outputs_is_said() {
+    for (sweep, code, expected) in [
+        ("merge = \"output-ensemble\"\nhead = \"to\"\n", 2, "are about tensors"),
+        ("merge = \"wise-ft\"\nname = \"g\"\n[[sweep.group]]\ntensors = [\"*\"]\n", 2, "name two or more"),
+    ] {
+        let bench = Bench::new("");
+        with_sweep(&bench, demo("ft-noto").to_str().unwrap(), sweep);
+        let assert = specbench().arg("plan").arg(bench.suite()).assert().code(code);
+        let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(log.contains(expected), "{expected} not in {log}");
+    }
+    let mut merge = specbench();
+    merge
+        .args(["merge", "output-ensemble"])
+        .arg("--from")
+        .arg(demo("zero-shot"))
+        .arg("--to")
+        .arg(demo("ft-noto"));
+    let assert = merge.assert().code(2);
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(log.contains("no weights to write"), "{log}");
+}
+
+#[test]
+fn groups_go_different_lengths_of_the_way() {
+    let bench = Bench::new("");
+    let groups = "merge = \"wise-ft\"\nname = \"parts\"\n[[sweep.group]]\ntensors = [\"head\"]\nweight = 3.0\n\
+                  [[sweep.group]]\ntensors = [\"vision_model.*\", \"visual_projection.*\"]\n";
+    with_sweep(&bench, demo("ft-noto").to_str().unwrap(), groups);
+    bench.run("out", &["--limit", "40"]).assert().success();
+    // 0.4 on the mean of two, three to one: the head at 0.6, the tower at 0.2.
+    let (start, end) = (weights(&demo("zero-shot")), weights(&demo("ft-noto")));
+    let tower: Tensors = end
+        .iter()
+        .map(|(name, to)| {
+            let of_tower = name.starts_with("vision_model.") || name.starts_with("visual_projection.");
+            let part = start.get(name).filter(|_| of_tower);
+            let tensor = part.map(|from| ((from * 0.8).unwrap() + (to * 0.2).unwrap()).unwrap());
+            (name.clone(), tensor.unwrap_or_else(|| to.clone()))
+        })
+        .collect();
+    folder(&bench, "tower", &tower);
+    let text = std::fs::read_to_string(bench.suite()).unwrap();
+    let text = text.split("[[sweep]]").next().unwrap().to_owned()
+        + &format!(
+            "[[checkpoint]]\nid = \"tower\"\nrole = \"finetuned\"\nsource = {:?}\n[[sweep]]\nmerge = \"wise-ft\"\n\
+             from = \"zero-shot\"\nto = [\"tower\"]\nalphas = [0.6]\ninclude = [\"nothing\"]\n\
+             [[probe]]\nid = \"noto\"\ndataset = \"emoji-noto\"\nclasses = \"base\"\nrole = \"speciality\"\n",
+            bench.out("tower")
+        );
+    let other = Bench::new(&text.replace(&format!("{:?}", demo("zero-shot")), "\"\""));
+    // The tower fixed at 0.2 as both ends, so that the head alone goes on to 0.6.
+    let both =
+        start.iter().map(|(name, from)| (name.clone(), tower.get(name).unwrap_or(from).clone())).collect();
+    let base = other.out("base");
+    std::fs::create_dir(&base).unwrap();
+    for entry in std::fs::read_dir(demo("zero-shot")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, base.join(path.file_name().unwrap())).unwrap();
+    }
+    write_safetensors(&base.join("model.safetensors"), &both, candle_core::DType::F32).unwrap();
+    let text = std::fs::read_to_string(other.suite()).unwrap();
+    std::fs::write(other.suite(), text.replace("\"suites/demo/zero-shot\"", &format!("{base:?}"))).unwrap();
+    other.run("out", &["--limit", "40"]).assert().success();
+    let (found, right) = (predictions(&bench, "parts@0.4", "noto"), predictions(&other, "tower@0.6", "noto"));
+    let off = found.loss.iter().zip(&right.loss).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 1e-4, "{off}");
+}
+
+#[test]
+fn a_greedy_soup_is_what_its_scores_say() {
+    let bench = Bench::new("");
+    let (start, tuned) = (weights(&demo("zero-shot")), weights(&demo("ft-noto")));
+    // Three on the way and one beyond, so that not all help.
+    for (name, alpha) in [("a", 0.5), ("b", 1.0), ("c", 1.6), ("d", -4.0)] {
+        let between = |(name, from): (&String, &candle_core::Tensor)| {
+            let to = &tuned[name];
+            (name.clone(), ((from * (1.0 - alpha)).unwrap() + (to * alpha).unwrap()).unwrap())
+        };
+        let mut tensors: Tensors = start.iter().map(between).collect();
+        tensors.extend(
+            tuned.iter().filter(|(n, _)| n.starts_with("classifier.")).map(|(n, t)| (n.clone(), t.clone())),
+        );
+        folder(&bench, name, &tensors);
+    }
+    let four: String = ["a", "b", "c", "d"]
+        .iter()
+        .map(|id| {
+            let source = bench.out(id);
+            format!("[[checkpoint]]\nid = \"{id}\"\nrole = \"finetuned\"\nsource = {source:?}\n")
+        })
+        .collect();
+    let soup = |merge: &str, of: &str, more: &str| {
+        format!(
+            "[[checkpoint]]\nid = \"{merge}\"\nrole = \"finetuned\"\nmerge = \"{merge}\"\nof = [{of}]\n{more}\n"
+        )
+    };
+    let of = "\"a\", \"b\", \"c\", \"d\"";
+    let suite = |more: &str| SMALL.replace("[[sweep]]", &format!("{four}{more}[[sweep]]"));
+    std::fs::write(bench.suite(), suite(&soup("greedy-soup", of, "select = \"noto\""))).unwrap();
+    let assert = bench.run("none", &[]).assert().code(2);
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(log.contains("must be a probe of the role `selection`"), "{log}");
+    std::fs::write(bench.suite(), suite(&soup("greedy-soup", of, "select = \"val\""))).unwrap();
+    let assert = bench.run("out", &["--limit", "80"]).assert().success();
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    let choice = std::fs::read(bench.out("out/soups/greedy-soup/choice.json")).unwrap();
+    let choice: SoupChoice = serde_json::from_slice(&choice).unwrap();
+    assert!(log.contains(&format!("{} averaged", choice.chosen.len())), "{log}");
+    // Recipe 1 of the paper, on the scores that were seen.
+    let (alone, tried) = choice.looked_at.split_at(4);
+    let mut order: Vec<&(Vec<String>, f64)> = alone.iter().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (mut soup_of, mut best) = (order[0].0.clone(), order[0].1);
+    for (next, looked) in order[1..].iter().zip(tried) {
+        assert_eq!(looked.0, [&soup_of[..], &next.0[..]].concat());
+        if looked.1 > best {
+            (soup_of, best) = (looked.0.clone(), looked.1);
+        }
+    }
+    assert_eq!((soup_of.len(), &soup_of), (choice.chosen.len(), &choice.chosen));
+    assert!(!choice.chosen.contains(&"d".to_owned()), "{choice:?}");
+    // And it is that mean.
+    let chosen: Vec<String> = choice.chosen.iter().map(|c| format!("\"{c}\"")).collect();
+    std::fs::write(bench.suite(), suite(&soup("uniform-soup", &chosen.join(", "), ""))).unwrap();
+    bench.run("plain", &["--limit", "80"]).assert().success();
+    let (a, b) = (contents(&bench.out("out")), contents(&bench.out("plain")));
+    assert!(a["predictions/greedy-soup/noto.parquet"] == b["predictions/uniform-soup/noto.parquet"]);
+}
+
+#[test]
+fn a_mergekit_file_is_a_checkpoint_and_can_be_written() {
+    let bench = Bench::new("");
+    let tuned = weights(&demo("ft-noto"));
+    let far =
+        |factor: f64| tuned.iter().map(|(n, t)| (n.clone(), (t * factor).unwrap())).collect::<Tensors>();
+    folder(&bench, "a", &far(1.02));
+    folder(&bench, "b", &far(0.97));
+    folder(&bench, "base", &far(1.0));
+    let file = "models:\n  - model: base\n  - model: a\n    parameters: {density: 0.5, weight: 0.5}\n  - model: b\n    \
+                parameters: {density: 0.3, weight: 1}\nmerge_method: ties\nbase_model: base\ndtype: float32\n";
+    std::fs::write(bench.out("merge.yml"), file).unwrap();
+    let source = |id: &str| {
+        format!("[[checkpoint]]\nid = \"{id}\"\nrole = \"finetuned\"\nsource = {:?}\n", bench.out(id))
+    };
+    let inline = "[[checkpoint]]\nid = \"inline\"\nrole = \"finetuned\"\nmerge = \"ties\"\nbase = \"base\"\n\
+                  of = [\"a\", \"b\"]\ndensity = [0.5, 0.3]\nweights = [0.5, 1.0]\n";
+    let file = format!(
+        "[[checkpoint]]\nid = \"file\"\nrole = \"finetuned\"\nsource = {:?}\n",
+        bench.out("merge.yml")
+    );
+    let written = "written";
+    specbench()
+        .arg("merge")
+        .arg(bench.out("merge.yml"))
+        .arg("--out")
+        .arg(bench.out(written))
+        .assert()
+        .success();
+    let all = [source("base"), source("a"), source("b"), inline.to_owned(), file, source(written)].concat();
+    std::fs::write(bench.suite(), SMALL.replace("[[sweep]]", &format!("{all}[[sweep]]"))).unwrap();
+    bench.run("out", &["--limit", "40"]).assert().success();
+    let files = contents(&bench.out("out"));
+    for other in ["file", written] {
+        assert!(
+            files["predictions/inline/flat.parquet"] == files[&format!("predictions/{other}/flat.parquet")],
+            "{other}"
+        );
+    }
+    assert!(files["predictions/inline/flat.parquet"] != files["predictions/base/flat.parquet"]);
+    let assert = specbench().args(["merge", "ties"]).assert().code(2);
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(log.contains("describe it in a mergekit file"), "{log}");
+}
