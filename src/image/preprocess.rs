@@ -171,6 +171,14 @@ impl Preprocessor {
         }
     }
 
+    /// The whole image in the output's size, by the preprocessor's filter (bicubic where it has none).
+    #[must_use]
+    pub fn resized(&self, image: &Rgb) -> Rgb {
+        let (height, width) = self.output_size().unwrap_or((image.height, image.width));
+        let filter = self.resize.as_ref().map_or(Filter::Bicubic, |(_, filter)| *filter);
+        resize_region(image, filter, (width, height), (0, 0), (width, height))
+    }
+
     /// Resizes and crops; the result is 8-bit. Only the pixels inside the crop are computed.
     #[must_use]
     pub fn crop_u8(&self, image: &Rgb) -> Rgb {

@@ -12,7 +12,7 @@ use crate::base::digest::Digest;
 use crate::image::DECODER;
 use crate::merge::{PATHS, PathMethod};
 use crate::model::Numerics;
-use crate::suite::{GroupSpec, HeadRule, Suite, SweepSpec};
+use crate::suite::{CheckpointRole, GroupSpec, HeadRule, Suite, SweepSpec};
 use crate::task::Candidates;
 
 /// Raised whenever the same inputs would give other predictions.
@@ -193,8 +193,18 @@ fn curve(suite: &Suite, sweep: &SweepSpec, to: &str, variants: &mut Vec<Variant>
         merge: sweep.merge.clone(),
         from: sweep.from.clone(),
         to: to.to_owned(),
-        method: suite.checkpoint(to).method.clone().unwrap_or_else(|| "fine-tuned".to_owned()),
+        method: method(suite, sweep, to),
         points,
+    }
+}
+
+/// How the fine-tuned end of a curve was made, and from what the way goes if not from the pretrained model: another way is
+/// another method.
+fn method(suite: &Suite, sweep: &SweepSpec, to: &str) -> String {
+    let of = |id: &str| suite.checkpoint(id).method.clone().unwrap_or_else(|| "fine-tuned".to_owned());
+    match suite.checkpoint(&sweep.from).role {
+        CheckpointRole::Pretrained => of(to),
+        CheckpointRole::Finetuned => format!("{} from {}", of(to), of(&sweep.from)),
     }
 }
 

@@ -246,12 +246,26 @@ impl Plan {
             .probes
             .iter()
             .filter_map(|p| Some(format!("probe `{}`: {}", p.spec.id, p.incomplete.as_ref()?)));
-        let of_checkpoints = self.cells.iter().filter_map(|cell| {
-            let VariantInputs::Checkpoint(id) = &self.variants[cell.variant].inputs else { return None };
-            let dropped = self.head(cell)?.dropped?;
-            Some(format!("`{id}` on probe `{}`: {dropped}", self.probes[cell.probe].spec.id))
-        });
-        data.chain(of_checkpoints).chain(self.trained_on()).collect()
+        data.chain(self.dropped_heads()).chain(self.trained_on()).collect()
+    }
+
+    /// Classifiers that are left aside; of those for the same reason on the same probe the first is named.
+    fn dropped_heads(&self) -> Vec<String> {
+        let mut all: Vec<(&str, String, Vec<&str>)> = Vec::new();
+        for cell in &self.cells {
+            let VariantInputs::Checkpoint(id) = &self.variants[cell.variant].inputs else { continue };
+            let Some(dropped) = self.head(cell).and_then(|h| h.dropped) else { continue };
+            let (probe, reason) = (self.probes[cell.probe].spec.id.as_str(), dropped.to_string());
+            match all.iter_mut().find(|(p, r, _)| *p == probe && *r == reason) {
+                Some((.., ids)) => ids.push(id),
+                None => all.push((probe, reason, vec![id])),
+            }
+        }
+        let text = |(probe, reason, ids): (&str, String, Vec<&str>)| {
+            let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
+            format!("`{}`{more} on probe `{probe}`: {reason}", ids[0])
+        };
+        all.into_iter().map(text).collect()
     }
 
     /// Probes whose very files some checkpoints say that they were trained on.

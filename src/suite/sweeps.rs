@@ -11,22 +11,25 @@ pub fn read(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec
     let mut curves: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for section in &root.sections("sweep") {
-        let Some(sweep) = sweep(section, checkpoints) else { continue };
-        for id in sweep.to.iter().map(|to| sweep.curve(to)) {
-            if curves.contains(&id) {
-                let message = format!("a second sweep makes the curve `{id}`");
-                section.note(section.span.clone(), message, Some("give one of them a `name`".to_owned()));
+        let Some(written) = sweep(section, checkpoints) else { continue };
+        for sweep in written {
+            for id in sweep.to.iter().map(|to| sweep.curve(to)) {
+                if curves.contains(&id) {
+                    let message = format!("a second sweep makes the curve `{id}`");
+                    section.note(section.span.clone(), message, Some("give one of them a `name`".to_owned()));
+                }
+                curves.push(id);
             }
-            curves.push(id);
+            all.push(sweep);
         }
-        all.push(sweep);
     }
     all
 }
 
-fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepSpec> {
+/// A sweep; with `seeds`, one for each, `{seed}` filled in.
+fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<SweepSpec>> {
     let name = section.text("name");
-    if let Some(name) = name.as_ref().filter(|n| !is_plain(&n.value)) {
+    if let Some(name) = name.as_ref().filter(|n| !is_plain(&fill(&n.value, Some(0)))) {
         let help = "use letters, digits, `-`, `_` and `.`".to_owned();
         section.note(name.span.clone(), format!("`{}` cannot name a curve", name.value), Some(help));
     }
@@ -40,8 +43,12 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
     if to.is_empty() {
         section.note(section.span.clone(), "a sweep needs `to`, a list of checkpoint ids", None);
     }
+    let seeds = seeds(section);
     for name in from.iter().chain(&to) {
-        known_checkpoint(section, name, checkpoints);
+        for &seed in &seeds {
+            let name = Located { value: fill(&name.value, seed), span: name.span.clone() };
+            known_checkpoint(section, &name, checkpoints);
+        }
     }
     for name in to.iter().filter(|name| from.as_ref().is_some_and(|f| f.value == name.value)) {
         section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
@@ -53,17 +60,38 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<SweepS
     let groups = groups(section);
     check_outputs(section, merge.as_ref(), (&include, &exclude), head, &groups);
     section.finish();
-    Some(SweepSpec {
-        name: name.map(|n| n.value),
-        merge: merge?.value,
-        from: from?.value,
-        to: to.into_iter().map(|t| t.value).collect(),
-        alphas: alphas?,
-        include,
-        exclude,
+    let (merge, from, alphas) = (merge?.value, from?.value, alphas?);
+    let one = |&seed: &Option<u64>| SweepSpec {
+        name: name.as_ref().map(|n| fill(&n.value, seed)),
+        merge: merge.clone(),
+        from: fill(&from, seed),
+        to: to.iter().map(|t| fill(&t.value, seed)).collect(),
+        alphas: alphas.clone(),
+        include: include.clone(),
+        exclude: exclude.clone(),
         head,
-        groups,
-    })
+        groups: groups.clone(),
+    };
+    Some(seeds.iter().map(one).collect())
+}
+
+/// The seeds that a sweep is repeated for; none alone if it is not.
+fn seeds(section: &Section<'_>) -> Vec<Option<u64>> {
+    let Some(list) = section.numbers_or_text("seeds") else { return vec![None] };
+    let whole = |v: &f64| (*v >= 0.0 && v.fract() == 0.0).then_some(Some(*v as u64));
+    let seeds = list.value.ok().and_then(|l| l.iter().map(whole).collect::<Option<Vec<_>>>());
+    match seeds.filter(|s| !s.is_empty()) {
+        Some(seeds) => seeds,
+        None => {
+            section.note(list.span, "`seeds` must be a list of whole numbers", None);
+            vec![None]
+        }
+    }
+}
+
+/// A text with the seed for `{seed}`.
+fn fill(text: &str, seed: Option<u64>) -> String {
+    seed.map_or_else(|| text.to_owned(), |seed| text.replace("{seed}", &seed.to_string()))
 }
 
 /// Parts that go different lengths of the way: `[[sweep.group]]`.

@@ -5,6 +5,7 @@
 //! is a checkpoint folder that goes back in through [`crate::model`].
 
 mod backward;
+mod crops;
 mod expand;
 mod inputs;
 mod optimiser;
@@ -26,6 +27,7 @@ mod written;
 
 use std::sync::Arc;
 
+pub use crops::RandomCrop;
 pub use optimiser::{Optimiser, Optimising};
 pub use outputs::Parameters;
 pub use parts::{TermKind, TrainsKind, UpdateKind};

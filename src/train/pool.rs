@@ -1,15 +1,17 @@
-//! Training images, decoded and preprocessed once, kept as 8-bit crops.
+//! Training images, decoded once, kept as 8-bit crops (and whole, where crops are drawn anew at each step).
 
 use std::ops::Range;
 
 use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
+use super::crops::RandomCrop;
 use super::inputs::{OpenData, open_data};
 use super::problem::Use;
 use super::{Recipe, TrainError};
 use crate::base::digest::Digest;
 use crate::base::python_random::PythonRandom;
+use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::data::{ClassSubset, Dataset};
 use crate::image::{MOST_PIXELS, Preprocessor, Rgb};
@@ -21,6 +23,8 @@ const BLOCK: usize = 1024;
 pub struct Pool {
     preprocessor: Preprocessor,
     crops: Vec<Rgb>,
+    /// The images themselves and how they are cropped anew at each step, if they are. Memory: their pixels.
+    drawn: Option<(RandomCrop, CounterRng, Vec<Rgb>)>,
     /// Class of each example, an index into `classes`.
     pub labels: Vec<u32>,
     /// Class names.
@@ -49,6 +53,7 @@ impl Pool {
             let pool = pool.get_or_insert_with(|| Self {
                 preprocessor: preprocessor.clone(),
                 crops: Vec::new(),
+                drawn: recipe.crop.map(|crop| (crop, CounterRng::new(recipe.seed, "crops"), Vec::new())),
                 labels: Vec::new(),
                 classes: names[range.clone()].to_vec(),
                 templates: Vec::new(),
@@ -76,7 +81,11 @@ impl Pool {
             drawn.retain(|&i| range.contains(&(labels[i] as usize)));
             let first = pool.labels.len();
             for block in drawn.chunks(BLOCK) {
-                pool.crops.extend(crops(&entry.name, &*data, block, preprocessor)?);
+                let images = images(&entry.name, &*data, block)?;
+                pool.crops.par_extend(images.par_iter().map(|image| preprocessor.crop_u8(image)));
+                if let Some((.., whole)) = &mut pool.drawn {
+                    whole.extend(images);
+                }
                 pool.labels.extend(block.iter().map(|&i| labels[i] - range.start as u32));
             }
             pool.parts.push((first..pool.labels.len(), purpose));
@@ -95,13 +104,34 @@ impl Pool {
         self.labels.len()
     }
 
-    /// Input tensor `[examples, 3, side, side]` of some examples.
+    /// Whether images look different at each step.
+    pub const fn is_drawn(&self) -> bool {
+        self.drawn.is_some()
+    }
+
+    /// Input tensor `[examples, 3, side, side]` of some examples, as they are evaluated.
     pub fn batch(&self, examples: &[usize]) -> Result<Tensor> {
+        self.tensor(examples, |i, values| self.preprocessor.normalise_into(&self.crops[i], values))
+    }
+
+    /// Input tensor `[examples, 3, side, side]` of some examples as they are learned from at a step; what is only watched is
+    /// seen as it is evaluated.
+    pub fn batch_at(&self, step: usize, examples: &[usize]) -> Result<Tensor> {
+        let Some((crop, rng, whole)) = &self.drawn else { return self.batch(examples) };
+        let held = |i: usize| self.parts.iter().any(|(range, of)| *of == Use::Held && range.contains(&i));
+        self.tensor(examples, |i, values| {
+            if held(i) {
+                return self.preprocessor.normalise_into(&self.crops[i], values);
+            }
+            let mut own = rng.stream(step as u64).stream(i as u64);
+            self.preprocessor.normalise_into(&crop.of(&whole[i], &self.preprocessor, &mut own), values);
+        })
+    }
+
+    fn tensor(&self, examples: &[usize], add: impl Fn(usize, &mut Vec<f32>)) -> Result<Tensor> {
         let (height, width) = (self.crops[0].height, self.crops[0].width);
         let mut values = Vec::with_capacity(examples.len() * 3 * height * width);
-        for &i in examples {
-            self.preprocessor.normalise_into(&self.crops[i], &mut values);
-        }
+        examples.iter().for_each(|&i| add(i, &mut values));
         Tensor::from_vec(values, (examples.len(), 3, height, width), &Device::Cpu)
     }
 
@@ -115,23 +145,17 @@ impl Pool {
     }
 }
 
-/// The crops of some examples, ascending.
-fn crops(
-    dataset: &str,
-    data: &dyn Dataset,
-    block: &[usize],
-    preprocessor: &Preprocessor,
-) -> std::result::Result<Vec<Rgb>, TrainError> {
+/// The images of some examples, ascending.
+fn images(dataset: &str, data: &dyn Dataset, block: &[usize]) -> std::result::Result<Vec<Rgb>, TrainError> {
     let (first, last) = (block[0], block[block.len() - 1]);
     let raw = data.images(first..last + 1)?;
-    let crop = |&i: &usize| {
+    let decode = |&i: &usize| {
         let image = raw[i - first].clone().decode(MOST_PIXELS);
-        let image = image.map_err(|e| TrainError::Image {
+        image.map_err(|e| TrainError::Image {
             dataset: dataset.to_owned(),
             id: data.examples()[i].id.clone(),
             reason: e.to_string(),
-        })?;
-        Ok(preprocessor.crop_u8(&image))
+        })
     };
-    block.par_iter().map(crop).collect()
+    block.par_iter().map(decode).collect()
 }

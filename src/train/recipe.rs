@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::DType;
 
 use super::TrainError;
+use super::crops::RandomCrop;
 use super::expand::expand;
 use super::optimiser::{OPTIMISERS, Optimiser};
 use super::parts::{Term, Trains, Update};
@@ -93,8 +94,10 @@ pub struct Recipe {
     pub validation: Option<RecipeData>,
     /// Which classes are seen.
     pub classes: ClassSubset,
-    /// Optimiser steps.
+    /// Optimiser steps of the schedule.
     pub steps: usize,
+    /// The step after which training ends, if not the last one of the schedule.
+    pub stop_at: Option<usize>,
     /// Examples per step.
     pub batch: usize,
     /// Peak learning rate.
@@ -109,6 +112,8 @@ pub struct Recipe {
     pub clip_norm: f64,
     /// Tokens of a training text at most.
     pub length: Option<usize>,
+    /// How training images are cropped at each step, if not as they are evaluated.
+    pub crop: Option<RandomCrop>,
     /// How the learning rate goes on after the warm-up.
     pub schedule: Schedule,
     /// How steps are made.
@@ -229,6 +234,24 @@ fn optimiser(train: &Section<'_>) -> Optimiser {
     }
 }
 
+/// `crop`, the bounds of a crop's share of the image, and `flip`.
+fn crop(train: &Section<'_>) -> Option<RandomCrop> {
+    let flip = train.flag("flip");
+    let Some(found) = train.numbers_or_text("crop") else {
+        return flip.filter(|f| f.value).map(|_| RandomCrop { scale: None, flip: true });
+    };
+    match found.value.as_deref() {
+        Ok(&[low, high]) if 0.0 < low && low <= high && high <= 1.0 => {
+            Some(RandomCrop { scale: Some([low, high]), flip: flip.is_some_and(|f| f.value) })
+        }
+        _ => {
+            let text = "`crop` must be two shares of the image, like [0.9, 1.0]";
+            train.note(found.span, text, None);
+            None
+        }
+    }
+}
+
 fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
     let head = root.required_section("recipe");
     let train = root.required_section("train");
@@ -268,6 +291,8 @@ fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
         batch: count("batch").unwrap_or(128).max(1),
         warmup: count("warmup").unwrap_or(0),
         length: count("length"),
+        stop_at: count("stop_at"),
+        crop: crop(&train),
         schedule: train.choice("schedule", &schedules).map_or(Schedule::Cosine, |c| c.value),
         optimiser: optimiser(&train),
         save_every: count("save_every").unwrap_or(200).max(1),

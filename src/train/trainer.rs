@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
 
     /// Looks at the data that are not learned from, if an update wants to; whether training ends here.
     fn watch(&mut self, step: usize) -> std::result::Result<bool, TrainError> {
-        let last = step + 1 == self.recipe.steps;
+        let last = step + 1 == self.recipe.stop_at.unwrap_or(usize::MAX).min(self.recipe.steps);
         let due = |u: &Box<dyn Updating>| u.watches().is_some_and(|every| last || (step + 1) % every == 0);
         if self.updates.iter().any(due) {
             let held = self.held()?;

@@ -226,6 +226,7 @@ fn training_goes_on_where_it_was_stopped() {
         ("lm", "sma", ""),
         ("lm", "magnitude-mask", ""),
         ("clip", "full", "optimiser = \"sgd\""),
+        ("clip", "kd-features", "penalty = 1.0\ncrop = [0.3, 0.9]\nflip = true"),
     ] {
         let text = recipe(&bench, track, method, "", &format!("{extra}\nsave_every = 4"))
             .replace("batch = 64", "batch = 3");
@@ -252,6 +253,40 @@ fn training_goes_on_where_it_was_stopped() {
         let lines = |out: &str| std::fs::read_to_string(bench.out(out).join("train.csv")).unwrap();
         assert_eq!(lines(&out), lines(&format!("whole-{track}-{method}")));
         assert_eq!(lines(&out).lines().count(), 11);
+    }
+}
+
+#[test]
+fn crops_are_drawn_where_the_recipe_says_so() {
+    let bench = bench();
+    let run = |out: &str, train: &str| tuned(&bench, &recipe(&bench, "clip", "full", "", train), out);
+    let (plain, cropped) = (run("plain", ""), run("cropped", "crop = [0.2, 0.6]"));
+    let name = "vision_model.embeddings.patch_embedding.weight";
+    assert!(largest(&plain[name], &cropped[name]) > 1e-4);
+    let again = run("again", "crop = [0.2, 0.6]\nflip = false");
+    assert_eq!(largest(&again[name], &cropped[name]), 0.0);
+    let text = recipe(&bench, "lm", "full", "", "crop = [0.2, 0.6]");
+    let output = command(&bench, &text, "none").assert().failure();
+    let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(log.contains("these data are texts"), "{log}");
+}
+
+#[test]
+fn training_ends_where_the_recipe_says_so() {
+    let bench = bench();
+    let text = recipe(&bench, "lm", "full", "", "stop_at = 4\nsave_every = 4");
+    let early = tuned(&bench, &text, "early");
+    // The schedule is that of all steps: the same as what is there after four of ten.
+    let path = bench.out("whole.toml");
+    std::fs::write(&path, text.replace("stop_at = 4\n", "")).unwrap();
+    let mut whole = Recipe::open(&path).unwrap().remove(0);
+    whole.out = bench.out("whole");
+    let catalog = Catalog::open(&bench.out("datasets.toml")).unwrap();
+    let stop = |event| !matches!(event, TuneEvent::Step { step: 4, .. });
+    tune(&whole, &catalog, TuneOptions::default(), stop).unwrap_err();
+    let state = StateDict::open(&bench.out("whole/resume/step-4.safetensors")).unwrap().load_all().unwrap();
+    for (name, tensor) in &early {
+        assert_eq!(largest(tensor, &state[&format!("parameter.{name}")]), 0.0, "{name}");
     }
 }
 

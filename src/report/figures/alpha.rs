@@ -3,12 +3,12 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Figure;
 use super::axis::{FractionAxis, Scale};
 use super::canvas::{FONT, GRID, INK, colour};
+use super::{Figure, by_probe};
 use crate::base::registry::Named;
 use crate::plan::Curve;
-use crate::report::ReportData;
+use crate::report::{MANY_CURVES, ReportData};
 use crate::store::ProbeRecord;
 use crate::suite::ProbeRole;
 
@@ -20,7 +20,7 @@ impl Named for Alpha {
         "alpha"
     }
     fn summary(&self) -> &'static str {
-        "each probe over alpha, a panel per curve, with bands"
+        "each probe over alpha: a panel per curve with bands, of many curves a panel per probe"
     }
     fn reference(&self) -> &'static str {
         "after arXiv:2109.01903, figure 5"
@@ -31,7 +31,10 @@ const PANEL: (u32, u32) = (760, 470);
 
 impl Figure for Alpha {
     fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
-        let curves = shown(data);
+        if data.manifest.curves.len() > MANY_CURVES {
+            return by_probe::scores(data);
+        }
+        let curves = &data.manifest.curves;
         if curves.is_empty() {
             return Ok(None);
         }
@@ -49,27 +52,16 @@ impl Figure for Alpha {
     }
 
     fn caption(&self, data: &ReportData) -> String {
+        if data.manifest.curves.len() > MANY_CURVES {
+            return by_probe::SCORES.to_owned();
+        }
         let level = data.manifest.suite.stats.confidence * 100.0;
-        let (some, all) = (shown(data).len(), data.manifest.curves.len());
-        let left_out = if some < all {
-            format!(" The first {some} of {all} curves; the tables hold all.")
-        } else {
-            String::new()
-        };
         format!(
             "Score of each probe over alpha, the weight of the fine-tuned model. Solid: speciality; \
              dashed: generality; dotted: selection. Bands are pointwise {level}% intervals. The \
-             vertical line is the alpha chosen on the selection probes.{left_out}"
+             vertical line is the alpha chosen on the selection probes."
         )
     }
-}
-
-/// Panels at most: each curve has its own, and a figure of hundreds cannot be looked at nor held in memory.
-const MOST_PANELS: usize = 24;
-
-fn shown(data: &ReportData) -> &[Curve] {
-    let curves = &data.manifest.curves;
-    &curves[..curves.len().min(MOST_PANELS)]
 }
 
 fn panel(

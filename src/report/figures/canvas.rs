@@ -41,8 +41,13 @@ pub const fn colour(i: usize) -> RGBColor {
 
 /// The colour of a method, the same in all figures.
 pub fn method_colour(data: &ReportData, method: &str) -> RGBColor {
+    colour(method_number(data, method))
+}
+
+/// The number of a method among those of the suite.
+pub fn method_number(data: &ReportData, method: &str) -> usize {
     let known = by_method(&data.manifest.curves);
-    colour(known.iter().position(|k| k.0 == method).unwrap_or(known.len()))
+    known.iter().position(|k| k.0 == method).unwrap_or(known.len())
 }
 
 /// Corners of a star around a pixel.

@@ -4,6 +4,7 @@ mod alpha;
 mod axis;
 mod bars;
 mod base_novel;
+mod by_probe;
 mod canvas;
 mod frontier;
 mod methods;
@@ -32,6 +33,7 @@ pub static FIGURES: Registry<dyn Figure> = Registry {
         &base_novel::BaseNovel,
         &frontier::FRONTIER,
         &frontier::FRONTIER_LOGIT,
+        &by_probe::Loss,
         &methods::Methods,
         &shifts::Shifts,
     ],

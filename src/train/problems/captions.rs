@@ -204,7 +204,7 @@ impl Problem for Captions {
         let mut jobs: Vec<Encode<'_>> = Vec::new();
         for part in examples.chunks(size) {
             let vision = &vision;
-            jobs.push(Box::new(move || vision.forward(&self.pool.batch(part)?)));
+            jobs.push(Box::new(move || vision.forward(&self.pool.batch_at(step, part)?)));
         }
         let images = jobs.len();
         for part in captions.chunks(size) {

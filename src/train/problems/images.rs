@@ -3,8 +3,7 @@
 //! The classifier is the image tower followed by a linear head on normalised features. The head starts as the zero-shot
 //! head (rows times `exp(logit_scale)`, bias zero), or as the checkpoint's own classifier where it has one for these
 //! classes (LP-FT). With learned context the rows are the text tower's instead. The text tower stays as it is and stays
-//! in the checkpoint, so that classes that were not trained can still be named. Differs from the original in using no
-//! random crops.
+//! in the checkpoint, so that classes that were not trained can still be named. Random crops are the recipe's choice.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -132,10 +131,24 @@ impl Images {
         Ok(Outputs { logits, features, classes, tuned: None, scale: self.scale, targets })
     }
 
-    /// The model at the start on some examples: hand-written prompts where the context is learned.
-    fn teacher(&self, examples: &[usize], targets: &Tensor, prompted: bool) -> Result<Outputs> {
+    /// Features at the start of the very images that a step sees.
+    fn starting(&self, step: usize, examples: &[usize]) -> Result<Tensor> {
+        if self.pool.is_drawn() {
+            let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference);
+            let tower = tower.map_err(candle_core::Error::wrap)?;
+            let parts: Vec<Tensor> = examples
+                .par_chunks(examples.len().div_ceil(SHARDS))
+                .map(|part| normalise_rows(&tower.forward(&self.pool.batch_at(step, part)?)?))
+                .collect::<Result<_>>()?;
+            return Tensor::cat(&parts, 0);
+        }
         let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
-        let features = self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)?;
+        self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)
+    }
+
+    /// The model at the start on some examples: hand-written prompts where the context is learned.
+    fn teacher(&self, step: usize, examples: &[usize], targets: &Tensor, prompted: bool) -> Result<Outputs> {
+        let features = self.starting(step, examples)?;
         let rows = prompted.then(|| self.zero_shot.clone());
         let mut outputs = self.outputs(&self.start, features, rows, targets.clone())?;
         // What the anchor is: the zero-shot rows, whatever the head started as.
@@ -249,7 +262,7 @@ impl Problem for Images {
 
     fn step(
         &self,
-        _: usize,
+        step: usize,
         weights: &Weighing<'_>,
         parameters: &Parameters,
         examples: &[usize],
@@ -266,7 +279,7 @@ impl Problem for Images {
         if moves {
             for part in examples.chunks(examples.len().div_ceil(SHARDS)) {
                 let vision = &vision;
-                jobs.push(Box::new(move || vision.forward(&self.pool.batch(part)?)));
+                jobs.push(Box::new(move || vision.forward(&self.pool.batch_at(step, part)?)));
             }
         }
         let images = jobs.len();
@@ -279,12 +292,8 @@ impl Problem for Images {
         let features = backward::encode(&jobs)?;
         let cuts = backward::cut(&features)?;
         let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
-        let seen = if moves {
-            normalise_rows(&join(&cuts[..images])?)?
-        } else {
-            let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
-            self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)?
-        };
+        let seen =
+            if moves { normalise_rows(&join(&cuts[..images])?)? } else { self.starting(step, examples)? };
         let rows = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
         let prompted = rows.is_some();
         let labels: Vec<u32> = examples.iter().map(|&i| self.pool.labels[i]).collect();
@@ -293,7 +302,7 @@ impl Problem for Images {
         let task = cross_entropy(&student.logits, &targets)?;
         let mut loss = task.clone();
         if !terms.is_empty() {
-            let teacher = self.teacher(examples, &targets, prompted)?;
+            let teacher = self.teacher(step, examples, &targets, prompted)?;
             for term in terms {
                 let value = term.sum(&student, &teacher)?;
                 let divisor = if term.once() { 1.0 } else { examples.len() as f64 };

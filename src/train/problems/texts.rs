@@ -63,6 +63,9 @@ impl Texts {
         reader: &TextReader,
         (start, files): (Tensors, Vec<(String, Vec<u8>)>),
     ) -> std::result::Result<Self, TrainError> {
+        if recipe.crop.is_some() {
+            return Err(recipe.mistake("`crop` and `flip` are about images; these data are texts"));
+        }
         let texts = TrainingTexts::load(recipe, catalog, reader)?;
         let examples = Examples::new(&texts.parts);
         Ok(Self { config, files, start, texts, examples, seed: recipe.seed })
