@@ -70,6 +70,14 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>, FileError> {
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// Where a relative path that a file in the folder `home` names lies: beside that file, or else in the working folder. A path
+/// that is in neither stays as it is written.
+#[must_use]
+pub fn located(home: &Path, path: &Path) -> PathBuf {
+    let beside = home.join(path);
+    if beside.exists() { beside } else { path.to_owned() }
+}
+
 /// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).map_err(|e| FileError::new("create folder", path, e))

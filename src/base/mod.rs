@@ -4,6 +4,7 @@
 pub mod account;
 pub mod config;
 pub mod digest;
+pub mod embedded;
 pub mod file_digests;
 pub mod fs;
 pub mod guard;

@@ -8,16 +8,14 @@ use crate::task::ClassRule;
 
 impl Catalog {
     /// The rule of a data set whose list of names has `classes` entries.
-    pub fn class_rule(&self, entry: &DatasetEntry, classes: usize) -> Result<ClassRule, CatalogError> {
+    pub fn class_rule(entry: &DatasetEntry, classes: usize) -> Result<ClassRule, CatalogError> {
         if let Some(path) = &entry.groups {
-            let path = self.resolve(path);
-            return Ok(ClassRule::Groups(read_groups(&path, classes)?));
+            return Ok(ClassRule::Groups(read_groups(path, classes)?));
         }
         let Some(path) = &entry.restrict else { return Ok(ClassRule::All) };
-        let path = self.resolve(path);
         let parse = |line: String| line.parse().ok().filter(|&i: &usize| i < classes);
-        let bad = || malformed(&path, "holds something that is not the index of a class");
-        let listed = read_lines(&path)?.into_iter().map(|l| parse(l).ok_or_else(bad));
+        let bad = || malformed(path, "holds something that is not the index of a class");
+        let listed = read_lines(path)?.into_iter().map(|l| parse(l).ok_or_else(bad));
         Ok(ClassRule::Only(listed.collect::<Result<_, _>>()?))
     }
 }

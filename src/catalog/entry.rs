@@ -1,10 +1,11 @@
 //! One data set of the registry.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::expected::Expected;
 use crate::base::digest::Digest;
+use crate::base::fs::located;
 use crate::data::ColumnNames;
 
 /// Where the files of a split lie.
@@ -107,4 +108,28 @@ pub struct DatasetEntry {
     pub splits: BTreeMap<String, Split>,
     /// What it is unpacked from.
     pub archives: Vec<Archive>,
+}
+
+impl DatasetEntry {
+    /// Makes paths those of files: beside the registry in `root`, or in the working folder.
+    pub(super) fn locate(&mut self, root: &Path) {
+        let place = |path: &mut PathBuf| *path = located(root, path);
+        [&mut self.classes, &mut self.restrict, &mut self.groups].into_iter().flatten().for_each(place);
+        if let Some(Templates::File(path)) = &mut self.templates {
+            place(path);
+        }
+        if let Folders::Listed { path, .. } = &mut self.folders {
+            place(path);
+        }
+        for split in self.splits.values_mut() {
+            match &mut split.source {
+                Source::Files(files) => {
+                    for file in files.iter_mut().filter(|f| !f.starts_with("hf:")) {
+                        *file = located(root, Path::new(file)).display().to_string();
+                    }
+                }
+                Source::Installed { search, .. } => search.iter_mut().for_each(place),
+            }
+        }
+    }
 }

@@ -80,30 +80,42 @@ pub enum CatalogError {
     Empty(PathBuf),
 }
 
-/// The registry.
+/// The registry: a user's over the built-in one.
 pub struct Catalog {
-    root: PathBuf,
+    /// Folders in which what a suite names is looked for, after its own: those of the registries, a user's first.
+    roots: Vec<PathBuf>,
+    /// The folder of the suite or recipe.
+    home: PathBuf,
     hub: Hub,
     digests: FileDigests,
     entries: BTreeMap<String, DatasetEntry>,
 }
 
 impl Catalog {
-    /// Reads a registry; its relative paths count from the folder it lies in.
+    /// Reads a registry; its relative paths count from the folder it lies in, or else from the working folder.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
-        let document = Document::open(path)?;
-        let table = document.parse()?;
-        let root = document.root(table.get_ref());
-        let mut entries = BTreeMap::new();
-        for (name, section) in root.named_sections() {
-            if let Some(entry) = read_entry(&name.value, &section) {
-                entries.insert(name.value, entry);
-            }
-            section.finish();
-        }
-        document.finish()?;
         let root = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { root, hub: Hub::default(), digests: FileDigests::default(), entries })
+        let mut entries = read_entries(path)?;
+        entries.values_mut().for_each(|e| e.locate(&root));
+        let (hub, digests) = (Hub::default(), FileDigests::default());
+        Ok(Self { roots: vec![root], home: PathBuf::new(), hub, digests, entries })
+    }
+
+    /// This registry over another: what both name is this one's.
+    #[must_use]
+    pub fn over(mut self, below: Self) -> Self {
+        for (name, entry) in below.entries {
+            self.entries.entry(name).or_insert(entry);
+        }
+        self.roots.extend(below.roots);
+        self
+    }
+
+    /// The same for a suite or recipe in a folder: paths that it names are looked for there first.
+    #[must_use]
+    pub fn beside(mut self, home: &Path) -> Self {
+        home.clone_into(&mut self.home);
+        self
     }
 
     /// All data sets by name.
@@ -128,10 +140,25 @@ impl Catalog {
         })
     }
 
-    /// A path of the registry, made absolute or relative to the working folder.
+    /// A path that a suite names: beside the suite, in the working folder, or beside a registry. One that is nowhere stays as it
+    /// is written.
     #[must_use]
-    pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.root.join(path)
+    pub fn find(&self, path: &Path) -> PathBuf {
+        let here = [self.home.join(path), path.to_owned()];
+        let mut all = here.into_iter().chain(self.roots.iter().map(|root| root.join(path)));
+        all.find(|p| p.exists()).unwrap_or_else(|| path.to_owned())
+    }
+
+    /// Where a path that is not in the working folder was looked for first, if the suite lies elsewhere.
+    #[must_use]
+    pub fn beside_suite(&self, path: &Path) -> Option<PathBuf> {
+        let elsewhere = !self.home.as_os_str().is_empty() && path.is_relative();
+        elsewhere.then(|| self.home.join(path))
+    }
+
+    /// Folders in which tasks lie that are known by name.
+    pub(super) fn homes(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.home).chain(&self.roots)
     }
 
     /// The files of a split as paths, whether or not they are there.
@@ -140,10 +167,9 @@ impl Catalog {
         match &split.source {
             Source::Files(files) => files.iter().map(|f| self.file(f)).collect(),
             Source::Installed { search, files } => {
-                let has_all =
-                    |folder: &&PathBuf| files.iter().all(|f| self.resolve(folder).join(f).is_file());
+                let has_all = |folder: &&PathBuf| files.iter().all(|f| folder.join(f).is_file());
                 let folder = search.iter().find(has_all).or_else(|| search.first());
-                let folder = folder.map(|f| self.resolve(f)).unwrap_or_default();
+                let folder = folder.cloned().unwrap_or_default();
                 files.iter().map(|f| folder.join(f)).collect()
             }
         }
@@ -152,7 +178,7 @@ impl Catalog {
     fn file(&self, text: &str) -> PathBuf {
         match HubRepository::parse(text) {
             Ok((repository, path)) => self.hub.path(&repository, &path),
-            Err(_) => self.resolve(Path::new(text)),
+            Err(_) => PathBuf::from(text),
         }
     }
 
@@ -232,15 +258,33 @@ impl Catalog {
         }
     }
 
-    /// The lines of a names or templates file of the registry.
+    /// The lines of a names or templates file.
     pub fn lines(&self, path: &Path) -> Result<Vec<String>, CatalogError> {
-        let path = self.resolve(path);
-        let lines = read_lines(&path)?;
+        let lines = read_lines(path)?;
         if let Some(line) = lines.iter().find(|l| l.chars().any(char::is_control)) {
-            return Err(CatalogError::Control { path, line: line.escape_debug().to_string() });
+            return Err(CatalogError::Control {
+                path: path.to_owned(),
+                line: line.escape_debug().to_string(),
+            });
         }
-        if lines.is_empty() { Err(CatalogError::Empty(path)) } else { Ok(lines) }
+        if lines.is_empty() { Err(CatalogError::Empty(path.to_owned())) } else { Ok(lines) }
     }
+}
+
+/// The data sets of a registry file, as it writes them.
+fn read_entries(path: &Path) -> Result<BTreeMap<String, DatasetEntry>, CatalogError> {
+    let document = Document::open(path)?;
+    let table = document.parse()?;
+    let root = document.root(table.get_ref());
+    let mut entries = BTreeMap::new();
+    for (name, section) in root.named_sections() {
+        if let Some(entry) = read_entry(&name.value, &section) {
+            entries.insert(name.value, entry);
+        }
+        section.finish();
+    }
+    document.finish()?;
+    Ok(entries)
 }
 
 /// The layout of documents, which have no classes.

@@ -9,35 +9,37 @@ use super::{Catalog, CatalogError, DatasetEntry, Source, Split};
 use crate::data::ColumnNames;
 use crate::task::language::Definition;
 
-/// Where the registry's tasks lie, relative to it.
-const TASKS: &str = "suites/tasks";
+/// Where tasks lie beside a registry, and beside a suite.
+const TASKS: [&str; 2] = ["suites/tasks", "tasks"];
 
 impl Catalog {
-    /// The file of a task: a path that ends in `.yaml`, or a name among the registry's tasks.
+    /// The file of a task: a path that ends in `.yaml`, or a name among the tasks beside the suite and the registries.
     #[must_use]
     pub fn task_file(&self, name: &str) -> PathBuf {
-        let is_path = name.ends_with(".yaml") || name.ends_with(".yml");
-        if is_path {
-            self.resolve(Path::new(name))
-        } else {
-            self.resolve(Path::new(TASKS)).join(format!("{name}.yaml"))
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            return self.find(Path::new(name));
         }
+        let file = format!("{name}.yaml");
+        let mut all = self.task_folders().map(|folder| folder.join(&file));
+        all.find(|p| p.is_file()).unwrap_or_else(|| Path::new(TASKS[0]).join(&file))
     }
 
-    /// The registry's tasks, in words.
+    fn task_folders(&self) -> impl Iterator<Item = PathBuf> {
+        self.homes().flat_map(|home| TASKS.map(|tasks| home.join(tasks)))
+    }
+
+    /// The tasks that are known by name, in words.
     #[must_use]
     pub fn known_tasks(&self) -> String {
-        let folder = self.resolve(Path::new(TASKS));
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            return format!("there is no `{}`", folder.display());
-        };
         let stem = |path: PathBuf| {
             let is_task = path.extension().is_some_and(|e| e == "yaml");
             path.file_stem().filter(|_| is_task).and_then(|s| s.to_str()).map(str::to_owned)
         };
+        let entries = self.task_folders().filter_map(|f| std::fs::read_dir(f).ok()).flatten();
         let mut names: Vec<String> = entries.filter_map(Result::ok).filter_map(|e| stem(e.path())).collect();
         names.retain(|n| !n.starts_with('_'));
         names.sort();
+        names.dedup();
         format!("known tasks: {}; or give the path of a file", names.join(", "))
     }
 

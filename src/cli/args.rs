@@ -52,9 +52,9 @@ pub struct Global {
     /// Machine-readable result on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// The data registry
-    #[arg(long, global = true, value_name = "FILE", default_value = "datasets.toml")]
-    pub registry: PathBuf,
+    /// A data registry over the built-in one; `datasets.toml` beside the suite or here if not given
+    #[arg(long, global = true, value_name = "FILE")]
+    pub registry: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,7 +78,7 @@ pub enum Command {
     Run(RunArgs),
     /// Show what `run` would do, without loading a model
     Plan {
-        /// The suite file
+        /// The suite file, or the name of a built-in suite (`specbench list suites`)
         suite: PathBuf,
         #[command(flatten)]
         select: SelectArgs,
@@ -255,7 +255,7 @@ pub struct SelectArgs {
 
 #[derive(Args, Debug)]
 pub struct TuneArgs {
-    /// Recipe files
+    /// Recipe files, or names of built-in recipes
     #[arg(required = true)]
     pub recipes: Vec<PathBuf>,
     /// Write the checkpoint of the one recipe here instead of where it says
@@ -271,7 +271,7 @@ pub struct TuneArgs {
 
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// The suite file
+    /// The suite file, or the name of a built-in suite (`specbench list suites`)
     pub suite: PathBuf,
     #[command(flatten)]
     pub select: SelectArgs,
@@ -392,6 +392,7 @@ pub enum Buildable {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ListKind {
     Datasets,
+    Suites,
     Probes,
     Metrics,
     Merges,

@@ -179,6 +179,14 @@ fn flag(key: &str, value: &Value) -> Result<bool, String> {
 fn settings(method: &dyn Combine, mut all: Parameters, models: &[Model]) -> Result<CombineSettings, String> {
     let mut settings = CombineSettings::default();
     all.remove(STORAGE_ALONE);
+    let ours = |key: &str| if key == "weight" { "weights".to_owned() } else { key.to_owned() };
+    let given = all.keys().chain(models.iter().flat_map(|m| m.parameters.keys()));
+    for key in given.filter(|k| *k != STORAGE_ALONE) {
+        if !method.keys().contains(&ours(key).as_str()) {
+            let known: Vec<&str> = method.keys().to_vec();
+            return Err(format!("`{}` has no parameter `{key}`; it has {}", method.name(), known.join(", ")));
+        }
+    }
     let each = |key: &str, all: &Parameters, default: Option<f64>| -> Result<Option<Vec<f64>>, String> {
         let own = |m: &Model| m.parameters.get(key).or_else(|| all.get(key)).map(|v| number(key, v));
         let found: Vec<Option<f64>> = models.iter().map(|m| own(m).transpose()).collect::<Result<_, _>>()?;
@@ -202,14 +210,6 @@ fn settings(method: &dyn Combine, mut all: Parameters, models: &[Model]) -> Resu
     settings.normalize = all.get("normalize").map(|v| flag("normalize", v)).transpose()?;
     let rescale = all.get("rescale").map(|v| flag("rescale", v)).transpose()?;
     settings.rescale = rescale.map(|on| if on { Rescale::L1 } else { Rescale::None });
-    let ours = |key: &str| if key == "weight" { "weights".to_owned() } else { key.to_owned() };
-    let given = all.keys().chain(models.iter().flat_map(|m| m.parameters.keys()));
-    for key in given.filter(|k| *k != STORAGE_ALONE) {
-        if !method.keys().contains(&ours(key).as_str()) {
-            let known: Vec<&str> = method.keys().to_vec();
-            return Err(format!("`{}` has no parameter `{key}`; it has {}", method.name(), known.join(", ")));
-        }
-    }
     Ok(settings)
 }
 

@@ -1,7 +1,7 @@
 //! Opened checkpoints.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::PlanError;
@@ -68,8 +68,9 @@ fn open_checkpoint(
         let made = combine(how, base, all).and_then(|a| CheckpointInfo::new(a, catalog.digests()));
         return made.map_err(wrap);
     }
-    if MergeFile::is_meant_by(Path::new(&spec.source)) {
-        let file = MergeFile::open(Path::new(&spec.source));
+    let source = catalog.find(Path::new(&spec.source));
+    if MergeFile::is_meant_by(&source) {
+        let file = MergeFile::open(&source);
         let opened = file.map_err(|e| ModelError::Unlike(e.to_string()));
         let opened = opened.and_then(|file| model::open_merge(&file, catalog.hub()));
         return opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap);
@@ -83,14 +84,19 @@ fn open_checkpoint(
                 catalog.hub().file(&repository, &inside).map_err(wrap)?
             }
         }
-        Err(_) => PathBuf::from(&spec.source),
+        Err(_) => source,
     };
-    let classes = spec.classes.as_ref().map(|c| catalog.lines(Path::new(c))).transpose()?;
+    let classes = spec.classes.as_ref().map(|c| catalog.lines(&catalog.find(Path::new(c)))).transpose()?;
     let opened = match spec.base.as_ref().and_then(|b| all.get(b)) {
         Some(base) => base.architecture.over(&path, classes.as_deref()),
         None => model::open(&path, classes.as_deref()),
     };
-    opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap)
+    opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(|source| {
+        match catalog.beside_suite(&path).filter(|_| !path.exists()) {
+            Some(looked) => PlanError::NotThere { checkpoint: spec.id.clone(), source, looked },
+            None => wrap(source),
+        }
+    })
 }
 
 /// A checkpoint made of others.

@@ -22,6 +22,7 @@ pub use references::Reference;
 pub use until::{EQUAL, Until};
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::base::fs::FileError;
 use crate::base::hub::HubError;
@@ -56,6 +57,16 @@ pub enum PlanError {
         checkpoint: String,
         /// What is wrong.
         source: ModelError,
+    },
+    /// A checkpoint is neither in the working folder nor beside the suite.
+    #[error("checkpoint `{checkpoint}`: {source}; nor is there `{}`, beside the suite", looked.display())]
+    NotThere {
+        /// The checkpoint.
+        checkpoint: String,
+        /// What is wrong.
+        source: ModelError,
+        /// Where else it was looked for.
+        looked: PathBuf,
     },
     /// A checkpoint cannot be had from the hub.
     #[error("checkpoint `{checkpoint}`: {source}")]
@@ -208,7 +219,7 @@ impl Plan {
         let (variants, curves) = cells::expand(&suite, &checkpoints, &probes)?;
         let cells = cells::cells(&suite, &variants, &probes, &checkpoints, &numerics, until);
         let references = match &suite.references {
-            Some(path) => references::read(&catalog.resolve(path))?,
+            Some(path) => references::read(&catalog.find(path))?,
             None => Vec::new(),
         };
         Ok(Self { suite, numerics, checkpoints, probes, variants, curves, cells, references, until })

@@ -116,11 +116,11 @@ fn classification(
     open: &OpenSplit,
 ) -> Result<Classify, PlanError> {
     let templates = match &spec.templates {
-        Some(path) => Catalog::check_templates(&entry.name, catalog.lines(Path::new(path))?)?,
+        Some(path) => Catalog::check_templates(&entry.name, catalog.lines(&catalog.find(Path::new(path)))?)?,
         None => catalog.templates(entry)?,
     };
     let names = catalog.class_names(entry, &*open.data)?;
-    let rule = catalog.class_rule(entry, names.len())?;
+    let rule = Catalog::class_rule(entry, names.len())?;
     Ok(Classify::new(&names, &rule, spec.classes, templates))
 }
 

@@ -16,7 +16,7 @@ use super::terms::TERMS;
 use super::trains::TRAINS;
 use super::updates::UPDATES;
 use crate::base::config::{Document, Section};
-use crate::base::fs::read_text;
+use crate::base::fs::{located, read_text};
 use crate::data::ClassSubset;
 
 /// One training data set.
@@ -69,7 +69,7 @@ pub enum Schedule {
     Constant,
 }
 
-/// A validated recipe. Paths are relative to the working folder.
+/// A validated recipe.
 #[derive(Clone)]
 pub struct Recipe {
     /// Name of the checkpoint.
@@ -169,7 +169,7 @@ impl Recipe {
         let document = Document::from_text(path, text);
         let table = document.parse()?;
         let root = document.root(table.get_ref());
-        let recipe = read(&root, document.text());
+        let recipe = read(&root, document.text(), path.parent().unwrap_or(Path::new("")));
         root.finish();
         document.finish()?;
         recipe.ok_or_else(|| TrainError::Recipe {
@@ -252,7 +252,7 @@ fn crop(train: &Section<'_>) -> Option<RandomCrop> {
     }
 }
 
-fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
+fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
     let head = root.required_section("recipe");
     let train = root.required_section("train");
     let sections = root.sections("data");
@@ -265,10 +265,10 @@ fn read(root: &Section<'_>, text: &str) -> Option<Recipe> {
     let id = head.required_text("id");
     let method = head.required_text("method").and_then(|name| head.known(&name, &METHODS));
     let out = head.required_text("out");
-    let from = head.text("from").map(|f| f.value.into());
-    let model = head.text("model").map(|f| f.value.into());
-    let finetuned = head.text("finetuned").map(|f| f.value.into());
-    let tokenizer = head.text("tokenizer").map(|t| t.value.into());
+    // What is read lies beside the recipe or in the working folder; what is written, in the working folder.
+    let input = |key| head.text(key).map(|f| located(home, Path::new(&f.value)));
+    let (from, model) = (input("from"), input("model"));
+    let (finetuned, tokenizer) = (input("finetuned"), input("tokenizer"));
     let seed = head.count("seed").map_or(0, |c| c.value);
     let classes = head.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
     let store = head

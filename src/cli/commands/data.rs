@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::places;
 use crate::base::python_random::PythonRandom;
 use crate::catalog::{Catalog, CatalogError, Split, State};
 use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
@@ -15,14 +16,16 @@ use crate::report::Grid;
 
 pub fn data(global: &Global, command: &DataCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        DataCommand::List => list(&super::open_catalog(global, output)?, output),
+        DataCommand::List => list(&places::catalog(global, None, output)?, output),
         DataCommand::Build(args) => build(args, output),
         DataCommand::Verify { names, archives } => {
-            verify(&super::open_catalog(global, output)?, names, archives.as_deref(), output)
+            verify(&places::catalog(global, None, output)?, names, archives.as_deref(), output)
         }
         DataCommand::Split(args) => split(args, output),
-        DataCommand::Shots(args) => shots(&super::open_catalog(global, output)?, args, output),
-        DataCommand::Fetch(args) => super::fetch::fetch(&super::open_catalog(global, output)?, args, output),
+        DataCommand::Shots(args) => shots(&places::catalog(global, None, output)?, args, output),
+        DataCommand::Fetch(args) => {
+            super::fetch::fetch(&places::catalog(global, None, output)?, args, output)
+        }
     }
 }
 

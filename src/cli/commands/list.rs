@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::places;
+use crate::base::embedded;
 use crate::base::registry::{Named, Registry};
 use crate::cli::args::{Global, ListKind};
 use crate::cli::error::{CliError, Exit};
@@ -19,7 +21,8 @@ use crate::train::{METHODS, TERMS, TRAINS, UPDATES};
 
 pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
     match what {
-        ListKind::Datasets => return super::data::list(&super::open_catalog(global, output)?, output),
+        ListKind::Datasets => return super::data::list(&places::catalog(global, None, output)?, output),
+        ListKind::Suites => suites(output)?,
         ListKind::Metrics => show(&METRICS, output),
         ListKind::Merges => {
             let paths = PATHS.items.iter().map(|m| (m.name(), m.summary(), m.reference()));
@@ -46,6 +49,22 @@ pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, Cl
         }
     }
     Ok(Exit::Ok)
+}
+
+/// The built-in suites, with their first lines.
+fn suites(output: &Output) -> Result<(), CliError> {
+    let folder = places::built_in()?;
+    let summary = |name: &String| {
+        let text =
+            std::fs::read_to_string(folder.join("suites").join(format!("{name}.toml"))).unwrap_or_default();
+        let about = text.lines().find_map(|l| l.strip_prefix("description = "));
+        about.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    let all: Vec<(String, String)> =
+        embedded::suites().into_iter().map(|n| (n.clone(), summary(&n))).collect();
+    let shown: Vec<(&str, &str, &str)> = all.iter().map(|(n, s)| (n.as_str(), s.as_str(), "")).collect();
+    rows("suite", output, &shown);
+    Ok(())
 }
 
 fn show<T: Named + ?Sized>(registry: &Registry<T>, output: &Output) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::places;
 use crate::cli::args::{Global, MergeArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -38,7 +39,7 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
         return Err(usage("the file says what is merged; leave `--from` and `--to` out".to_owned()));
     }
     let file = MergeFile::open(Path::new(&args.method)).map_err(|e| usage(e.to_string()))?;
-    let hub = super::hub(global, output);
+    let hub = places::hub(global, output);
     let wrong = |e: ModelError| usage(e.to_string());
     if let MergeKind::Point(path, alpha) = file.kind {
         let base = file.base.as_ref().ok_or_else(|| usage("the file names no base".to_owned()))?;

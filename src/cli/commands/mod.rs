@@ -7,29 +7,22 @@ mod import;
 mod inspect;
 mod list;
 mod merge;
+mod places;
 mod plan;
 mod report;
 mod run;
 mod tune;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use indicatif::HumanBytes;
 
 use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::stop::Stop;
-use crate::base::file_digests::FileDigests;
-use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
 use crate::model::Numerics;
 use crate::plan::{Plan, Until};
 use crate::suite::Suite;
-
-/// Where digests of files that have not changed are kept.
-const DIGESTS: &str = ".cache/digests.json";
 
 /// The command line as it may be stored: without secrets. Arguments that are no text are shown as well as they can be.
 fn command_line() -> Vec<String> {
@@ -84,32 +77,6 @@ fn numerics(global: &Global) -> Result<Numerics, CliError> {
     crate::model::numerics(&global.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
 }
 
-/// The registry, with the hub as the flags say.
-fn open_catalog(global: &Global, output: &Output) -> Result<Catalog, CliError> {
-    Ok(Catalog::open(&global.registry)?.with_hub(hub(global, output)))
-}
-
-/// The hub as the flags say.
-fn hub(global: &Global, output: &Output) -> Hub {
-    let notes = output.clone();
-    Hub::new(HubOptions {
-        endpoint: global.hub_endpoint.clone().filter(|e| !e.is_empty()),
-        cache: global.hub_cache.clone().filter(|c| !c.as_os_str().is_empty()),
-        token: global.hub_token.clone().filter(|t| !t.is_empty()),
-        offline: global.offline,
-        bars: output.terminal && !output.quiet,
-        listen: Some(Arc::new(move |text: &str| notes.note(text))),
-    })
-}
-
-/// Digests that are kept between runs; large files are announced.
-fn digests(output: &Output) -> FileDigests {
-    let notes = output.clone();
-    FileDigests::kept_in(Path::new(DIGESTS)).telling(move |path, bytes| {
-        notes.note(&format!("reading {} of `{}` for its digest", HumanBytes(bytes), path.display()));
-    })
-}
-
 /// Reads suite and registry and makes the plan.
 fn make_plan(
     global: &Global,
@@ -119,8 +86,9 @@ fn make_plan(
     until: Option<Until>,
     soups: impl FnOnce(&mut Suite, &Catalog, &Numerics, &Path) -> Result<(), CliError>,
 ) -> Result<(Plan, PathBuf), CliError> {
-    let catalog = open_catalog(global, output)?.with_digests(digests(output));
-    let mut suite = Suite::open(suite, &catalog)?;
+    let suite = places::suite_file(suite, output)?;
+    let catalog = places::catalog(global, Some(&suite), output)?;
+    let mut suite = Suite::open(&suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
     let numerics = numerics(global)?;
     if suite.checkpoints.iter().any(|c| c.combine.as_ref().is_some_and(|c| c.select.is_some())) {

@@ -1,5 +1,8 @@
 //! `specbench tune`.
 
+use std::sync::Arc;
+
+use super::places;
 use crate::cli::args::{Global, TuneArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -8,13 +11,14 @@ use crate::cli::stop::Stop;
 use crate::train::{Recipe, TuneEvent, TuneOptions, tune as execute};
 
 pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
-    let catalog = super::open_catalog(global, output)?.with_digests(super::digests(output));
     let mut recipes = Vec::new();
     for path in &args.recipes {
-        recipes.extend(Recipe::open(path)?);
+        let path = places::suite_file(path, output)?;
+        let catalog = Arc::new(places::catalog(global, Some(&path), output)?);
+        recipes.extend(Recipe::open(&path)?.into_iter().map(|r| (r, Arc::clone(&catalog))));
     }
     if let Some(only) = &args.only {
-        recipes.retain(|r| only.matches(&r.id) || only.matches(&r.out.display().to_string()));
+        recipes.retain(|(r, _)| only.matches(&r.id) || only.matches(&r.out.display().to_string()));
     }
     if recipes.is_empty() {
         return Err(CliError::new(Exit::Usage, "no recipe matches `--only`"));
@@ -25,16 +29,16 @@ pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> R
             let text = format!("`--out` is for one recipe, these are {n}; choose one with `--only`");
             return Err(CliError::new(Exit::Usage, text));
         };
-        one.out.clone_from(out);
+        one.0.out.clone_from(out);
     }
     let orderly = stop.orderly();
     let n = recipes.len();
-    for (i, recipe) in recipes.iter().enumerate() {
+    for (i, (recipe, catalog)) in recipes.iter().enumerate() {
         let name =
             if n > 1 { format!("{} ({} of {n}) ", recipe.out.display(), i + 1) } else { String::new() };
-        one(recipe, &catalog, TuneOptions { fresh: args.fresh }, &name, output, stop)?;
+        one(recipe, catalog, TuneOptions { fresh: args.fresh }, &name, output, stop)?;
+        catalog.digests().keep();
     }
-    catalog.digests().keep();
     drop(orderly);
     Ok(Exit::Ok)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::filter::Filter;
 use crate::base::account::{Fields, Harmless};
 use crate::base::digest::Digest;
-use crate::base::fs::{FileError, read_text};
+use crate::base::fs::{FileError, located, read_text};
 
 /// Why a task file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -274,13 +274,13 @@ fn field(fields: &Fields, key: &str) -> Result<Option<Field>, String> {
     })
 }
 
-/// `dataset_kwargs.data_files`: relative to the task file.
+/// `dataset_kwargs.data_files`: beside the task file, or else in the working folder.
 fn data_files(fields: &Fields, folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, String> {
     let Some(arguments) = fields.section("dataset_kwargs")? else { return Ok(BTreeMap::new()) };
     let mut all = BTreeMap::new();
     let list = |value: &Value| -> Vec<PathBuf> {
         let each = value.as_array().map_or_else(|| vec![value.clone()], Clone::clone);
-        each.iter().filter_map(Value::as_str).map(|f| folder.join(f)).collect()
+        each.iter().filter_map(Value::as_str).map(|f| located(folder, Path::new(f))).collect()
     };
     match arguments.value("data_files") {
         Some(Value::Object(splits)) => all.extend(splits.iter().map(|(s, f)| (s.clone(), list(f)))),

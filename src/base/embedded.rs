@@ -1,0 +1,95 @@
+//! What the program brings along: the registry, class names, templates, tasks, and the demos with their data and checkpoints.
+//!
+//! Readers map files, so what is embedded is unpacked once into a folder of the user's cache that is named by its content:
+//! another version of the program never reads what this one unpacked.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, File, include_dir};
+
+use super::digest::Digest;
+use super::fs::{FileError, create_dir, write_atomic};
+
+static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
+static REGISTRY: &[u8] = include_bytes!("../../datasets.toml");
+
+/// Where suites lie below the unpacked folder.
+const SUITES_FOLDER: &str = "suites";
+/// The registry's name, built in and a user's.
+pub const REGISTRY_FILE: &str = "datasets.toml";
+
+fn files<'a>(folder: &'a Dir<'a>, all: &mut Vec<&'a File<'a>>) {
+    all.extend(folder.files());
+    folder.dirs().for_each(|d| files(d, all));
+}
+
+/// Everything, by its path below the unpacked folder.
+fn everything() -> Vec<(PathBuf, &'static [u8])> {
+    let mut found = Vec::new();
+    files(&SUITES, &mut found);
+    let mut all: Vec<(PathBuf, &[u8])> =
+        found.into_iter().map(|f| (Path::new(SUITES_FOLDER).join(f.path()), f.contents())).collect();
+    all.push((REGISTRY_FILE.into(), REGISTRY));
+    all.sort();
+    all
+}
+
+/// The folder with everything, unpacked below `cache` if it is not there yet, or not whole.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn unpacked(cache: &Path) -> Result<PathBuf, FileError> {
+    let all = everything();
+    let parts: Vec<(&PathBuf, Digest)> = all.iter().map(|(p, bytes)| (p, Digest::of_bytes(bytes))).collect();
+    let folder = cache.join(Digest::of_value(&parts).short());
+    for (path, bytes) in &all {
+        let path = folder.join(path);
+        let whole = std::fs::metadata(&path).is_ok_and(|m| m.len() == bytes.len() as u64);
+        if !whole {
+            create_dir(path.parent().unwrap_or(&folder))?;
+            write_atomic(&path, bytes)?;
+        }
+    }
+    Ok(folder)
+}
+
+/// Names of the suites, without `.toml`.
+#[must_use]
+pub fn suites() -> Vec<String> {
+    let toml = |f: &&File<'_>| f.path().extension().is_some_and(|e| e == "toml");
+    let stem = |f: &File<'_>| f.path().file_stem().map(|s| s.to_string_lossy().into_owned());
+    let mut names: Vec<String> = SUITES.files().filter(toml).filter_map(stem).collect();
+    names.sort();
+    names
+}
+
+/// What a name means among the unpacked files: a path as it is in the repository, or a suite's or recipe's name.
+#[must_use]
+pub fn meant(folder: &Path, name: &Path) -> Option<PathBuf> {
+    let file = name.with_extension("toml");
+    let suites = folder.join(SUITES_FOLDER);
+    let all = [folder.join(name), suites.join(&file), suites.join("recipes").join(&file)];
+    all.into_iter().find(|p| p.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unpacked_is_whole_and_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = unpacked(dir.path()).unwrap();
+        let suite = meant(&folder, Path::new("demo")).unwrap();
+        assert_eq!(meant(&folder, Path::new("suites/demo.toml")), Some(suite.clone()));
+        assert!(
+            meant(&folder, Path::new("methods_lm")).is_some()
+                && meant(&folder, Path::new("nothing")).is_none()
+        );
+        let text = std::fs::read(&suite).unwrap();
+        write_atomic(&suite, b"damaged").unwrap();
+        assert_eq!(unpacked(dir.path()).unwrap(), folder);
+        assert_eq!(std::fs::read(&suite).unwrap(), text);
+        assert!(suites().contains(&"demo".to_owned()));
+    }
+}
