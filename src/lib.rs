@@ -22,6 +22,8 @@
 //! | [`store`] | results on disk |
 //! | [`run`] | the sweep: plans to predictions |
 //! | [`report`] | predictions to tables, figures, a page |
+//! | [`init`] | a suite for a user's own data and checkpoints |
+//! | [`doctor`] | whether this machine computes what it must |
 //! | [`import`] | results of other programs as a results folder |
 //! | [`compare`] | two results side by side, baselines, the gate |
 //! | [`cli`] | the person: arguments, progress, messages, exit codes |
@@ -46,9 +48,11 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod doctor;
 pub mod emoji;
 pub mod image;
 pub mod import;
+pub mod init;
 pub mod merge;
 pub mod metric;
 pub mod model;

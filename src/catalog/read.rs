@@ -287,14 +287,16 @@ fn read_entries(path: &Path) -> Result<BTreeMap<String, DatasetEntry>, CatalogEr
     Ok(entries)
 }
 
+/// A licence or an origin that the registry leaves out.
+pub(super) const NOT_STATED: &str = "not stated";
+
 /// The layout of documents, which have no classes.
 pub(super) const DOCUMENTS: &str = "records";
 
 fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
-    let summary = section.required_text("summary");
+    let summary = section.text("summary");
     let layout = section.required_text("layout");
-    let licence = section.required_text("licence");
-    let origin = section.required_text("origin");
+    let (licence, origin) = (section.text("licence"), section.text("origin"));
     let obtain = section.text("obtain");
     let classes = section.text("classes").map(|c| c.value.into());
     let documents = layout.as_ref().is_some_and(|l| l.value == DOCUMENTS);
@@ -333,10 +335,10 @@ fn read_entry(name: &str, section: &Section<'_>) -> Option<DatasetEntry> {
     }
     Some(DatasetEntry {
         name: name.to_owned(),
-        summary: summary?.value,
+        summary: summary.map_or_else(|| name.to_owned(), |s| s.value),
         layout: layout?.value,
-        licence: licence?.value,
-        origin: origin?.value,
+        licence: licence.map_or_else(|| NOT_STATED.to_owned(), |l| l.value),
+        origin: origin.map_or_else(|| NOT_STATED.to_owned(), |o| o.value),
         obtain: obtain.map(|o| o.value).unwrap_or_default(),
         classes,
         templates,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::read::DOCUMENTS;
+use super::read::{DOCUMENTS, NOT_STATED};
 use super::{Catalog, CatalogError, DatasetEntry, Source, Split};
 use crate::data::ColumnNames;
 use crate::task::language::Definition;
@@ -69,7 +69,7 @@ fn entry(definition: &Definition) -> DatasetEntry {
         name: definition.name.clone(),
         summary: format!("the files of task `{}`", definition.name),
         layout: DOCUMENTS.to_owned(),
-        licence: "not stated".to_owned(),
+        licence: NOT_STATED.to_owned(),
         origin: "named by the task file".to_owned(),
         obtain: "the task file names it (`dataset_kwargs.data_files`)".to_owned(),
         classes: None,

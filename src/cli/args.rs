@@ -88,6 +88,8 @@ pub enum Command {
         /// A results folder
         dir: PathBuf,
     },
+    /// Write a suite for your own data and checkpoints, ready to run
+    Init(InitArgs),
     /// Fine-tune checkpoints with recipes; what is there is kept, what was interrupted goes on
     Tune(TuneArgs),
     /// Say what a checkpoint is
@@ -121,9 +123,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// A results folder from results of other programs
     Import(ImportArgs),
-    /// Check the machine (not available yet)
-    #[command(hide = true)]
-    Doctor(Later),
+    /// Check device, types, tokenizer and preprocessing against known values, caches and free disk
+    Doctor,
 }
 
 /// `import`.
@@ -150,13 +151,6 @@ pub struct ImportArgs {
     /// Number of examples of a probe whose files do not say it: its intervals follow from it
     #[arg(long, value_name = "PROBE=N", value_parser = counted)]
     pub examples: Vec<(String, usize)>,
-}
-
-/// Arguments of a command that is still to come.
-#[derive(Args, Debug)]
-pub struct Later {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub rest: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -251,6 +245,24 @@ pub struct SelectArgs {
     /// Evaluate finished cells again
     #[arg(long)]
     pub fresh: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// Images in one folder per class (or such folders within train, val and test), or documents (.jsonl, .json, .csv, .parquet)
+    pub folder: PathBuf,
+    /// The pretrained checkpoint
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub from: PathBuf,
+    /// A fine-tuned checkpoint, or an adapter or head for the pretrained one; may be given more than once
+    #[arg(long, value_name = "CHECKPOINT", required = true)]
+    pub to: Vec<PathBuf>,
+    /// The folder to write into
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Write over files that are there
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -13,6 +13,8 @@ pub struct Output {
     pub json: bool,
     /// Whether standard error is a terminal.
     pub terminal: bool,
+    /// Columns of standard output, where it is a terminal or `COLUMNS` says so.
+    pub width: Option<usize>,
     colour: bool,
     /// Why standard output could not be written to.
     failed: Arc<Mutex<Option<String>>>,
@@ -28,7 +30,11 @@ impl Output {
             ColorArg::Never => false,
             ColorArg::Auto => terminal && !no_colour,
         };
+        #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+        let stated = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|&c| c > 0);
+        let found = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         Self {
+            width: stated.or_else(|| std::io::stdout().is_terminal().then(found).flatten()),
             quiet: global.quiet,
             verbose: global.verbose,
             json: global.json,

@@ -4,6 +4,7 @@
 //! weights belong to, and how a [`Model`] is built from any weights of its names. [`ARCHITECTURES`] lists the model types.
 
 mod architecture;
+mod canary;
 pub mod clip;
 mod combined;
 mod error;
@@ -21,6 +22,7 @@ mod point;
 pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
 };
+pub use canary::{image_features, log_likelihood};
 pub use combined::{located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;

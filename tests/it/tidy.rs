@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The layers in order; a module may use only itself and those above it.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 22] = [
     "base",
     "image",
     "data",
@@ -18,6 +18,8 @@ const LAYERS: [&str; 20] = [
     "train",
     "stats",
     "metric",
+    "init",
+    "doctor",
     "suite",
     "plan",
     "store",

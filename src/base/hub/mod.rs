@@ -171,6 +171,12 @@ impl Hub {
         folder.unwrap_or_else(|| root().join("snapshots").join(&repository.revision)).join(file)
     }
 
+    /// The folder that downloads lie in.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     fn client(&self, repository: &HubRepository) -> Result<Client, HubError> {
         let endpoint = self.options.endpoint.as_deref().unwrap_or(ENDPOINT);
         let saved = || Cache::new(self.cache.clone()).token();

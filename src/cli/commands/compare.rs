@@ -48,13 +48,13 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
         output.result(&json!(comparison).to_string());
         return Ok(Exit::Ok);
     }
-    output.result(&cells_grid(&comparison).terminal());
+    output.result(&cells_grid(&comparison).terminal(output.width));
     if !comparison.curves.is_empty() {
-        output.result(&curves_grid(&comparison).terminal());
+        output.result(&curves_grid(&comparison).terminal(output.width));
     }
     notes(&comparison, output);
     if let Some(worst) = comparison.cells.iter().min_by(|x, y| x.difference.total_cmp(&y.difference)) {
-        output.result(&worst_classes(worst).terminal());
+        output.result(&worst_classes(worst).terminal(output.width));
     }
     if let Some(out) = &args.out {
         output.note(&format!("flips, classes and the tables: {}", out.display()));
@@ -160,7 +160,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         let verdict = if failed { "regression" } else { "pass" };
         output.result(&json!({"verdict": verdict, "gate": gate, "metrics": verdicts}).to_string());
     } else {
-        output.result(&verdicts_grid(&verdicts, 8).terminal());
+        output.result(&verdicts_grid(&verdicts, 8).terminal(output.width));
         notes(&comparison, output);
         output.result(&verdict_line(&verdicts));
     }

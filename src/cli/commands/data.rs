@@ -49,7 +49,7 @@ pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
         rows: rows.collect(),
         notes: vec![],
     };
-    output.result(&grid.terminal());
+    output.result(&grid.terminal(output.width));
     Ok(Exit::Ok)
 }
 

@@ -74,7 +74,7 @@ fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &
         notes: vec![format!("{} to fetch", HumanBytes(missing))],
     };
     if !wanted.is_empty() || archives.is_empty() {
-        output.result(&grid.terminal());
+        output.result(&grid.terminal(output.width));
     }
     if archives.is_empty() {
         return;
@@ -94,5 +94,5 @@ fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &
         rows: archives.iter().map(row).collect(),
         notes: vec!["`specbench data verify --archives FOLDER` checks them".to_owned()],
     };
-    output.result(&grid.terminal());
+    output.result(&grid.terminal(output.width));
 }

@@ -37,7 +37,7 @@ pub fn inspect(
             rows: facts.into_iter().map(|(k, v)| vec![k.to_owned(), v]).collect(),
             notes: vec![],
         };
-        output.result(&grid.terminal());
+        output.result(&grid.terminal(output.width));
     }
     Ok(Exit::Ok)
 }

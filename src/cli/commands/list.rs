@@ -85,5 +85,5 @@ fn rows(kind: &str, output: &Output, all: &[(&str, &str, &str)]) {
         rows: all.iter().map(|(n, s, r)| vec![(*n).to_owned(), (*s).to_owned(), (*r).to_owned()]).collect(),
         notes: vec![],
     };
-    output.result(&grid.terminal());
+    output.result(&grid.terminal(output.width));
 }

@@ -60,7 +60,7 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     } else {
         let headers = ["what", "value"].map(str::to_owned).to_vec();
         let title = args.method.clone();
-        output.result(&Grid { title, headers, rows, notes: Vec::new() }.terminal());
+        output.result(&Grid { title, headers, rows, notes: Vec::new() }.terminal(output.width));
     }
     if let Some(out) = &args.out {
         let (n, started) = (weights.floats().len(), std::time::Instant::now());
@@ -156,5 +156,5 @@ fn show((path, alpha): (&str, f64), look: &Preflight, plan: &HeadPlan, output: &
         rows,
         notes: look.untied.iter().map(|t| format!("tied weights: {t}")).collect(),
     };
-    output.result(&grid.terminal());
+    output.result(&grid.terminal(output.width));
 }

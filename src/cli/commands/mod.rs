@@ -2,8 +2,10 @@
 
 mod compare;
 mod data;
+mod doctor;
 mod fetch;
 mod import;
+mod init;
 mod inspect;
 mod list;
 mod merge;
@@ -48,6 +50,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Run(args) => run::run(global, args, output, stop),
         Command::Plan { suite, select } => plan::plan(global, suite, select, output),
         Command::Report { dir } => report::report(dir, output),
+        Command::Init(args) => init::init(global, args, output),
         Command::Tune(args) => tune::tune(global, args, output, stop),
         Command::Data { command } => data::data(global, command, output),
         Command::List { what } => list::list(global, *what, output),
@@ -59,12 +62,8 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Bless(args) => compare::bless(args, output),
         Command::Merge(args) => merge::merge(global, args, output),
         Command::Import(args) => import::import(args, output),
-        Command::Doctor(_) => later("doctor"),
+        Command::Doctor => doctor::doctor(global, output),
     }
-}
-
-fn later(command: &str) -> Result<Exit, CliError> {
-    Err(CliError::new(Exit::Usage, format!("`specbench {command}` is not available yet")))
 }
 
 /// Device and type as results know them.

@@ -54,7 +54,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         output.result(&value.to_string());
         return Ok(Exit::Ok);
     }
-    output.result(&probes(&plan).terminal());
+    output.result(&probes(&plan).terminal(output.width));
     for (why, names) in &stale {
         let first = names.first().map_or("", String::as_str);
         let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };

@@ -25,7 +25,7 @@ pub fn show(data: &ReportData, dir: &Path, output: &Output) {
     let many = data.manifest.curves.len() > MANY_CURVES;
     let methods = if many { table("methods") } else { None };
     if let Some(grid) = methods.or_else(|| table("frontier")).or_else(|| table("probes")) {
-        output.result(&grid.terminal());
+        output.result(&grid.terminal(output.width));
     }
     for finding in report::findings(data) {
         output.result(&format!("- {finding}"));

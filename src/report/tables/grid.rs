@@ -1,6 +1,7 @@
 //! A table as text cells, and its renderings.
 
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use console::measure_text_width;
 
 use crate::metric::{METRICS, Metric, Unit};
 use crate::stats::{Estimate, Interval};
@@ -17,6 +18,9 @@ pub struct Grid {
     /// Remarks below the table.
     pub notes: Vec<String>,
 }
+
+/// Columns that prose has at least.
+const PROSE: usize = 24;
 
 /// A fraction in percent with its interval, such as `71.3 [68.9, 73.6]`.
 #[must_use]
@@ -53,10 +57,50 @@ impl Grid {
         table
     }
 
-    /// For a terminal.
+    /// For a terminal of so many columns, if it is one: prose is wrapped, and columns that still do not fit are left out, the
+    /// last one first.
     #[must_use]
-    pub fn terminal(&self) -> String {
-        format!("{}\n{}\n{}", self.title, self.table(presets::UTF8_FULL_CONDENSED), self.notes.join("\n"))
+    pub fn terminal(&self, width: Option<usize>) -> String {
+        let shown = width.map_or(self.headers.len(), |width| self.fitting(width));
+        let keep = |row: &Vec<String>| row[..shown.min(row.len())].to_vec();
+        let fitted =
+            Self { headers: keep(&self.headers), rows: self.rows.iter().map(keep).collect(), ..self.clone() };
+        let mut table = fitted.table(presets::UTF8_FULL_CONDENSED);
+        if let Some(width) = width.and_then(|w| u16::try_from(w).ok()) {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            let prose: Vec<bool> = (0..shown).map(|c| fitted.is_prose(c)).collect();
+            for (column, prose) in table.column_iter_mut().zip(prose) {
+                if !prose {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
+                }
+            }
+        }
+        let mut text = format!("{}\n{table}\n{}", self.title, self.notes.join("\n"));
+        if shown < self.headers.len() {
+            let left: Vec<String> = self.headers[shown..].iter().map(|h| h.replace('\n', " ")).collect();
+            text = format!("{}\nNo room here for: {}.", text.trim_end(), left.join(", "));
+        }
+        text
+    }
+
+    /// The widest cell of a column.
+    fn natural(&self, column: usize) -> usize {
+        let cells = std::iter::once(&self.headers).chain(&self.rows).filter_map(|row| row.get(column));
+        cells.flat_map(|cell| cell.lines()).map(measure_text_width).max().unwrap_or(0)
+    }
+
+    /// Whether a column is text that may be broken between words.
+    fn is_prose(&self, column: usize) -> bool {
+        let long = |row: &Vec<String>| row.get(column).is_some_and(|c| c.split(' ').count() > 4);
+        column > 0 && self.natural(column) > PROSE && self.rows.iter().any(long)
+    }
+
+    /// How many columns fit.
+    fn fitting(&self, width: usize) -> usize {
+        let least = |c: usize| if self.is_prose(c) { PROSE } else { self.natural(c) };
+        // A border and two spaces each, and one more border.
+        let total = |n: usize| (0..n).map(|c| least(c) + 3).sum::<usize>() + 1;
+        (1..=self.headers.len()).rev().find(|&n| total(n) <= width).unwrap_or(1)
     }
 
     /// GitHub-flavoured Markdown.
@@ -156,6 +200,27 @@ mod tests {
         assert!(foul.csv().contains("'=1+1") && foul.markdown().contains("a\\|b <b>"));
         let numbers = ["-", "-1.5", "+0.2 [+0.1, +0.3]"].map(no_formula);
         assert_eq!(numbers, ["-", "-1.5", "+0.2 [+0.1, +0.3]"]);
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let summary = "one two three four five six seven eight nine ten eleven twelve";
+        let wide = Grid {
+            headers: ["name", "summary", "a", "b"].map(str::to_owned).to_vec(),
+            rows: vec![["x", summary, "1.25 [1.00, 1.50]", "2.25 [2.00, 2.50]"].map(str::to_owned).to_vec()],
+            ..sample()
+        };
+        for width in [40, 60, 80, 120] {
+            let text = wide.terminal(Some(width));
+            let table = text.lines().filter(|l| l.contains(['│', '┆', '┌', '└', '╞']));
+            assert!(
+                table.clone().count() > 3 && table.clone().all(|l| measure_text_width(l) <= width),
+                "{text}"
+            );
+            assert!(width == 40 || text.contains("1.25 [1.00, 1.50]"), "{text}");
+        }
+        assert!(wide.terminal(Some(60)).contains("No room here for: b."));
+        assert!(wide.terminal(None).contains(summary));
     }
 
     #[test]

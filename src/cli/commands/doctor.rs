@@ -1,0 +1,49 @@
+//! `specbench doctor`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::places;
+use crate::cli::args::Global;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::doctor::{Check, State, brought_along, canaries, device, folder, processor};
+use crate::report::Grid;
+
+pub fn doctor(global: &Global, output: &Output) -> Result<Exit, CliError> {
+    let built_in = places::built_in()?;
+    let numerics = super::numerics(global);
+    let mut checks =
+        vec![processor(), device(numerics.as_ref().map_err(|e| e.message.clone())), brought_along(&built_in)];
+    if let Ok(numerics) = &numerics {
+        let catalog = places::catalog(global, None, output)?;
+        checks.extend(canaries(&built_in, &catalog, numerics));
+    }
+    checks.push(folder("results", Path::new("reports")));
+    checks.push(folder("crops and digests", Path::new(".cache")));
+    checks.push(folder("hub cache", places::hub(global, output).cache()));
+    let bad = checks.iter().filter(|c| c.state == State::Bad).count();
+    show(&checks, output);
+    if bad > 0 {
+        return Err(CliError::new(Exit::Unmeasured, format!("{bad} of {} checks failed", checks.len())));
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(checks: &[Check], output: &Output) {
+    if output.json {
+        let one = |c: &Check| json!({"check": c.what, "state": c.state.name(), "found": c.found, "advice": c.advice});
+        output.result(&json!(checks.iter().map(one).collect::<Vec<_>>()).to_string());
+        return;
+    }
+    let row = |c: &Check| vec![c.what.to_owned(), c.state.name().to_owned(), c.found.clone()];
+    let advice = |c: &Check| c.advice.as_ref().map(|a| format!("{}: {a}", c.what));
+    let grid = Grid {
+        title: format!("specbench {}", env!("CARGO_PKG_VERSION")),
+        headers: ["check", "state", "found"].map(str::to_owned).to_vec(),
+        rows: checks.iter().map(row).collect(),
+        notes: checks.iter().filter_map(advice).collect(),
+    };
+    output.result(&grid.terminal(output.width));
+}
