@@ -48,7 +48,7 @@ impl Catalog {
             }
         }
         let mut wanted = Vec::new();
-        for entry in self.entries().filter(|e| names.is_empty() || names.contains(&e.name)) {
+        for entry in self.chosen(names) {
             for split in entry.splits.values() {
                 for (repository, path) in self.on_hub(split) {
                     for file in self.files_below(&repository, &path)? {

@@ -89,6 +89,8 @@ pub struct Catalog {
     hub: Hub,
     digests: FileDigests,
     entries: BTreeMap<String, DatasetEntry>,
+    /// Names of a user's own registry, where there is one.
+    own: Vec<String>,
 }
 
 impl Catalog {
@@ -98,7 +100,8 @@ impl Catalog {
         let mut entries = read_entries(path)?;
         entries.values_mut().for_each(|e| e.locate(&root));
         let (hub, digests) = (Hub::default(), FileDigests::default());
-        Ok(Self { roots: vec![root], home: PathBuf::new(), hub, digests, entries })
+        let own = entries.keys().cloned().collect();
+        Ok(Self { roots: vec![root], home: PathBuf::new(), hub, digests, entries, own })
     }
 
     /// This registry over another: what both name is this one's.
@@ -121,6 +124,13 @@ impl Catalog {
     /// All data sets by name.
     pub fn entries(&self) -> impl Iterator<Item = &DatasetEntry> {
         self.entries.values()
+    }
+
+    /// The named data sets; if none is named, all of the registry that lies on top.
+    pub fn chosen<'a>(&'a self, names: &[String]) -> std::vec::IntoIter<&'a DatasetEntry> {
+        let wanted = if names.is_empty() { &self.own[..] } else { names };
+        let all: Vec<&DatasetEntry> = self.entries.values().filter(|e| wanted.contains(&e.name)).collect();
+        all.into_iter()
     }
 
     /// Finds a data set.

@@ -8,8 +8,7 @@ use crate::base::embedded;
 use crate::base::fs::read;
 use crate::catalog::Catalog;
 use crate::data::RawImage;
-use crate::model::clip::CheckpointFolder;
-use crate::model::{Numerics, image_features, log_likelihood};
+use crate::model::{Numerics, image_features, log_likelihood, text_tokens};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +51,7 @@ impl Check {
         Self { what, state, found, advice: None }
     }
 
-    fn bad(what: &'static str, found: impl ToString, advice: &str) -> Self {
+    fn bad(what: &'static str, found: &dyn std::fmt::Display, advice: &str) -> Self {
         Self { advice: Some(advice.to_owned()), ..Self::new(what, State::Bad, found.to_string()) }
     }
 }
@@ -97,7 +96,7 @@ pub fn device(numerics: Result<&Numerics, String>) -> Check {
             let built = if cfg!(feature = "cuda") { "built with CUDA" } else { "built without CUDA" };
             Check::new("device", State::Good, format!("{}, {}; {built}", found.device, found.dtype))
         }
-        Err(reason) => Check::bad("device", reason, "choose another with `--device` and `--dtype`"),
+        Err(reason) => Check::bad("device", &reason, "choose another with `--device` and `--dtype`"),
     }
 }
 
@@ -111,24 +110,23 @@ pub fn canaries(folder: &Path, catalog: &Catalog, numerics: &Numerics) -> Vec<Ch
         Err(error) => {
             return vec![Check::bad(
                 "known values",
-                error,
+                &error,
                 "remove the folder it names; it is unpacked again",
             )];
         }
     };
     let canary: Canary = match serde_json::from_slice(&text) {
         Ok(canary) => canary,
-        Err(error) => return vec![Check::bad("known values", error, ADVICE)],
+        Err(error) => return vec![Check::bad("known values", &error, ADVICE)],
     };
     let demo = folder.join("suites/demo/zero-shot");
-    let tokens =
-        CheckpointFolder::open(&demo).and_then(|f| f.tokenizer()?.encode(std::slice::from_ref(&canary.text)));
+    let tokens = text_tokens(&demo, &canary.text);
     let tokenizer = match tokens {
-        Ok(found) if found == [canary.tokens.clone()] => {
+        Ok(found) if found == canary.tokens => {
             Check::new("tokenizer", State::Good, format!("{} tokens as known", canary.tokens.len()))
         }
-        Ok(found) => Check::bad("tokenizer", format!("{found:?} instead of {:?}", canary.tokens), ADVICE),
-        Err(error) => Check::bad("tokenizer", error, ADVICE),
+        Ok(found) => Check::bad("tokenizer", &format!("{found:?} instead of {:?}", canary.tokens), ADVICE),
+        Err(error) => Check::bad("tokenizer", &error, ADVICE),
     };
     // Reduced types round to three digits and less.
     let tolerance = if numerics.dtype == "f32" { 1e-4 } else { 3e-2 };
@@ -141,19 +139,19 @@ pub fn canaries(folder: &Path, catalog: &Catalog, numerics: &Numerics) -> Vec<Ch
             let same = found.len() == canary.features.len();
             compared("image model", if same { off } else { f64::INFINITY }, tolerance, ADVICE)
         }
-        Err(error) => Check::bad("image model", error, ADVICE),
+        Err(error) => Check::bad("image model", &error, ADVICE),
     };
     let base = folder.join("suites/lm_demo/base");
     let language = match log_likelihood(&base, &canary.prompt, &canary.target, numerics) {
         Ok(found) => compared("language model", (found - canary.nats).abs(), tolerance * 10.0, ADVICE),
-        Err(error) => Check::bad("language model", error, ADVICE),
+        Err(error) => Check::bad("language model", &error, ADVICE),
     };
     vec![tokenizer, image, language]
 }
 
 fn compared(what: &'static str, off: f64, tolerance: f64, advice: &str) -> Check {
     let found = format!("{off:.1e} from the known value");
-    if off <= tolerance { Check::new(what, State::Good, found) } else { Check::bad(what, found, advice) }
+    if off <= tolerance { Check::new(what, State::Good, found) } else { Check::bad(what, &found, advice) }
 }
 
 /// The first image of the data that come with the program.
@@ -174,7 +172,7 @@ pub fn folder(what: &'static str, path: &Path) -> Check {
     let there = path.ancestors().find(|p| p.as_os_str().is_empty() || p.exists()).unwrap_or(path);
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     if let Err(error) = tempfile::NamedTempFile::new_in(there) {
-        return Check::bad(what, format!("`{}` cannot be written: {error}", path.display()), ADVICE);
+        return Check::bad(what, &format!("`{}` cannot be written: {error}", path.display()), ADVICE);
     }
     match fs4::available_space(there) {
         Ok(free) => {

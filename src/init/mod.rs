@@ -146,7 +146,10 @@ fn quoted(text: &str) -> String {
 
 /// A path as a file in `out` names it.
 fn named(path: &Path, out: &Path) -> String {
-    let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned());
+    let absolute = |p: &Path| {
+        let p = if p.as_os_str().is_empty() { Path::new(".") } else { p };
+        std::path::absolute(p).unwrap_or_else(|_| p.to_owned())
+    };
     let (full, home) = (absolute(path), absolute(out));
     let below = full.strip_prefix(&home).map(Path::to_owned);
     quoted(&below.unwrap_or(full).display().to_string())

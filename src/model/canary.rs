@@ -5,10 +5,20 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+use super::clip::CheckpointFolder;
 use super::{Architecture, Head, Input, ModelError, Numerics, Placement, Reading, open};
 use crate::data::RawImage;
 use crate::image::MOST_PIXELS;
 use crate::task::{Answer, Ask, Candidates, Context, Piece, Question, Request};
+
+/// Tokens that an image-text model's tokenizer gives for a text.
+///
+/// # Errors
+/// If the checkpoint cannot be read.
+pub fn text_tokens(folder: &Path, text: &str) -> Result<Vec<u32>, ModelError> {
+    let all = CheckpointFolder::open(folder)?.tokenizer()?.encode(&[text.to_owned()])?;
+    Ok(all.into_iter().next().unwrap_or_default())
+}
 
 /// Features `[width]` of unit norm that an image-text model gives for an image.
 ///

@@ -22,7 +22,7 @@ mod point;
 pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
 };
-pub use canary::{image_features, log_likelihood};
+pub use canary::{image_features, log_likelihood, text_tokens};
 pub use combined::{located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;

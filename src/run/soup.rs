@@ -125,7 +125,7 @@ impl Kitchen<'_> {
         };
         let mut chosen = vec![first];
         for (number, (next, _)) in rest.enumerate() {
-            let tried = [&chosen[..], &[next.clone()]].concat();
+            let tried = [&chosen[..], std::slice::from_ref(&next)].concat();
             let trial = format!("{id}-trial-{}", number + 1);
             self.suite.checkpoints.push(mean(&trial, &tried, &self.suite));
             let score = self.scores(&[trial], probe, listen)?[0];

@@ -50,6 +50,9 @@ pub enum StoredType {
 }
 
 impl StoredType {
+    /// Names used in recipes.
+    const CHOICES: [(&str, Self); 2] = [("f32", Self::F32), ("f16", Self::F16)];
+
     /// The candle type.
     #[must_use]
     pub const fn dtype(self) -> DType {
@@ -67,6 +70,11 @@ pub enum Schedule {
     Cosine,
     /// It stays.
     Constant,
+}
+
+impl Schedule {
+    /// Names used in recipes.
+    const CHOICES: [(&str, Self); 2] = [("cosine", Self::Cosine), ("constant", Self::Constant)];
 }
 
 /// A validated recipe.
@@ -271,12 +279,9 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
     let (finetuned, tokenizer) = (input("finetuned"), input("tokenizer"));
     let seed = head.count("seed").map_or(0, |c| c.value);
     let classes = head.choice("classes", &ClassSubset::CHOICES).map_or(ClassSubset::All, |c| c.value);
-    let store = head
-        .choice("store", &[("f32", StoredType::F32), ("f16", StoredType::F16)])
-        .map_or(StoredType::F32, |c| c.value);
+    let store = head.choice("store", &StoredType::CHOICES).map_or(StoredType::F32, |c| c.value);
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
-    let schedules = [("cosine", Schedule::Cosine), ("constant", Schedule::Constant)];
     let parts = method.and_then(|m| parts(root, &train, m));
     let tau = train.number_in("tau", 0.0..=1.0);
     if let Some(tau) = tau.as_ref().filter(|_| finetuned.is_none()) {
@@ -293,7 +298,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
         length: count("length"),
         stop_at: count("stop_at"),
         crop: crop(&train),
-        schedule: train.choice("schedule", &schedules).map_or(Schedule::Cosine, |c| c.value),
+        schedule: train.choice("schedule", &Schedule::CHOICES).map_or(Schedule::Cosine, |c| c.value),
         optimiser: optimiser(&train),
         save_every: count("save_every").unwrap_or(200).max(1),
         tau: tau.map_or(0.5, |n| n.value),

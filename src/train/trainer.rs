@@ -246,14 +246,15 @@ impl<'a> Run<'a> {
     /// Looks at the data that are not learned from, if an update wants to; whether training ends here.
     fn watch(&mut self, step: usize) -> std::result::Result<bool, TrainError> {
         let last = step + 1 == self.recipe.stop_at.unwrap_or(usize::MAX).min(self.recipe.steps);
-        let due = |u: &Box<dyn Updating>| u.watches().is_some_and(|every| last || (step + 1) % every == 0);
-        if self.updates.iter().any(due) {
+        let due =
+            |u: &dyn Updating| u.watches().is_some_and(|every| last || (step + 1).is_multiple_of(every));
+        if self.updates.iter().any(|u| due(&**u)) {
             let held = self.held()?;
             // In the two empty places of the step's line.
             self.log.truncate(self.log.len() - 2);
             self.log.push_str(&format!("{},{}\n", held.loss, held.accuracy));
             let parameters = self.trained.parameters();
-            for update in self.updates.iter_mut().filter(|u| due(u)) {
+            for update in self.updates.iter_mut().filter(|u| due(&***u)) {
                 update.watched(held, parameters)?;
             }
         }

@@ -119,7 +119,11 @@ fn the_walkthrough_ends_as_its_page_says() {
     let bench = Bench::new("");
     let tuned = bench.out("tuned");
     let suite = std::fs::read_to_string(crate::support::root().join("suites/gate.toml")).unwrap();
-    std::fs::write(bench.suite(), suite.replace(".cache/gate/tuned", tuned.to_str().unwrap())).unwrap();
+    std::fs::write(
+        bench.suite(),
+        suite.replace(".cache/gate/tuned", tuned.to_str().unwrap()).replace("\"demo/", "\"suites/demo/"),
+    )
+    .unwrap();
     let tune = |recipe: &str| {
         let recipe = format!("suites/gate/{recipe}.toml");
         specbench().args(["tune", &recipe, "-q", "--out"]).arg(&tuned).assert().success();

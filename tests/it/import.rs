@@ -44,6 +44,8 @@ fn a_run_of_lm_eval_becomes_the_same_results_as_our_own() {
     let (head, _) = text.split_once("[[sweep]]").unwrap();
     let (_, probes) = text.split_once("# Questions about").unwrap();
     let suite = dir.path().join("demo.toml");
+    let lm_demo = format!("\"{}/", root().join("suites/lm_demo").display());
+    let (head, probes) = (head.replace("\"lm_demo/", &lm_demo), probes.replace("\"lm_demo/", &lm_demo));
     let probes = probes.replace("role = ", "parity = \"lm-eval\"\nlimit = 20\nrole = ");
     std::fs::write(&suite, format!("{head}# Questions about{probes}")).unwrap();
     specbench().arg("run").arg(&suite).arg("--out").arg(&ours).assert().success();

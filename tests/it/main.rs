@@ -22,6 +22,7 @@ mod language_tasks;
 mod merges;
 mod mock;
 mod mutations;
+mod newcomer;
 mod protocols;
 mod race;
 mod resilience;

@@ -185,7 +185,7 @@ fn a_head_on_a_frozen_backbone_costs_no_forward_of_its_own() {
 
 #[test]
 fn every_shipped_suite_is_valid() {
-    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap();
+    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap().beside(&root().join("suites"));
     let mut names = Vec::new();
     for entry in std::fs::read_dir(root().join("suites")).unwrap() {
         let path = entry.unwrap().path();
@@ -229,7 +229,7 @@ fn every_shipped_suite_is_valid() {
         let entry = catalog.dataset(&probe.dataset).unwrap();
         let templates = probe.templates.as_ref().map_or_else(
             || catalog.templates(entry).unwrap(),
-            |path| catalog.lines(Path::new(path)).unwrap(),
+            |path| catalog.lines(&catalog.find(Path::new(path))).unwrap(),
         );
         assert_eq!(templates.len(), 1, "{}", probe.id);
     }

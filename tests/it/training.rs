@@ -463,7 +463,7 @@ fn every_shipped_recipe_is_valid_and_makes_what_its_suite_names() {
             }
         }
     }
-    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap();
+    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap().beside(&root().join("suites"));
     for name in ["methods_clip", "methods_lm", "spider", "mergetune"] {
         let suite = Suite::open(&root().join(format!("suites/{name}.toml")), &catalog).unwrap();
         let tuned = suite.checkpoints.iter().filter(|c| c.source.starts_with(".cache"));

@@ -116,7 +116,7 @@ fn verify(
         catalog.dataset(name)?;
     }
     let mut verdicts = Vec::new();
-    for entry in catalog.entries().filter(|e| names.is_empty() || names.contains(&e.name)) {
+    for entry in catalog.chosen(names) {
         verdicts.extend(catalog.verify(entry, archives, |what| output.detail(&format!("looking at {what}"))));
     }
     let count = |state| verdicts.iter().filter(|v| v.state == state).count();

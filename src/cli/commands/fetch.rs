@@ -20,11 +20,8 @@ pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exi
         Err(FetchError::Hub(error)) => return Err(CliError::new(Exit::Unmeasured, error.to_string())),
         Ok(wanted) => wanted,
     };
-    let archives: Vec<(&DatasetEntry, &Archive)> = catalog
-        .entries()
-        .filter(|e| args.names.is_empty() || args.names.contains(&e.name))
-        .flat_map(|e| e.archives.iter().map(move |a| (e, a)))
-        .collect();
+    let archives: Vec<(&DatasetEntry, &Archive)> =
+        catalog.chosen(&args.names).flat_map(|e| e.archives.iter().map(move |a| (e, a))).collect();
     show(&wanted, if args.plan { &archives } else { &[] }, output);
     if args.plan {
         return Ok(Exit::Ok);

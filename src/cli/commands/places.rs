@@ -19,7 +19,7 @@ const DIGESTS: &str = ".cache/digests.json";
 /// The folder with everything that the program brings along.
 pub fn built_in() -> Result<PathBuf, CliError> {
     // Without a home, as in some containers, the working folder has the cache.
-    let cache = dirs::cache_dir().map_or_else(|| PathBuf::from(".cache"), |c| c).join("specbench");
+    let cache = dirs::cache_dir().unwrap_or_else(|| PathBuf::from(".cache")).join("specbench");
     embedded::unpacked(&cache).map_err(|e| {
         let text = format!("cannot unpack what the program brings along: {e}; set XDG_CACHE_HOME to a folder that can be written");
         CliError::new(Exit::Internal, text)

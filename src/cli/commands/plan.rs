@@ -6,24 +6,31 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{make_plan, only};
+use crate::catalog::Catalog;
 use crate::cli::args::{Global, SelectArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
+use crate::model::Numerics;
 use crate::plan::{Cell, Plan};
 use crate::report::Grid;
 use crate::store::{CellRecord, Manifest};
-use crate::suite::CheckpointSpec;
+use crate::suite::{CheckpointSpec, Suite};
+
+/// Names the checkpoints whose parts a run decides.
+fn say_what_is_chosen(suite: &Suite, output: &Output) {
+    let selects = |c: &&CheckpointSpec| c.combine.as_ref().is_some_and(|c| c.select.is_some());
+    for spec in suite.checkpoints.iter().filter(selects) {
+        let text = format!("`{}` is chosen when the suite is run; planned as if all were averaged", spec.id);
+        output.warning(&text);
+    }
+}
 
 pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
-    let (plan, out) = make_plan(global, output, suite, select, None, |suite, _, _, _| {
-        let selects = |c: &&CheckpointSpec| c.combine.as_ref().is_some_and(|c| c.select.is_some());
-        for spec in suite.checkpoints.iter().filter(selects) {
-            let text =
-                format!("`{}` is chosen when the suite is run; planned as if all were averaged", spec.id);
-            output.warning(&text);
-        }
+    let soups = |suite: &mut Suite, _: &Catalog, _: &Numerics, _: &Path| {
+        say_what_is_chosen(suite, output);
         Ok(())
-    })?;
+    };
+    let (plan, out) = make_plan(global, output, suite, select, None, soups)?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
     let done = |cell: &Cell| {
