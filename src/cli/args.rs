@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use crate::plan::Until;
-use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::parsers::{any_path, counted, positive, shard};
+
+pub use super::data_args::{BuildArgs, Buildable, DataCommand, FetchArgs, ShotsArgs, SplitArgs};
 
 /// Evaluates what fine-tuned foundation models gain and forget.
 #[derive(Debug, Parser)]
@@ -18,6 +22,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Device that evaluates the models
     #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
@@ -74,9 +79,20 @@ pub enum ColorArg {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Evaluate every cell of a suite, then write tables and figures
+    /// Evaluate a suite, then write tables, figures and a page
+    #[command(
+        after_help = "Examples:\n  specbench run demo\n  specbench run suite.toml --limit 100 --out /tmp/first-look"
+    )]
     Run(RunArgs),
+    /// Run a suite as a Slurm job array of shards, and a job that joins them
+    #[command(
+        after_help = "Examples:\n  specbench slurm suite.toml --shards 8 --sbatch=--partition=gpu -- --device cuda\n  specbench slurm suite.toml --shards 8 --dry-run"
+    )]
+    Slurm(SlurmArgs),
     /// Show what `run` would do, without loading a model
+    #[command(
+        after_help = "Examples:\n  specbench plan suite.toml\n  specbench plan demo --only \"ft-noto@*/noto\""
+    )]
     Plan {
         /// The suite file, or the name of a built-in suite (`specbench list suites`)
         suite: PathBuf,
@@ -84,15 +100,27 @@ pub enum Command {
         select: SelectArgs,
     },
     /// Rebuild tables and figures from stored predictions
+    #[command(
+        after_help = "Examples:\n  specbench report reports/demo\n  specbench report reports/demo --json"
+    )]
     Report {
         /// A results folder
         dir: PathBuf,
     },
     /// Write a suite for your own data and checkpoints, ready to run
+    #[command(
+        after_help = "Examples:\n  specbench init photos --from clip-base --to clip-tuned\n  specbench init questions.jsonl --from llama --to adapter --out study"
+    )]
     Init(InitArgs),
     /// Fine-tune checkpoints with recipes; what is there is kept, what was interrupted goes on
+    #[command(
+        after_help = "Examples:\n  specbench tune recipe.toml\n  specbench tune methods_clip --only \"*spider*\""
+    )]
     Tune(TuneArgs),
     /// Say what a checkpoint is
+    #[command(
+        after_help = "Examples:\n  specbench inspect clip-base\n  specbench inspect adapter --base llama"
+    )]
     Inspect {
         /// A checkpoint folder or file
         checkpoint: PathBuf,
@@ -114,17 +142,50 @@ pub enum Command {
         what: ListKind,
     },
     /// Paired differences between two results folders
+    #[command(
+        after_help = "Examples:\n  specbench compare reports/before reports/after\n  specbench compare reports/before reports/after --out differences"
+    )]
     Compare(CompareArgs),
     /// The CI gate: exit code 1 where a gated metric fell significantly and beyond the tolerance
+    #[command(
+        after_help = "Examples:\n  specbench check reports/gate --baseline baseline.json\n  specbench check reports/gate --baseline baseline.json --junit gate.xml --summary gate.md"
+    )]
     Check(CheckArgs),
     /// Write a baseline for the gate
+    #[command(
+        after_help = "Examples:\n  specbench bless reports/gate --to baseline.json\n  specbench bless reports/gate --to gates/$(git rev-parse --short HEAD).json"
+    )]
     Bless(BlessArgs),
     /// Write a merged checkpoint, or list what merging would do
+    #[command(
+        after_help = "Examples:\n  specbench merge wise-ft --from base --to tuned --alpha 0.5 --out merged\n  specbench merge ties.yml --out merged"
+    )]
     Merge(MergeArgs),
     /// A results folder from results of other programs
+    #[command(
+        after_help = "Examples:\n  specbench import lm-eval results --out reports/theirs --pretrained base --speciality medqa\n  specbench import wise-ft results.jsonl --out reports/theirs"
+    )]
     Import(ImportArgs),
     /// Check device, types, tokenizer and preprocessing against known values, caches and free disk
+    #[command(after_help = "Examples:\n  specbench doctor\n  specbench doctor --device cuda --dtype bf16")]
     Doctor,
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  specbench completions bash > ~/.local/share/bash-completion/completions/specbench\n  specbench completions zsh > ~/.zfunc/_specbench"
+    )]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages
+    #[command(
+        after_help = "Examples:\n  specbench man ~/.local/share/man/man1\n  specbench man /tmp/man && man /tmp/man/specbench-run.1"
+    )]
+    Man {
+        /// The folder to write into
+        dir: PathBuf,
+    },
 }
 
 /// `import`.
@@ -248,6 +309,33 @@ pub struct SelectArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct SlurmArgs {
+    /// The suite file, or the name of a built-in suite
+    pub suite: PathBuf,
+    /// Tasks of the array
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub shards: usize,
+    /// At most this many tasks at a time
+    #[arg(long, value_name = "K", value_parser = positive)]
+    pub parallel: Option<usize>,
+    /// The results folder, which all nodes share; `reports/<suite name>` if not given
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// An option for sbatch, such as `--sbatch=--partition=gpu`; may be given more than once
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub sbatch: Vec<String>,
+    /// Wait for the join; fails where it does
+    #[arg(long)]
+    pub wait: bool,
+    /// Print both scripts and submit nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Further arguments of `specbench run`, after `--`
+    #[arg(last = true, value_name = "RUN ARGUMENTS")]
+    pub run: Vec<String>,
+}
+
+#[derive(Args, Debug)]
 pub struct InitArgs {
     /// Images in one folder per class (or such folders within train, val and test), or documents (.jsonl, .json, .csv, .parquet)
     pub folder: PathBuf,
@@ -314,93 +402,6 @@ pub struct RunArgs {
     pub no_share: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// List the registered data sets
-    List,
-    /// Make a data set
-    Build(BuildArgs),
-    /// Check files against their registered digests and counts
-    Verify {
-        /// Data sets; all if none is named
-        names: Vec<String>,
-        /// Check the published archives in this folder too
-        #[arg(long, value_name = "FOLDER")]
-        archives: Option<PathBuf>,
-    },
-    /// Make a split file in CoOp's form for a tree with one folder per class
-    Split(SplitArgs),
-    /// List the examples of a few-shot subset, as CoOp draws them
-    Shots(ShotsArgs),
-    /// Get data from where it is published
-    Fetch(FetchArgs),
-}
-
-#[derive(Args, Debug)]
-pub struct SplitArgs {
-    /// The tree
-    pub root: PathBuf,
-    /// The file to write
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-    /// Seed of the shuffle
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Share of the training part
-    #[arg(long, default_value_t = 0.5)]
-    pub train: f64,
-    /// Share of the validation part; the rest is for testing
-    #[arg(long, default_value_t = 0.2)]
-    pub val: f64,
-}
-
-#[derive(Args, Debug)]
-pub struct ShotsArgs {
-    /// The data set
-    pub dataset: String,
-    /// Its split
-    #[arg(long, default_value = "train")]
-    pub split: String,
-    /// Examples per class
-    #[arg(long, default_value_t = 16, value_parser = positive)]
-    pub shots: usize,
-    /// Seed of their choice
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-}
-
-#[derive(Args, Debug)]
-pub struct FetchArgs {
-    /// Data sets; all that have a source on the hub if none is named
-    pub names: Vec<String>,
-    /// Only list what would be fetched, with sizes and licences
-    #[arg(long)]
-    pub plan: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct BuildArgs {
-    #[arg(value_enum)]
-    pub dataset: Buildable,
-    /// Folder with the icon packages, unpacked or as `npm pack` leaves them
-    #[arg(long, value_name = "DIR")]
-    pub source: PathBuf,
-    /// Where the test and validation views go
-    #[arg(long, value_name = "DIR", default_value = "suites/emoji")]
-    pub out: PathBuf,
-    /// Make the training views as well
-    #[arg(long)]
-    pub train: bool,
-    /// Where the training views go
-    #[arg(long, value_name = "DIR", default_value = ".cache/emoji")]
-    pub train_out: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Buildable {
-    Emoji,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ListKind {
     Datasets,
@@ -420,29 +421,6 @@ pub enum ListKind {
     Formats,
 }
 
-fn counted(text: &str) -> Result<(String, usize), String> {
-    let (name, n) = text.rsplit_once('=').ok_or("must be PROBE=N")?;
-    Ok((name.to_owned(), positive(n)?))
-}
-
-/// A path that may be empty: a variable that is set to nothing counts as not set.
-fn any_path() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "must be a whole number, 1 or more".to_owned())
-}
-
-fn shard(text: &str) -> Result<(usize, usize), String> {
-    let bad = || "must be I/N with 1 <= I <= N".to_owned();
-    let (i, n) = text.split_once('/').ok_or_else(bad)?;
-    match (i.parse::<usize>(), n.parse::<usize>()) {
-        (Ok(i), Ok(n)) if i >= 1 && i <= n => Ok((i - 1, n)),
-        _ => Err(bad()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,11 +429,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn shards() {
-        assert_eq!(shard("1/4"), Ok((0, 4)));
-        assert!(shard("0/4").is_err() && shard("5/4").is_err() && shard("x").is_err());
     }
 }

@@ -3,8 +3,10 @@
 
 mod args;
 mod commands;
+mod data_args;
 mod error;
 mod output;
+mod parsers;
 mod progress;
 mod stop;
 

@@ -89,6 +89,24 @@ pub fn run(
     Ok(summary)
 }
 
+/// Whether every segment that is still to be joined is there, whoever made it.
+///
+/// # Errors
+/// If the manifest cannot be read.
+pub fn joinable(plan: &Plan, options: &RunOptions) -> Result<bool, RunError> {
+    let manifest = start_manifest(plan, options)?;
+    let passes = plan.passes(|cell| {
+        let (variant, probe) = plan.ids(cell);
+        manifest.cell(variant, probe).is_none()
+    });
+    let size = segment_size(plan);
+    let whole = |pass: &Pass| {
+        let path = |i| Part::path(&options.out, pass.key.short(), i);
+        (0..pass.positions.len().div_ceil(size)).all(|i| Part::state(&path(i)) == PartState::Finished)
+    };
+    Ok(passes.iter().all(whole))
+}
+
 /// Scores of both ends combined.
 fn averaged(path: &dyn PathMethod, alpha: f64, from: &[f32], to: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; from.len()];

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crops::CropCacheOptions;
-pub use engine::run;
+pub use engine::{joinable, run};
 pub use pictures::pictures;
 pub use soup::{SoupChoice, SoupError, choose_soups};
 

@@ -13,6 +13,8 @@ mod places;
 mod plan;
 mod report;
 mod run;
+mod shell;
+mod slurm;
 mod tune;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +50,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
     let global = &cli.global;
     match &cli.command {
         Command::Run(args) => run::run(global, args, output, stop),
+        Command::Slurm(args) => slurm::slurm(global, args, output),
         Command::Plan { suite, select } => plan::plan(global, suite, select, output),
         Command::Report { dir } => report::report(dir, output),
         Command::Init(args) => init::init(global, args, output),
@@ -63,6 +66,8 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Merge(args) => merge::merge(global, args, output),
         Command::Import(args) => import::import(args, output),
         Command::Doctor => doctor::doctor(global, output),
+        Command::Completions { shell } => Ok(shell::completions(*shell, output)),
+        Command::Man { dir } => shell::man(dir, output),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::{Numerics, Tokens};
 use crate::plan::Plan;
 use crate::report::{self, ReportData};
 use crate::run::{
-    CropCacheOptions, RunEvent, RunOptions, RunSummary, choose_soups, pictures, run as execute,
+    CropCacheOptions, RunEvent, RunOptions, RunSummary, choose_soups, joinable, pictures, run as execute,
 };
 use crate::suite::Suite;
 
@@ -47,7 +47,15 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
     if let Some(progress) = progress {
         progress.finish();
     }
-    let summary = result?;
+    let mut summary = result?;
+    if summary.missing > 0 && joinable(&plan, &options)? {
+        // The last shard of all joins, whoever was to do it.
+        output.note("all shards are finished; joining them");
+        let options = RunOptions { shard: (0, 1), fresh: false, ..options };
+        let done = summary.finished;
+        summary = execute(&plan, &options, &mut |event| tell(event, output, &mut None))?;
+        summary.finished += done;
+    }
     drop(orderly);
     finish(&plan, &out, &summary, started, output)
 }

@@ -1,0 +1,94 @@
+//! The command line of `specbench data`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::parsers::positive;
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the registered data sets
+    List,
+    /// Make a data set
+    Build(BuildArgs),
+    /// Check files against their registered digests and counts
+    Verify {
+        /// Data sets; all if none is named
+        names: Vec<String>,
+        /// Check the published archives in this folder too
+        #[arg(long, value_name = "FOLDER")]
+        archives: Option<PathBuf>,
+    },
+    /// Make a split file in CoOp's form for a tree with one folder per class
+    Split(SplitArgs),
+    /// List the examples of a few-shot subset, as CoOp draws them
+    Shots(ShotsArgs),
+    /// Get data from where it is published
+    Fetch(FetchArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct SplitArgs {
+    /// The tree
+    pub root: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Seed of the shuffle
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Share of the training part
+    #[arg(long, default_value_t = 0.5)]
+    pub train: f64,
+    /// Share of the validation part; the rest is for testing
+    #[arg(long, default_value_t = 0.2)]
+    pub val: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct ShotsArgs {
+    /// The data set
+    pub dataset: String,
+    /// Its split
+    #[arg(long, default_value = "train")]
+    pub split: String,
+    /// Examples per class
+    #[arg(long, default_value_t = 16, value_parser = positive)]
+    pub shots: usize,
+    /// Seed of their choice
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Data sets; all that have a source on the hub if none is named
+    pub names: Vec<String>,
+    /// Only list what would be fetched, with sizes and licences
+    #[arg(long)]
+    pub plan: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    #[arg(value_enum)]
+    pub dataset: Buildable,
+    /// Folder with the icon packages, unpacked or as `npm pack` leaves them
+    #[arg(long, value_name = "DIR")]
+    pub source: PathBuf,
+    /// Where the test and validation views go
+    #[arg(long, value_name = "DIR", default_value = "suites/emoji")]
+    pub out: PathBuf,
+    /// Make the training views as well
+    #[arg(long)]
+    pub train: bool,
+    /// Where the training views go
+    #[arg(long, value_name = "DIR", default_value = ".cache/emoji")]
+    pub train_out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Buildable {
+    Emoji,
+}
