@@ -23,6 +23,7 @@ mod merges;
 mod mock;
 mod mutations;
 mod newcomer;
+mod page;
 mod protocols;
 mod race;
 mod resilience;

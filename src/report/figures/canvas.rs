@@ -44,6 +44,12 @@ pub fn method_colour(data: &ReportData, method: &str) -> RGBColor {
     colour(method_number(data, method))
 }
 
+/// The colour of a method, as a page writes it.
+pub fn method_paint(data: &ReportData, method: &str) -> String {
+    let RGBColor(red, green, blue) = method_colour(data, method);
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
 /// The number of a method among those of the suite.
 pub fn method_number(data: &ReportData, method: &str) -> usize {
     let known = by_method(&data.manifest.curves);

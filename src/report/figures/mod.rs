@@ -10,7 +10,7 @@ mod frontier;
 mod methods;
 mod shifts;
 
-pub use canvas::to_png;
+pub use canvas::{method_paint, to_png};
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};

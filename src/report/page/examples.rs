@@ -19,7 +19,7 @@ pub fn section(out: &Path, data: &ReportData) -> Markup {
         data.examples.iter().filter(|v| !v.regressions.is_empty() && shown.contains(&v.curve.as_str()));
     html! {
         @if !data.examples.is_empty() {
-            h2 { "Examples" }
+            h2 id="examples" { "Examples" }
             p.note {
                 "The most confident new mistakes of each fine-tuned end. The row of squares is the path from alpha 0 \
                  to alpha 1: filled where the model is right."
@@ -37,7 +37,7 @@ fn one(out: &Path, view: &ExampleView) -> Markup {
     let confusions =
         confusions.map(|c| format!("{} for {} {} to {}", c.label, c.prediction, c.before, c.after));
     html! {
-        details {
+        details.view {
             summary {
                 (view.curve) ", " (view.probe) ": " (view.lost) " lost, " (view.gained) " gained of " (view.n)
             }

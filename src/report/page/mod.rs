@@ -1,6 +1,7 @@
 //! The page: one self-contained file. Templates escape whatever they are given.
 
 mod examples;
+mod explore;
 mod findings;
 
 use std::path::Path;
@@ -18,55 +19,107 @@ const MOST_ROWS: usize = 250;
 /// Curves whose examples the page shows.
 const MOST_CURVES: usize = 24;
 
-const STYLE: &str = "body{font:16px/1.5 Roboto,Helvetica,Arial,sans-serif;color:#222;max-width:62rem;\
-margin:2rem auto;padding:0 1rem}h1{margin-bottom:.2rem}h2{margin-top:2.2rem;border-bottom:1px solid #ddd}\
-table{border-collapse:collapse;font-size:.85rem}th,td{padding:.25rem .6rem;text-align:right;\
-border-bottom:1px solid #e4e4e4;white-space:nowrap}th:first-child,td:first-child{text-align:left}\
-th{border-bottom:2px solid #888;white-space:normal;vertical-align:bottom}.scroll{overflow-x:auto}\
-.note,figcaption{font-size:.85rem;color:#555}figure{margin:1rem 0}svg{max-width:100%;height:auto}\
-pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}li{margin:.3rem 0}summary{cursor:pointer;margin:.4rem 0}\
-.examples{display:flex;flex-wrap:wrap;gap:1rem}.examples figure{width:9rem;margin:.4rem 0;overflow-wrap:anywhere}\
-.examples img{width:96px;image-rendering:pixelated}\
-.prompt{flex:1 1 24rem;border:1px solid #ddd;padding:.5rem;font-size:.9rem}.prompt pre{white-space:pre-wrap;overflow-wrap:anywhere}";
+/// How it looks.
+const STYLE: &str = include_str!("style.css");
+/// What it does where scripts run; without them everything is there to read.
+const SCRIPT: &str = include_str!("explore.js");
 
 /// The page of a report.
 pub fn page(out: &Path, data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {
     let suite = &data.manifest.suite;
-    let tables = TABLES.items.iter().filter_map(|t| Some((t, t.build(data)?)));
+    let tables: Vec<(&dyn TableSpec, Grid)> =
+        TABLES.items.iter().filter_map(|t| Some((*t, t.build(data)?))).collect();
+    // What the page is about comes first.
+    let (frontier, others): (Vec<_>, Vec<_>) =
+        figures.iter().partition(|(figure, _)| figure.name() == FRONTIER || figure.name() == METHODS);
+    let figures: Vec<_> = frontier.into_iter().chain(others).collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
+                meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (suite.name) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 h1 { (suite.name) }
                 p { (suite.description) }
-                h2 { "Findings" }
+                (contents(&figures, &tables, data))
+                h2 id="findings" { "Findings" }
                 ul { @for finding in findings(data) { li { (finding) } } }
-                h2 { "Figures" }
-                @for (figure, svg) in figures {
-                    figure { (PreEscaped(svg)) figcaption { (figure.caption(data)) } }
+                (explore::section(data))
+                h2 id="figures" { "Figures" }
+                @for (figure, svg) in &figures {
+                    figure id=(format!("figure-{}", figure.name())) {
+                        (PreEscaped(svg))
+                        figcaption {
+                            (figure.caption(data)) " "
+                            (beside("figures", figure.name(), &["svg", "png"]))
+                        }
+                    }
                 }
-                h2 { "Tables" }
-                @for (spec, grid) in tables { (table(*spec, &grid)) }
+                h2 id="tables" { "Tables" }
+                @for (spec, grid) in &tables { (table(*spec, grid)) }
                 (examples::section(out, data))
                 (provenance(data))
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     page.into_string() + "\n"
 }
 
+/// The figure that is drawn first.
+const FRONTIER: &str = "frontier";
+/// And the one after it, where methods are compared.
+const METHODS: &str = "methods";
+
+/// Links to the files of a figure or table beside the page.
+fn beside(folder: &str, name: &str, endings: &[&str]) -> Markup {
+    html! {
+        @for (i, ending) in endings.iter().enumerate() {
+            @if i > 0 { ", " }
+            a href=(format!("{folder}/{name}.{ending}")) { (ending.to_uppercase()) }
+        }
+    }
+}
+
+/// The contents list.
+fn contents(
+    figures: &[&(&'static dyn Figure, String)],
+    tables: &[(&dyn TableSpec, Grid)],
+    data: &ReportData,
+) -> Markup {
+    html! {
+        nav aria-label="contents" {
+            ul {
+                li { a href="#findings" { "Findings" } }
+                li { a href="#figures" { "Figures" } ": "
+                    @for (i, (figure, _)) in figures.iter().enumerate() {
+                        @if i > 0 { ", " }
+                        a href=(format!("#figure-{}", figure.name())) { (figure.name()) }
+                    }
+                }
+                li { a href="#tables" { "Tables" } ": "
+                    @for (i, (spec, _)) in tables.iter().enumerate() {
+                        @if i > 0 { ", " }
+                        a href=(format!("#table-{}", spec.name())) { (spec.name()) }
+                    }
+                }
+                @if !data.examples.is_empty() { li { a href="#examples" { "Examples" } } }
+                li { a href="#provenance" { "Provenance" } }
+            }
+        }
+    }
+}
+
 fn table(spec: &dyn TableSpec, grid: &Grid) -> Markup {
     let more = grid.rows.len().saturating_sub(MOST_ROWS);
     html! {
-        h3 { (grid.title) }
+        h3 id=(format!("table-{}", spec.name())) { (grid.title) }
         div.scroll {
-            table {
+            table.data {
                 thead { tr { @for cell in &grid.headers { th { (cell) } } } }
                 tbody {
                     @for row in grid.rows.iter().take(MOST_ROWS) { tr { @for cell in row { td { (cell) } } } }
@@ -75,13 +128,14 @@ fn table(spec: &dyn TableSpec, grid: &Grid) -> Markup {
         }
         @if more > 0 { p.note { (more) " more rows are in tables/" (spec.name()) ".csv." } }
         @for note in &grid.notes { p.note { (note) } }
+        p.note { (beside("tables", spec.name(), &["csv", "tex", "md"])) }
     }
 }
 
 fn provenance(data: &ReportData) -> Markup {
     let m = &data.manifest;
     html! {
-        h2 { "Provenance" }
+        h2 id="provenance" { "Provenance" }
         ul {
             @for c in &m.checkpoints {
                 li { "checkpoint " (c.id) ": " (c.source) ", digest " (c.digest.short()) }
