@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use serde_json::json;
 
 use crate::base::guard::is_guarded;
 use args::Cli;
@@ -46,6 +47,10 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             output.error(&error.message);
+            // One object, whatever happens: a result that says what is wrong is enough.
+            if output.json && !output.has_answered() {
+                output.json("error", json!({"message": error.message, "exit": error.exit as u8}));
+            }
             error.exit
         }
     };

@@ -1,9 +1,15 @@
 //! Standard output for results, standard error for everything else.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Map, Value};
+
 use super::args::{ColorArg, Global};
+
+/// Raised whenever what `--json` prints changes its meaning.
+const JSON_VERSION: u32 = 1;
 
 /// Where text goes and how it looks.
 #[derive(Clone)]
@@ -16,6 +22,8 @@ pub struct Output {
     /// Columns of standard output, where it is a terminal or `COLUMNS` says so.
     pub width: Option<usize>,
     colour: bool,
+    /// Whether a machine-readable result was given.
+    answered: Arc<AtomicBool>,
     /// Why standard output could not be written to.
     failed: Arc<Mutex<Option<String>>>,
 }
@@ -40,6 +48,7 @@ impl Output {
             json: global.json,
             terminal,
             colour,
+            answered: Arc::default(),
             failed: Arc::default(),
         }
     }
@@ -54,6 +63,23 @@ impl Output {
         {
             failed.get_or_insert_with(|| error.to_string());
         }
+    }
+
+    /// A machine-readable result: an object that begins with its `format`; a list is its `items`.
+    pub fn json(&self, kind: &str, value: Value) {
+        self.answered.store(true, Ordering::Relaxed);
+        let mut all =
+            Map::from_iter([("format".to_owned(), format!("specbench-{kind}-{JSON_VERSION}").into())]);
+        match value {
+            Value::Object(map) => all.extend(map),
+            other => drop(all.insert("items".to_owned(), other)),
+        }
+        self.result(&Value::Object(all).to_string());
+    }
+
+    /// Whether a machine-readable result was given.
+    pub fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Why a result could not be written, if one could not.

@@ -17,6 +17,8 @@ fn help_and_lists() {
         assert!(!stdout(&["list", what]).is_empty());
     }
     let metrics: serde_json::Value = serde_json::from_str(&stdout(&["list", "metrics", "--json"])).unwrap();
+    assert_eq!(metrics["format"], "specbench-list-1");
+    let metrics = &metrics["items"];
     assert!(metrics.as_array().unwrap().iter().any(|m| m["name"] == "top1"));
 }
 
@@ -121,8 +123,11 @@ fn the_embedded_data_are_what_the_registry_says() {
 fn fashion_mnist_where_it_is_installed() {
     let listed = stdout(&["data", "verify", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let here =
-        listed.as_array().unwrap().iter().any(|v| v["dataset"] == "fashion-mnist" && v["state"] != "missing");
+    let here = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|v| v["dataset"] == "fashion-mnist" && v["state"] != "missing");
     if !here {
         println!("skipped: Fashion-MNIST is not installed");
         return;

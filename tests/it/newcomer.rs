@@ -127,7 +127,7 @@ fn the_machine_is_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let output = at(dir.path()).args(["doctor", "--json"]).assert().success();
     let checks: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-    let states: Vec<(&str, &str)> = checks
+    let states: Vec<(&str, &str)> = checks["items"]
         .as_array()
         .unwrap()
         .iter()
@@ -143,6 +143,44 @@ fn the_machine_is_looked_at() {
     at(dir.path()).arg("doctor").assert().success();
     let output = at(dir.path()).args(["doctor", "--device", "cuda:7"]).assert().failure();
     assert!(text(&output.get_output().stderr).contains("checks failed"));
+}
+
+#[test]
+fn whatever_is_asked_in_json_is_answered_in_json() {
+    let dir = own();
+    let out = |arguments: &[&str]| {
+        let output = at(dir.path()).args(arguments).arg("--json").arg("--offline").output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stdout)));
+        let format = found["format"].as_str().unwrap_or_else(|| panic!("{arguments:?}: {found}")).to_owned();
+        (format, found, output.status.code())
+    };
+    for (arguments, format) in [
+        (&["init", "birds", "--from", "base", "--to", "tuned"][..], "init"),
+        (&["plan", "birds.toml"], "plan"),
+        (&["run", "birds.toml", "--limit", "4"], "run"),
+        (&["report", "reports/birds"], "report"),
+        (&["compare", "reports/birds", "reports/birds"], "compare"),
+        (&["bless", "reports/birds", "--to", "b.json"], "bless"),
+        (&["check", "reports/birds", "--baseline", "b.json"], "check"),
+        (&["inspect", "base"], "inspect"),
+        (&["list", "methods"], "list"),
+        (&["list", "datasets"], "data-list"),
+        (&["data", "list"], "data-list"),
+        (&["data", "verify", "emoji-noto"], "data-verify"),
+        (&["data", "shots", "emoji-noto", "--split", "test", "--shots", "1"], "data-shots"),
+        (&["slurm", "birds.toml", "--shards", "2", "--dry-run"], "slurm"),
+        (&["merge", "wise-ft", "--from", "base", "--to", "tuned", "--drop-heads"], "merge"),
+    ] {
+        let (found, _, code) = out(arguments);
+        let usual = code == Some(0) || arguments.contains(&"verify");
+        assert!(usual && found == format!("specbench-{format}-1"), "{arguments:?}: {found}, {code:?}");
+    }
+    for arguments in [&["run", "nowhere"][..], &["check", "reports/birds", "--baseline", "none.json"]] {
+        let (found, value, code) = out(arguments);
+        assert!(found == "specbench-error-1" && value["message"].is_string(), "{value}");
+        assert_eq!(value["exit"].as_i64(), code.map(i64::from));
+    }
 }
 
 #[test]

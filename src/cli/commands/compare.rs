@@ -45,7 +45,7 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
         write(&out.join("compare.md"), &text)?;
     }
     if output.json {
-        output.result(&json!(comparison).to_string());
+        output.json("compare", json!(comparison));
         return Ok(Exit::Ok);
     }
     output.result(&cells_grid(&comparison).terminal(output.width));
@@ -102,7 +102,19 @@ pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
         side.probes.len(),
         side.cells.len()
     ));
+    if output.json {
+        let (variants, probes, cells) = (side.variants.len(), side.probes.len(), side.cells.len());
+        let value = json!({"baseline": args.to, "variants": variants, "probes": probes, "cells": cells});
+        output.json("bless", value);
+    }
     Ok(Exit::Ok)
+}
+
+/// The verdict of a gate that cannot be judged; the error that follows says why.
+fn say_not_measured(output: &Output) {
+    if !output.json {
+        output.result("verdict: not measured");
+    }
 }
 
 pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
@@ -111,7 +123,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         ("--significance", args.significance, GateSpec::SIGNIFICANCE),
     ] {
         if let Some(value) = value.filter(|v| !bounds.contains(v)) {
-            output.result("verdict: not measured");
+            say_not_measured(output);
             let (low, high) = (bounds.start(), bounds.end());
             return Err(CliError::new(Exit::Usage, format!("`{flag} {value}` must be from {low} to {high}")));
         }
@@ -135,7 +147,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         lost.push("no gated metric".to_owned());
     }
     if !lost.is_empty() {
-        output.result("verdict: not measured");
+        say_not_measured(output);
         let text = format!("what the baseline holds was not measured: {}", lost.join("; "));
         return Err(CliError::new(Exit::Unmeasured, text));
     }
@@ -158,7 +170,7 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
     }
     if output.json {
         let verdict = if failed { "regression" } else { "pass" };
-        output.result(&json!({"verdict": verdict, "gate": gate, "metrics": verdicts}).to_string());
+        output.json("check", json!({"verdict": verdict, "gate": gate, "metrics": verdicts}));
     } else {
         output.result(&verdicts_grid(&verdicts, 8).terminal(output.width));
         notes(&comparison, output);

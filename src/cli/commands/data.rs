@@ -43,6 +43,18 @@ pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
             splits.collect::<Vec<_>>().join(", "),
         ]
     });
+    if output.json {
+        let split = |s: &Split| {
+            let here = catalog.files(s).iter().all(|f| f.exists());
+            json!({"split": s.name, "examples": s.examples, "here": here})
+        };
+        let one = |e: &crate::catalog::DatasetEntry| {
+            json!({"name": e.name, "summary": e.summary, "layout": e.layout, "licence": e.licence, "origin": e.origin,
+                "splits": e.splits.values().map(split).collect::<Vec<_>>()})
+        };
+        output.json("data-list", json!(catalog.entries().map(one).collect::<Vec<_>>()));
+        return Ok(Exit::Ok);
+    }
     let grid = Grid {
         title: "Data sets".to_owned(),
         headers: headers.map(str::to_owned).to_vec(),
@@ -99,7 +111,7 @@ fn shots(catalog: &Catalog, args: &ShotsArgs, output: &Output) -> Result<Exit, C
     let chosen = catalog.draw_shots(entry, &split.name, &labels, args.shots, &mut random).map_err(fail)?;
     let ids: Vec<&str> = chosen.iter().map(|&i| data.examples()[i].id.as_str()).collect();
     if output.json {
-        output.result(&json!(ids).to_string());
+        output.json("data-shots", json!(ids));
     } else {
         output.result(&ids.join("\n"));
     }
@@ -128,7 +140,7 @@ fn verify(
                 json!({"dataset": v.dataset, "split": v.part, "state": v.state.name(), "detail": v.detail})
             })
             .collect();
-        output.result(&json!(list).to_string());
+        output.json("data-verify", json!(list));
     } else {
         for v in &verdicts {
             output.result(&format!("{:8} {} {}: {}", v.state.name(), v.dataset, v.part, v.detail));
@@ -136,7 +148,16 @@ fn verify(
     }
     // Asking for a data set by name means that it should be here.
     if bad > 0 || (missing > 0 && !names.is_empty()) {
-        let message = format!("{bad} splits or archives differ from the registry, {missing} are missing");
+        let named = |state: State| -> String {
+            let all: Vec<String> = verdicts
+                .iter()
+                .filter(|v| v.state == state)
+                .map(|v| format!("{} {}", v.dataset, v.part))
+                .collect();
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        };
+        let message =
+            format!("differ from the registry: {}; missing: {}", named(State::Bad), named(State::Missing));
         return Err(CliError::new(Exit::Unmeasured, message));
     }
     Ok(Exit::Ok)

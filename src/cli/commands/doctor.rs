@@ -34,7 +34,7 @@ pub fn doctor(global: &Global, output: &Output) -> Result<Exit, CliError> {
 fn show(checks: &[Check], output: &Output) {
     if output.json {
         let one = |c: &Check| json!({"check": c.what, "state": c.state.name(), "found": c.found, "advice": c.advice});
-        output.result(&json!(checks.iter().map(one).collect::<Vec<_>>()).to_string());
+        output.json("doctor", json!(checks.iter().map(one).collect::<Vec<_>>()));
         return;
     }
     let row = |c: &Check| vec![c.what.to_owned(), c.state.name().to_owned(), c.found.clone()];

@@ -51,7 +51,7 @@ fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &
             })
             .collect();
         let all = json!({"files": files, "bytes_to_fetch": missing, "archives": archives});
-        output.result(&all.to_string());
+        output.json("data-fetch", all);
         return;
     }
     let row = |w: &Wanted<'_>| {

@@ -41,7 +41,7 @@ pub fn import(args: &ImportArgs, output: &Output) -> Result<Exit, CliError> {
             "out": args.out, "cells": all, "with_examples": with_examples, "left_out": left_out,
             "frontier": imported.data.frontier,
         });
-        output.result(&result.to_string());
+        output.json("import", result);
     } else {
         super::report::show(&imported.data, &args.out, output);
         output.result(&format!("{all} scores, {with_examples} of them with their examples"));

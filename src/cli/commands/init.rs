@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::places;
 use crate::cli::args::{Global, InitArgs};
 use crate::cli::error::{CliError, Exit};
@@ -35,7 +37,13 @@ pub fn init(global: &Global, args: &InitArgs, output: &Output) -> Result<Exit, C
     }
     let (variants, probes) = (plan.variants.len(), plan.probes.len());
     output.note(&format!("{variants} models on {probes} probes; look at the suite, then"));
-    output.result(&format!("specbench run {}", written.suite.display()));
+    if output.json {
+        let value = json!({"suite": written.suite, "files": written.files, "remarks": written.remarks,
+            "variants": variants, "probes": probes});
+        output.json("init", value);
+    } else {
+        output.result(&format!("specbench run {}", written.suite.display()));
+    }
     Ok(Exit::Ok)
 }
 

@@ -29,7 +29,7 @@ pub fn inspect(
     if output.json {
         let map: serde_json::Map<String, serde_json::Value> =
             facts.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
-        output.result(&json!(map).to_string());
+        output.json("inspect", json!(map));
     } else {
         let grid = Grid {
             title: path.display().to_string(),

@@ -76,7 +76,7 @@ fn rows(kind: &str, output: &Output, all: &[(&str, &str, &str)]) {
     if output.json {
         let list: Vec<_> =
             all.iter().map(|(n, s, r)| json!({"name": n, "summary": s, "reference": r})).collect();
-        output.result(&json!(list).to_string());
+        output.json("list", json!(list));
         return;
     }
     let grid = Grid {

@@ -56,7 +56,7 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     if output.json {
         let all: serde_json::Map<_, _> =
             rows.iter().map(|row| (row[0].clone(), row[1].clone().into())).collect();
-        output.result(&serde_json::Value::Object(all).to_string());
+        output.json("merge", serde_json::Value::Object(all));
     } else {
         let headers = ["what", "value"].map(str::to_owned).to_vec();
         let title = args.method.clone();
@@ -131,7 +131,7 @@ fn show((path, alpha): (&str, f64), look: &Preflight, plan: &HeadPlan, output: &
             "interpolated": list(Fate::Interpolated), "equal": list(Fate::Shared), "kept": list(Fate::Kept),
             "skipped": look.skipped, "untied": look.untied, "problems": look.problems, "heads": plan.text(),
         });
-        output.result(&value.to_string());
+        output.json("merge", value);
         return;
     }
     let mut rows: Vec<Vec<String>> = Vec::new();

@@ -58,7 +58,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
             "cells": plan.cells.len(), "cells_to_do": cells_to_do,
             "images_to_decode": decoded, "predictions_to_make": predictions,
         });
-        output.result(&value.to_string());
+        output.json("plan", value);
         return Ok(Exit::Ok);
     }
     output.result(&probes(&plan).terminal(output.width));

@@ -11,7 +11,7 @@ use crate::report::{self, MANY_CURVES, ReportData, TABLES};
 pub fn report(dir: &Path, output: &Output) -> Result<Exit, CliError> {
     let data = report::build(dir)?;
     if output.json {
-        output.result(&json!({ "out": dir, "frontier": data.frontier }).to_string());
+        output.json("report", json!({ "out": dir, "frontier": data.frontier }));
     } else {
         show(&data, dir, output);
     }

@@ -107,7 +107,7 @@ fn finish(
             "seconds": started.elapsed().as_secs_f64(),
             "frontier": data.frontier,
         });
-        output.result(&value.to_string());
+        output.json("run", value);
     } else {
         super::report::show(&data, out, output);
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use super::places;
 use crate::base::fs::write_atomic;
 use crate::cli::args::{Global, SlurmArgs};
@@ -94,6 +96,10 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
         run: args.run.clone(),
     };
     let (array, join) = (job.array(), job.join());
+    if args.dry_run && output.json {
+        output.json("slurm", json!({"array": array, "join": join}));
+        return Ok(Exit::Ok);
+    }
     if args.dry_run {
         output.result(&format!("# {}\n{array}\n# {}\n{join}", "array.sh", "join.sh, after all of the array"));
         return Ok(Exit::Ok);
@@ -115,7 +121,11 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
     }
     let joined = submit(&more, &join)?;
     output.note(&format!("job {joined}: joins them; if it is lost, the last shard has joined them, or `run` without `--shard` does"));
-    output.result(&number);
+    if output.json {
+        output.json("slurm", json!({"array": number, "join": joined, "out": job.out}));
+    } else {
+        output.result(&number);
+    }
     Ok(Exit::Ok)
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::places;
 use crate::cli::args::{Global, TuneArgs};
 use crate::cli::error::{CliError, Exit};
@@ -56,8 +58,13 @@ fn one(
     let result = execute(recipe, catalog, options, |event| {
         match event {
             TuneEvent::Kept(path) => {
-                output
-                    .result(&format!("checkpoint: {} (there already; --fresh trains again)", path.display()));
+                if output.json {
+                    output.json("tune", json!({"checkpoint": path, "kept": true}));
+                } else {
+                    let text =
+                        format!("checkpoint: {} (there already; --fresh trains again)", path.display());
+                    output.result(&text);
+                }
             }
             TuneEvent::Ready { parameters, steps, done, penalties } => {
                 let from = if done > 0 { format!(", {done} done before") } else { String::new() };
@@ -78,6 +85,10 @@ fn one(
                         "step {step}: loss {loss:.4}, batch accuracy {accuracy:.3}, lr {lr:.2e}"
                     ));
                 }
+            }
+            // One line each, as they are done.
+            TuneEvent::Written(path) if output.json => {
+                output.json("tune", json!({"checkpoint": path, "kept": false}));
             }
             TuneEvent::Written(path) => output.result(&format!("checkpoint: {}", path.display())),
         }

@@ -18,7 +18,7 @@ pub fn section(data: &ReportData) -> Markup {
                 h2 id="chart" { "Look around" }
                 p.note { "Every model of this report. Point at one to read its numbers; choose what lies across and up." }
             }
-            script type="application/json" id="data" { (PreEscaped(embedded(&chart(data, points)))) }
+            script type="application/json" id="data" { (PreEscaped(embedded(&chart(data, &points)))) }
         }
     }
 }
@@ -28,7 +28,7 @@ fn embedded(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-fn chart(data: &ReportData, points: Vec<Value>) -> Value {
+fn chart(data: &ReportData, points: &[Value]) -> Value {
     let reported = |p: &&crate::store::ProbeRecord| p.spec.role != ProbeRole::Selection;
     let probes: Vec<&str> =
         data.manifest.probes.iter().filter(reported).map(|p| p.spec.id.as_str()).collect();
