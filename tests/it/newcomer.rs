@@ -123,6 +123,18 @@ fn the_program_alone_runs_the_demo_and_a_registry_lies_over_the_built_in_one() {
 }
 
 #[test]
+fn the_example_suite_of_the_readme_runs_as_it_stands() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let suite = readme.split("## A suite").nth(1).and_then(|t| t.split("```toml\n").nth(1)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine.toml"), suite.split("```").next().unwrap()).unwrap();
+    let output = at(dir.path()).args(["run", "mine.toml", "--limit", "40", "--json"]).assert().success();
+    let result: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(result["frontier"]["points"].as_array().unwrap().len(), 11, "{result}");
+    assert!(dir.path().join("reports/mine/figures/frontier.svg").is_file());
+}
+
+#[test]
 fn the_machine_is_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let output = at(dir.path()).args(["doctor", "--json"]).assert().success();
