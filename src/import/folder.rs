@@ -240,6 +240,7 @@ fn manifest(
     cells: Vec<CellRecord>,
 ) -> Manifest {
     let checkpoint = |id: &String| CheckpointRecord {
+        seed: None,
         id: id.clone(),
         role: if id == pretrained { CheckpointRole::Pretrained } else { CheckpointRole::Finetuned },
         method: (id != pretrained).then(|| id.clone()),

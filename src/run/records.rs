@@ -26,6 +26,7 @@ pub fn start_manifest(plan: &Plan, options: &RunOptions) -> Result<Manifest, Run
             id: c.id.clone(),
             role: c.role,
             method: c.method.clone(),
+            seed: c.seed,
             source: c.source.clone(),
             digest: info.digest.clone(),
             tokenizer: info.tokenizer.clone(),

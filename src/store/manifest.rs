@@ -51,6 +51,9 @@ pub struct CheckpointRecord {
     pub role: CheckpointRole,
     /// How it was made.
     pub method: Option<String>,
+    /// Its training seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Where it came from.
     pub source: String,
     /// Digest of weights, configuration and preprocessing.

@@ -44,3 +44,20 @@ pub fn read_id(section: &Section<'_>, seen: &mut BTreeMap<String, Span>, kind: &
     }
     Some(id.value)
 }
+
+/// A list of seeds, if there is one; what is none is noted, and an empty list.
+pub fn read_seed_list(section: &Section<'_>) -> Option<Located<Vec<u64>>> {
+    let list = section.numbers_or_text("seeds")?;
+    let whole = |v: &f64| (*v >= 0.0 && v.fract() == 0.0).then_some(*v as u64);
+    let seeds = list.value.ok().and_then(|l| l.iter().map(whole).collect::<Option<Vec<_>>>());
+    let seeds = seeds.filter(|s| !s.is_empty()).unwrap_or_else(|| {
+        section.note(list.span.clone(), "`seeds` must be a list of whole numbers", None);
+        Vec::new()
+    });
+    Some(Located { value: seeds, span: list.span })
+}
+
+/// A text with the seed for `{seed}`.
+pub fn fill_seed(text: &str, seed: Option<u64>) -> String {
+    seed.map_or_else(|| text.to_owned(), |seed| text.replace("{seed}", &seed.to_string()))
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{is_plain, known_checkpoint, read_globs, read_id};
+use super::names::{fill_seed, is_plain, known_checkpoint, read_globs, read_id, read_seed_list};
 use super::spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec, IntervalMethod,
     ProbeRole, ProbeSpec, StatsSpec, Suite, Track,
@@ -149,9 +149,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
             let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
             for seed in seeds {
-                let fill = |text: &str| {
-                    seed.map_or_else(|| text.to_owned(), |s| text.replace("{seed}", &s.to_string()))
-                };
+                let fill = |text: &str| fill_seed(text, seed);
                 all.push(CheckpointSpec {
                     id: fill(&id),
                     source: fill(&source),
@@ -176,14 +174,9 @@ fn read_seeds(
     id: Option<&str>,
     source: Option<&str>,
 ) -> Vec<Option<u64>> {
-    let Some(list) = section.numbers_or_text("seeds") else { return vec![one] };
-    let whole = |v: &f64| (*v >= 0.0 && v.fract() == 0.0).then_some(Some(*v as u64));
-    let seeds: Option<Vec<Option<u64>>> =
-        list.value.as_ref().ok().map(|l| l.iter().filter_map(whole).collect());
+    let Some(list) = read_seed_list(section) else { return vec![one] };
     let mistake = if one.is_some() {
         Some("a checkpoint has either `seed` or `seeds`")
-    } else if seeds.as_ref().is_none_or(Vec::is_empty) {
-        Some("`seeds` must be a list of whole numbers")
     } else if [id, source].iter().flatten().any(|t| !t.contains("{seed}")) {
         Some("with `seeds`, `id` and `source` need `{seed}`")
     } else {
@@ -193,7 +186,7 @@ fn read_seeds(
         section.note(list.span, message, None);
         return vec![one];
     }
-    seeds.unwrap_or_default()
+    if list.value.is_empty() { vec![one] } else { list.value.into_iter().map(Some).collect() }
 }
 
 /// What a checkpoint is combined from; only checkpoints above it are known.

@@ -1,7 +1,7 @@
 //! Reads `[[sweep]]`.
 
 use super::alphas::{check_grid, parse_grid};
-use super::names::{is_plain, known_checkpoint, read_globs};
+use super::names::{fill_seed, is_plain, known_checkpoint, read_globs, read_seed_list};
 use super::spec::{CheckpointRole, CheckpointSpec, GroupSpec, HeadRule, SweepSpec};
 use crate::base::config::{Located, Section};
 use crate::merge::{PATHS, PathMethod};
@@ -29,7 +29,7 @@ pub fn read(root: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Vec<SweepSpec
 /// A sweep; with `seeds`, one for each, `{seed}` filled in.
 fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<SweepSpec>> {
     let name = section.text("name");
-    if let Some(name) = name.as_ref().filter(|n| !is_plain(&fill(&n.value, Some(0)))) {
+    if let Some(name) = name.as_ref().filter(|n| !is_plain(&fill_seed(&n.value, Some(0)))) {
         let help = "use letters, digits, `-`, `_` and `.`".to_owned();
         section.note(name.span.clone(), format!("`{}` cannot name a curve", name.value), Some(help));
     }
@@ -46,7 +46,7 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<Sw
     let seeds = seeds(section);
     for name in from.iter().chain(&to) {
         for &seed in &seeds {
-            let name = Located { value: fill(&name.value, seed), span: name.span.clone() };
+            let name = Located { value: fill_seed(&name.value, seed), span: name.span.clone() };
             known_checkpoint(section, &name, checkpoints);
         }
     }
@@ -62,10 +62,10 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<Sw
     section.finish();
     let (merge, from, alphas) = (merge?.value, from?.value, alphas?);
     let one = |&seed: &Option<u64>| SweepSpec {
-        name: name.as_ref().map(|n| fill(&n.value, seed)),
+        name: name.as_ref().map(|n| fill_seed(&n.value, seed)),
         merge: merge.clone(),
-        from: fill(&from, seed),
-        to: to.iter().map(|t| fill(&t.value, seed)).collect(),
+        from: fill_seed(&from, seed),
+        to: to.iter().map(|t| fill_seed(&t.value, seed)).collect(),
         alphas: alphas.clone(),
         include: include.clone(),
         exclude: exclude.clone(),
@@ -77,21 +77,8 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<Sw
 
 /// The seeds that a sweep is repeated for; none alone if it is not.
 fn seeds(section: &Section<'_>) -> Vec<Option<u64>> {
-    let Some(list) = section.numbers_or_text("seeds") else { return vec![None] };
-    let whole = |v: &f64| (*v >= 0.0 && v.fract() == 0.0).then_some(Some(*v as u64));
-    let seeds = list.value.ok().and_then(|l| l.iter().map(whole).collect::<Option<Vec<_>>>());
-    match seeds.filter(|s| !s.is_empty()) {
-        Some(seeds) => seeds,
-        None => {
-            section.note(list.span, "`seeds` must be a list of whole numbers", None);
-            vec![None]
-        }
-    }
-}
-
-/// A text with the seed for `{seed}`.
-fn fill(text: &str, seed: Option<u64>) -> String {
-    seed.map_or_else(|| text.to_owned(), |seed| text.replace("{seed}", &seed.to_string()))
+    let listed = read_seed_list(section).map(|l| l.value).unwrap_or_default();
+    if listed.is_empty() { vec![None] } else { listed.into_iter().map(Some).collect() }
 }
 
 /// Parts that go different lengths of the way: `[[sweep.group]]`.

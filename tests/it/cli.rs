@@ -69,7 +69,7 @@ fn a_run_leaves_the_results_of_the_contract() {
     let csv = std::fs::read_to_string(out.join("scores.csv")).unwrap();
     assert_eq!(
         csv.lines().next().unwrap(),
-        "suite,curve,variant,alpha,method,probe,role,group,metric,value,ci_low,ci_high,stderr,n"
+        "suite,curve,variant,alpha,method,probe,role,group,metric,value,ci_low,ci_high,stderr,n,seed"
     );
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(!page.contains("src=\"http") && !page.contains("<link"), "the page is self-contained");
@@ -86,6 +86,33 @@ fn a_run_leaves_the_results_of_the_contract() {
         assert!((h - 2.0 * s * g / (s + g)).abs() < 1e-12);
     }
     assert!(frontier["curves"][0]["best_alpha"]["optimism"].as_f64().unwrap() >= 0.0);
+}
+
+#[test]
+fn drift_is_the_change_of_each_probe_relative_to_the_pretrained_model() {
+    let bench = Bench::new(SMALL);
+    bench.run("out", &["--limit", "60"]).assert().success();
+    let mut scores = csv::Reader::from_path(bench.out("out/scores.csv")).unwrap();
+    let heads = scores.headers().unwrap().clone();
+    let column = |name: &str| heads.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = scores.records().map(Result::unwrap).collect();
+    let value = |variant: &str, probe: &str, metric: &str| -> f64 {
+        let is = |r: &&csv::StringRecord| {
+            (&r[column("variant")], &r[column("probe")], &r[column("metric")]) == (variant, probe, metric)
+        };
+        rows.iter().find(is).unwrap()[column("value")].parse().unwrap()
+    };
+    // Nothing made the pretrained model.
+    assert!(rows.iter().all(|r| (&r[column("variant")] == "zero-shot") == r[column("method")].is_empty()));
+    let mut drift = csv::Reader::from_path(bench.out("out/tables/drift.csv")).unwrap();
+    let heads = drift.headers().unwrap().clone();
+    let row = drift.records().next().unwrap().unwrap();
+    for (probe, metric) in [("noto", "top1"), ("novel", "mean-per-class"), ("flat", "top1")] {
+        let place = heads.iter().position(|h| h.starts_with(&format!("{probe} ("))).unwrap();
+        let found: f64 = row[place].split(' ').next().unwrap().parse().unwrap();
+        let (start, end) = (value("zero-shot", probe, metric), value("ft-noto", probe, metric));
+        assert!((found - 100.0 * (end - start) / start).abs() < 0.051, "{probe}: {}", &row[place]);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod above;
 mod bands;
 mod base_novel;
 mod curves;
+mod drift;
 mod forgetting;
 mod frontier;
 mod grid;
@@ -30,6 +31,7 @@ pub static TABLES: Registry<dyn TableSpec> = Registry {
         &bands::Bands,
         &base_novel::BaseNovel,
         &curves::Curves,
+        &drift::Drift,
         &forgetting::Forgetting,
         &frontier::Frontier,
         &methods::Methods,
