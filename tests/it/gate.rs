@@ -152,7 +152,8 @@ fn clustered_examples_have_wider_intervals_and_bca_can_be_asked_for() {
                     && l.contains(",noto,speciality,")
                     && l.contains(&format!(",{metric},"))
             });
-            let cells: Vec<f64> = row.unwrap().split(',').rev().skip(1).take(5).map(|c| c.parse().unwrap()).collect();
+            let cells: Vec<f64> =
+                row.unwrap().split(',').rev().skip(1).take(5).map(|c| c.parse().unwrap()).collect();
             (cells[3], cells[2])
         };
         (find("top1"), find("mean-per-class"))
