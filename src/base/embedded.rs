@@ -76,6 +76,31 @@ pub fn meant(folder: &Path, name: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    /// The compiler does not see that a file of the folder changed.
+    #[test]
+    fn what_is_embedded_is_what_lies_in_the_repository() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = 0;
+        for (path, bytes) in everything() {
+            let same = std::fs::read(root.join(&path)).is_ok_and(|now| now == bytes);
+            assert!(
+                same,
+                "`{}` is embedded as it was: touch src/base/embedded.rs and build again",
+                path.display()
+            );
+            found += 1;
+        }
+        let mut open = vec![root.join(SUITES_FOLDER)];
+        let mut files = 1;
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { open.push(path) } else { files += 1 }
+            }
+        }
+        assert_eq!(found, files, "files came or went: touch src/base/embedded.rs and build again");
+    }
+
     #[test]
     fn what_is_unpacked_is_whole_and_mended() {
         let dir = tempfile::tempdir().unwrap();
