@@ -8,7 +8,7 @@ use super::expected::Expected;
 use crate::base::config::{ConfigError, Document, Section};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::base::fs::{FileError, read_lines};
+use crate::base::fs::{FileError, located, read_lines};
 use crate::base::hub::{Hub, HubRepository};
 use crate::base::registry::advice;
 use crate::data::{ColumnNames, DataError, Dataset, FolderRule, LayoutOptions};
@@ -154,9 +154,12 @@ impl Catalog {
     /// is written.
     #[must_use]
     pub fn find(&self, path: &Path) -> PathBuf {
-        let here = [self.home.join(path), path.to_owned()];
-        let mut all = here.into_iter().chain(self.roots.iter().map(|root| root.join(path)));
-        all.find(|p| p.exists()).unwrap_or_else(|| path.to_owned())
+        let here = located(&self.home, path);
+        if here.exists() {
+            return here;
+        }
+        let mut below = self.roots.iter().map(|root| root.join(path));
+        below.find(|p| p.exists()).unwrap_or(here)
     }
 
     /// Where a path that is not in the working folder was looked for first, if the suite lies elsewhere.

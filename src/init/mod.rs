@@ -125,9 +125,8 @@ pub fn init(request: &InitRequest) -> Result<InitResult, InitError> {
 }
 
 fn about(base: &dyn Architecture, images: bool) -> String {
-    let what = if images { "image-text model" } else { "language model" };
-    format!("the checkpoints are of the kind `{}`, an {what}", base.model_type())
-        .replace("an language", "a language")
+    let what = if images { "an image-text model" } else { "a language model" };
+    format!("the checkpoints are of the kind `{}`, {what}", base.model_type())
 }
 
 /// A name that can stand for the folder: its own, with dashes for what has no place in one.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Architecture, ModelError, fetch_model, open};
+use crate::base::fs;
 use crate::base::hub::{Hub, HubRepository};
 use crate::merge::{Combination, MergeFile, MergeKind};
 
@@ -38,8 +39,8 @@ pub fn open_merge(file: &MergeFile, hub: &Hub) -> Result<Arc<dyn Architecture>, 
 /// # Errors
 /// If it is nowhere.
 pub fn located(file: &MergeFile, name: &str, hub: &Hub) -> Result<PathBuf, ModelError> {
-    let beside = file.path.parent().unwrap_or(Path::new("")).join(name);
-    if let Some(path) = [beside, PathBuf::from(name)].into_iter().find(|p| p.exists()) {
+    let path = fs::located(file.path.parent().unwrap_or(Path::new("")), Path::new(name));
+    if path.exists() {
         return Ok(path);
     }
     let missing = |reason: String| {

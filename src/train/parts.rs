@@ -157,8 +157,10 @@ pub struct Held {
 
 /// An update at work.
 pub trait Updating: Send {
-    /// After step `step`, counted from 1, with the gradients that the optimiser saw.
-    fn after(&mut self, step: usize, parameters: &Parameters, gradients: &GradStore) -> Result<()>;
+    /// After a step, counted from 1, with the gradients that the optimiser saw.
+    fn after(&mut self, _step: usize, _parameters: &Parameters, _gradients: &GradStore) -> Result<()> {
+        Ok(())
+    }
 
     /// After how many steps each it wants to know how the model does on the data of `[validation]`, if it does.
     fn watches(&self) -> Option<usize> {

@@ -101,7 +101,7 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
         return Ok(Exit::Ok);
     }
     if args.dry_run {
-        output.result(&format!("# {}\n{array}\n# {}\n{join}", "array.sh", "join.sh, after all of the array"));
+        output.result(&format!("# array.sh\n{array}\n# join.sh, after all of the array\n{join}"));
         return Ok(Exit::Ok);
     }
     let folder = job.out.join("slurm");

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor};
 
 use crate::base::config::Section;
@@ -70,10 +69,6 @@ struct Working {
 const COUNTS: &str = "counts";
 
 impl Updating for Working {
-    fn after(&mut self, _: usize, _: &Parameters, _: &GradStore) -> Result<()> {
-        Ok(())
-    }
-
     fn watches(&self) -> Option<usize> {
         Some(self.settings.every)
     }

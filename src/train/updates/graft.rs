@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor};
 
 use crate::base::config::Section;
@@ -66,10 +65,6 @@ fn threshold(mut moves: Vec<f32>, count: usize) -> (f32, usize) {
 }
 
 impl Updating for Working {
-    fn after(&mut self, _: usize, _: &Parameters, _: &GradStore) -> Result<()> {
-        Ok(())
-    }
-
     fn finish(&mut self, parameters: &Parameters) -> Result<()> {
         let all = parameters.iter().map(|(name, var)| moved(&var.as_tensor().detach(), &self.start[name]));
         let all: Vec<Vec<f32>> = all.collect::<Result<_>>()?;
