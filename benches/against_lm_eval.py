@@ -6,7 +6,10 @@
 
 DATA holds `lm/arc_easy_test.jsonl`, `lm/arc_easy_train.jsonl`, `lm/piqa_validation.jsonl`, `lm/medmcqa_part.jsonl` and
 `pubmedqa/pqal_dev.jsonl`; MODEL is a Hugging Face folder. Both programs read the same task files, which this script writes,
-compute in f32 on the CPU with as many threads as there are, and are timed one after the other, task by task, models loaded.
+compute in f32 on the CPU with as many threads as there are, and are timed one after the other, task by task. lm-eval is timed
+with its model loaded; loading, starting and the report are taken off specbench's time with a run on one document, which is
+taken off lm-eval's as well. With `--exact N` the first N documents are computed in f64 by transformers too, each sequence alone,
+and the distance of both programs from that is printed.
 """
 
 import argparse
@@ -41,6 +44,32 @@ def ours(work, model, name, limit):
     return pq.read_table(out / "predictions/m" / f"{name}.parquet").to_pylist(), seconds
 
 
+def their_run(lm, name, manager, limit):
+    from lm_eval import simple_evaluate
+    start = time.time()
+    result = simple_evaluate(model=lm, tasks=[name], task_manager=manager, limit=limit, log_samples=True, bootstrap_iters=0,
+                             verbosity="ERROR")
+    return result, time.time() - start
+
+
+def exact(model, samples):
+    """Log-likelihoods in f64 of lm-eval's own requests, each alone: by document, by choice."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    wide = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64).eval()
+    with torch.no_grad():
+        for sample in samples:
+            each = []
+            for context, continuation in sample["arguments"]:
+                stripped = context.rstrip()
+                whole = tokenizer(context + continuation)["input_ids"]
+                before = len(tokenizer(stripped)["input_ids"])
+                logits = wide(torch.tensor([whole[:-1]])).logits[0].log_softmax(-1)
+                each.append(sum(float(logits[i - 1, whole[i]]) for i in range(before, len(whole))))
+            yield each
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
@@ -48,9 +77,9 @@ def main():
     parser.add_argument("--limit", type=int, default=40)
     parser.add_argument("--batch", type=int, default=8, help="sequences that lm-eval computes at a time")
     parser.add_argument("--only", help="one task")
+    parser.add_argument("--exact", type=int, default=0, help="documents to compute in f64")
     arguments = parser.parse_args()
     import torch
-    from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
     worst_ratio = 1e9
@@ -66,10 +95,9 @@ def main():
                 if arguments.only not in (None, name):
                     continue
                 found, own = ours(work, model.resolve(), name, arguments.limit)
-                start = time.time()
-                result = simple_evaluate(model=lm, tasks=[name], task_manager=manager, limit=arguments.limit, log_samples=True,
-                                         bootstrap_iters=0, verbosity="ERROR")
-                theirs = time.time() - start
+                result, theirs = their_run(lm, name, manager, arguments.limit)
+                own -= ours(work, model.resolve(), name, 1)[1]
+                theirs -= their_run(lm, name, manager, 1)[1]
                 samples = sorted(result["samples"][name], key=lambda s: s["doc_id"])
                 gap, wrong = 0.0, 0
                 for row, sample in zip(found, samples, strict=True):
@@ -79,6 +107,12 @@ def main():
                         if metric in sample and sample[metric] != row[metric]:
                             wrong += 1
                 worst_ratio = min(worst_ratio, theirs / own)
+                far = [0.0, 0.0]
+                for right, row, sample in zip(exact(model, samples[:arguments.exact]), found, samples):
+                    for i, nats in enumerate((row["loglikelihoods"], [float(r[0][0]) for r in sample["resps"]])):
+                        far[i] = max(far[i], max(abs(a - b) for a, b in zip(nats, right, strict=True)))
+                if arguments.exact:
+                    print(f"{model.name} {name}: {arguments.exact} documents in f64: specbench within {far[0]:.1e}, lm-eval within {far[1]:.1e}")
                 print(f"{model.name} {name}: {len(found)} documents, log-likelihoods within {gap:.1e}, {wrong} verdicts differ, "
                       f"{own:.1f} s against {theirs:.1f} s ({theirs / own:.2f} times)", flush=True)
     print(f"smallest ratio of times {worst_ratio:.2f}; torch {torch.__version__}, {torch.get_num_threads()} threads")

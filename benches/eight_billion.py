@@ -11,12 +11,10 @@ there as long as the system has nothing better to do with them.
 import json
 import shutil
 import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import peak
 SHAPE = dict(model_type="llama", vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
              num_key_value_heads=8, max_position_embeddings=8192, rms_norm_eps=1e-5, rope_theta=500000.0, tie_word_embeddings=False,
              bos_token_id=0, eos_token_id=1)
@@ -38,7 +36,7 @@ def write(folder, mark):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(SHAPE))
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(ROOT / "suites/lm_demo" / name, folder / name)
+        shutil.copy(peak.ROOT / "suites/lm_demo" / name, folder / name)
     head, at, places = {}, 0, []
     for name, shape in tensors():
         size = 2
@@ -59,18 +57,9 @@ def write(folder, mark):
             f.write(mark)
 
 
-def measured(*arguments):
-    start, most, whole = time.time(), 0, 0
-    running = subprocess.Popen([ROOT / "target/release/specbench", "--quiet", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
-    while running.poll() is None:
-        try:
-            status = Path(f"/proc/{running.pid}/status").read_text()
-        except OSError:
-            break
-        sizes = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith(("RssAnon", "VmHWM"))}
-        most, whole = max(most, sizes.get("RssAnon", 0)), max(whole, sizes.get("VmHWM", 0))
-        time.sleep(0.1)
-    print(f"{arguments[0]}: exit {running.wait()}, {time.time() - start:.0f} s, {most / 1e6:.2f} GB of its own, {whole / 1e6:.2f} GB with mapped files", flush=True)
+def printed(*arguments):
+    code, seconds, own, whole = peak.measured(*arguments)
+    print(f"{arguments[0]}: exit {code}, {seconds:.0f} s, {own / 1e9:.2f} GB of its own, {whole / 1e9:.2f} GB with mapped files", flush=True)
 
 
 def main():
@@ -99,8 +88,8 @@ id = "medicine"
 task = "suites/lm_demo/medicine.yaml"
 role = "speciality"
 """)
-    measured("plan", str(suite))
-    measured("merge", "wise-ft", "--from", str(folder / "a"), "--to", str(folder / "b"), "--out", str(folder / "merged"))
+    printed("plan", str(suite))
+    printed("merge", "wise-ft", "--from", str(folder / "a"), "--to", str(folder / "b"), "--out", str(folder / "merged"))
     for part in ("a", "b", "merged"):
         shutil.rmtree(folder / part, ignore_errors=True)
 

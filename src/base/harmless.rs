@@ -103,6 +103,8 @@ pub const LANGUAGE: &[Harmless] = &[
             "attn_pdrop",
             "embd_pdrop",
             "resid_pdrop",
+            "embedding_dropout",
+            "residual_dropout",
             "hidden_dropout",
             "activation_dropout",
             "classifier_dropout",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+use super::lm::families::FAMILIES;
 use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip, lm};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
@@ -242,27 +243,28 @@ pub trait ModelType: Named + Sync {
     fn claims(&self, folder: &Path) -> bool;
 
     /// Opens a folder and checks that configuration and weights fit together. `classes` names the rows of its head.
-    fn open(&self, folder: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError>;
+    fn open(
+        &'static self,
+        folder: &Path,
+        classes: Option<&[String]>,
+    ) -> Result<Arc<dyn Architecture>, ModelError>;
 }
 
-/// All model types. To add one, write a folder with a `ModelType` and list it here.
-pub static ARCHITECTURES: Registry<dyn ModelType> = Registry {
-    kind: "model",
-    items: &[
-        &clip::Clip,
-        &lm::Gguf,
-        &lm::LanguageModel(&lm::families::GEMMA2),
-        &lm::LanguageModel(&lm::families::GEMMA3),
-        &lm::LanguageModel(&lm::families::GPT_NEOX),
-        &lm::LanguageModel(&lm::families::GPT2),
-        &lm::LanguageModel(&lm::families::LLAMA),
-        &lm::LanguageModel(&lm::families::MISTRAL),
-        &lm::LanguageModel(&lm::families::OPT),
-        &lm::LanguageModel(&lm::families::PHI3),
-        &lm::LanguageModel(&lm::families::QWEN2),
-        &lm::LanguageModel(&lm::families::QWEN3),
-        &clip::Siglip,
-    ],
+/// All model types: to add one, write a folder with a `ModelType` and list it here; the families of language models are
+/// listed in `lm::families`.
+pub static ARCHITECTURES: Registry<dyn ModelType> = Registry { kind: "model", items: &MODEL_TYPES };
+
+const OTHERS: [&dyn ModelType; 3] = [&clip::Clip, &clip::Siglip, &lm::Gguf];
+
+static MODEL_TYPES: [&dyn ModelType; OTHERS.len() + FAMILIES.len()] = {
+    let mut all: [&dyn ModelType; OTHERS.len() + FAMILIES.len()] =
+        [&clip::Clip; OTHERS.len() + FAMILIES.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < OTHERS.len() { OTHERS[i] } else { FAMILIES[i - OTHERS.len()] };
+        i += 1;
+    }
+    all
 };
 
 /// Opens a checkpoint folder as the model type that claims it. One that nobody claims is opened as the first type, whose

@@ -3,6 +3,8 @@
 //! Weights may be stored in bf16 or f16; on the CPU all arithmetic is f32 (each weight is widened when it is
 //! used), so that neither sums nor softmax nor norms accumulate in the low type.
 
+use std::ops::Range;
+
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{softmax, softmax_last_dim};
 
@@ -126,6 +128,12 @@ pub struct Linear {
 impl Linear {
     pub const fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
         Self { weight, bias }
+    }
+
+    /// Some of its outputs.
+    pub fn part(&self, outputs: &Range<usize>) -> Result<Self> {
+        let cut = |t: &Tensor| t.narrow(0, outputs.start, outputs.len());
+        Ok(Self { weight: cut(&self.weight)?, bias: self.bias.as_ref().map(cut).transpose()? })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -61,6 +61,21 @@ def families():
     yield "gpt-neox", t.GPTNeoXConfig(**neox), t.GPTNeoXForCausalLM
     yield "gpt-neox-sequential", t.GPTNeoXConfig(**{**neox, "use_parallel_residual": False}), t.GPTNeoXForCausalLM
 
+    # Families added later come last: their seeds follow from their places.
+    yield "gemma", t.GemmaConfig(**SMALL, **HEADS, **IDS, head_dim=8, rope_parameters=rope), t.GemmaForCausalLM
+    yield "granite", t.GraniteConfig(**SMALL, **HEADS, **IDS, rope_parameters=rope, embedding_multiplier=3.0, logits_scaling=1.5,
+                                     residual_multiplier=0.7, attention_multiplier=0.4, attention_bias=True), t.GraniteForCausalLM
+    yield "olmo", t.OlmoConfig(**SMALL, **HEADS, **IDS, rope_parameters=rope, clip_qkv=0.5), t.OlmoForCausalLM
+    yield "olmo2", t.Olmo2Config(**SMALL, **HEADS, **IDS, rope_parameters=rope), t.Olmo2ForCausalLM
+    half = {**rope, "partial_rotary_factor": 0.5}
+    yield "phi2", t.PhiConfig(**SMALL, **HEADS, **IDS, rope_parameters=half), t.PhiForCausalLM
+    yield "smollm3", t.SmolLM3Config(**{**SMALL, "num_hidden_layers": 3}, **HEADS, **IDS, rope_parameters=rope,
+                                     no_rope_layer_interval=2), t.SmolLM3ForCausalLM
+    yield "stablelm", t.StableLmConfig(**SMALL, **HEADS, **IDS, rope_parameters=half, use_qkv_bias=True), t.StableLmForCausalLM
+    yield "stablelm-parallel", t.StableLmConfig(**SMALL, **HEADS, **IDS, rope_parameters=half,
+                                                use_parallel_residual=True), t.StableLmForCausalLM
+    yield "starcoder2", t.Starcoder2Config(**SMALL, **HEADS, **IDS, sliding_window=6, rope_parameters=rope), t.Starcoder2ForCausalLM
+
 
 def tokenizer():
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())

@@ -30,28 +30,25 @@ use crate::model::{
 };
 use crate::task::{Answer, AskKind, Candidates};
 
-/// The model type of a family.
-pub struct LanguageModel(pub &'static Family);
-
-impl Named for LanguageModel {
+impl Named for Family {
     fn name(&self) -> &'static str {
-        self.0.name
+        self.name
     }
     fn summary(&self) -> &'static str {
-        self.0.summary
+        self.summary
     }
     fn reference(&self) -> &'static str {
-        self.0.reference
+        self.reference
     }
 }
 
-impl ModelType for LanguageModel {
+impl ModelType for Family {
     fn claims(&self, folder: &Path) -> bool {
-        family(folder).is_some_and(|f| std::ptr::eq(f, self.0))
+        family(folder).is_some_and(|f| std::ptr::eq(f, self))
     }
 
-    fn open(&self, folder: &Path, _: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
-        Ok(Arc::new(LanguageFolder::open(folder, self.0)?))
+    fn open(&'static self, folder: &Path, _: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(LanguageFolder::open(folder, self)?))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
-use super::config::{DecoderConfig, NormKind, Place, Positions, Rotary};
+use super::config::{DecoderConfig, HEAD_NORMS, HeadNorm, NormKind, Place, Positions, Rotary};
 use super::forest::Forest;
 use crate::checkpoint::of_tensor;
 use crate::model::layers::{Built, Kernels, Linear, Loader, RmsNorm, softmax_f32};
@@ -167,8 +167,8 @@ pub struct Attention {
     /// Norms of queries and keys.
     norms: Option<(RmsNorm, RmsNorm)>,
     window: Option<usize>,
-    /// Which angles of the scene.
-    turn: usize,
+    /// Which angles of the scene, if queries and keys turn.
+    turn: Option<usize>,
     kernels: Kernels,
 }
 
@@ -184,17 +184,17 @@ impl Attention {
         let weight = if config.names.transposed { weight.t() } else { Ok(weight) };
         let weight = weight.map_err(of_tensor(weights.weights, &name))?;
         let bias = config.bias_out.then(|| weights.get(&format!("{name}.bias"), &[to])).transpose()?;
-        let norms = if config.norm_heads {
-            let norm = |part: &str| -> Built<RmsNorm> {
-                let name = format!("{}.weight", config.block(layer, part));
-                let weight = weights.get(&name, &[config.head_width])?;
+        let norms = if config.norm_heads == HeadNorm::None {
+            None
+        } else {
+            let norm = |i: usize| -> Built<RmsNorm> {
+                let name = format!("{}.weight", config.block(layer, HEAD_NORMS[i]));
+                let weight = weights.get(&name, &[config.head_norm_widths()[i]])?;
                 let weight = if config.norm == NormKind::RmsPlusOne { &weight + 1.0 } else { Ok(weight) };
                 let weight = weight.map_err(of_tensor(weights.weights, &name))?;
                 Ok(RmsNorm::new(weight, config.eps, weights.kernels))
             };
-            Some((norm("self_attn.q_norm")?, norm("self_attn.k_norm")?))
-        } else {
-            None
+            Some((norm(0)?, norm(1)?))
         };
         let window = config.windows[layer];
         Ok(Self {
@@ -202,7 +202,8 @@ impl Attention {
             out: Linear::new(weight, bias),
             norms,
             window,
-            turn: usize::from(window.is_some() && config.local.is_some()),
+            turn: (!config.unturned.contains(&layer))
+                .then(|| usize::from(window.is_some() && config.local.is_some())),
             kernels: weights.kernels,
         })
     }
@@ -217,12 +218,25 @@ impl Attention {
     ) -> Result<Tensor> {
         let rows = x.dim(0)?;
         let (kv, width) = (config.kv_heads, config.head_width);
-        let split = |i: usize, heads: usize| self.qkv[i].forward(x)?.reshape((rows, heads, width));
+        let split = |i: usize, heads: usize| {
+            let mut y = self.qkv[i].forward(x)?;
+            if let (HeadNorm::Whole, Some(norms)) = (config.norm_heads, &self.norms) {
+                y = match i {
+                    0 => norms.0.forward(&y)?,
+                    1 => norms.1.forward(&y)?,
+                    _ => y,
+                };
+            }
+            if let Some(most) = config.clip_qkv {
+                y = y.clamp(-most, most)?;
+            }
+            y.reshape((rows, heads, width))
+        };
         let (mut q, mut k, v) = (split(0, config.heads)?, split(1, kv)?, split(2, kv)?);
-        if let Some((of_queries, of_keys)) = &self.norms {
+        if let (HeadNorm::Each, Some((of_queries, of_keys))) = (config.norm_heads, &self.norms) {
             (q, k) = (of_queries.forward(&q)?, of_keys.forward(&k)?);
         }
-        if let Some(angles) = scene.turns.get(self.turn) {
+        if let Some(angles) = self.turn.and_then(|i| scene.turns.get(i)) {
             (q, k) = (turn(&q, angles, self.kernels)?, turn(&k, angles, self.kernels)?);
         }
         let q = (q * config.scale)?;

@@ -39,8 +39,34 @@ pub enum Arrangement {
     After,
     /// Before each branch, and on its result (Gemma 2 and 3).
     Both,
+    /// On each branch's result alone (OLMo 2).
+    Results,
     /// Before each branch, both branches from the block's input (GPT-NeoX).
     Parallel,
+    /// One norm before both branches, which start from the block's input (Phi 1 and 2, StableLM 2 12B).
+    ParallelShared,
+}
+
+/// Norms of queries and keys before they turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum HeadNorm {
+    /// None.
+    None,
+    /// Over each head (Qwen 3, Gemma 3).
+    Each,
+    /// Over all heads together (OLMo 2).
+    Whole,
+}
+
+/// Factors of what flows between blocks; one where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Scales {
+    /// Of the embedding (Gemma, Granite).
+    pub embedding: Option<f64>,
+    /// Of each branch before it is added (Granite).
+    pub branch: Option<f64>,
+    /// What logits are divided by (Granite).
+    pub logits: Option<f64>,
 }
 
 /// How the frequencies of rotary positions are stretched.
@@ -175,6 +201,9 @@ pub const LLAMA: Names = Names {
     transposed: false,
 };
 
+/// Norms of queries and keys.
+pub const HEAD_NORMS: [&str; 2] = ["self_attn.q_norm", "self_attn.k_norm"];
+
 /// A decoder's shapes and hyper-parameters.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DecoderConfig {
@@ -204,8 +233,8 @@ pub struct DecoderConfig {
     pub eps: f64,
     /// Where norms stand.
     pub arrangement: Arrangement,
-    /// Whether queries and keys of each head are normed (Qwen 3, Gemma 3).
-    pub norm_heads: bool,
+    /// Norms of queries and keys.
+    pub norm_heads: HeadNorm,
     /// Whether there is a norm after the last block.
     pub norm_final: bool,
     /// Biases of query, key, value.
@@ -214,10 +243,14 @@ pub struct DecoderConfig {
     pub bias_out: bool,
     /// Biases of the perceptron.
     pub bias_mlp: bool,
+    /// Bias of the vocabulary (Phi 1 and 2).
+    pub bias_head: bool,
     /// Where tokens stand.
     pub positions: Positions,
     /// Angles of the layers with a window, if they differ.
     pub local: Option<Rotary>,
+    /// Blocks whose queries and keys do not turn (SmolLM3).
+    pub unturned: Vec<usize>,
     /// How many positions back each block sees, itself included; all if `None`.
     pub windows: Vec<Option<usize>>,
     /// Positions that the model was made for.
@@ -228,8 +261,10 @@ pub struct DecoderConfig {
     pub cap_scores: Option<f64>,
     /// Logits likewise.
     pub cap_logits: Option<f64>,
-    /// Factor of the embedding.
-    pub embedding_scale: Option<f64>,
+    /// Queries, keys and values are cut to at most this far from zero (OLMo 1).
+    pub clip_qkv: Option<f64>,
+    /// Factors between blocks.
+    pub scales: Scales,
     /// Whether the vocabulary is the embedding.
     pub tied: bool,
     /// Tensor names.
@@ -250,6 +285,30 @@ impl DecoderConfig {
         format!("{}{layer}.{part}", self.names.layers)
     }
 
+    /// Names of a block's norms, where it has them: before attention, on its result, before the perceptron, on its result.
+    #[must_use]
+    pub const fn block_norms(&self) -> [Option<&'static str>; 4] {
+        let n = &self.names;
+        let before = [Some(n.norm_attention), None, Some(n.norm_mlp), None];
+        match self.arrangement {
+            Arrangement::Before | Arrangement::After | Arrangement::Parallel => before,
+            Arrangement::ParallelShared => [Some(n.norm_attention), None, None, None],
+            Arrangement::Both => {
+                [Some(n.norm_attention), Some(n.norm_attention_out), Some(n.norm_mlp), Some(n.norm_mlp_out)]
+            }
+            Arrangement::Results => [None, Some(n.norm_attention_out), None, Some(n.norm_mlp_out)],
+        }
+    }
+
+    /// Widths of the norms of queries and keys.
+    #[must_use]
+    pub const fn head_norm_widths(&self) -> [usize; 2] {
+        match self.norm_heads {
+            HeadNorm::Whole => [self.heads * self.head_width, self.kv_heads * self.head_width],
+            HeadNorm::None | HeadNorm::Each => [self.head_width; 2],
+        }
+    }
+
     /// Every stored tensor and its shape.
     #[must_use]
     pub fn tensors(&self) -> BTreeMap<String, Vec<usize>> {
@@ -268,6 +327,9 @@ impl DecoderConfig {
         }
         if !self.tied {
             weight(n.head, &[self.vocab_size, self.embedding_width]);
+        }
+        if self.bias_head {
+            all.insert(format!("{}.bias", n.head), vec![self.vocab_size]);
         }
         if self.norm_final {
             self.add_norm(&mut all, n.norm_final, self.width);
@@ -316,16 +378,12 @@ impl DecoderConfig {
             }
         }
         linear(n.down, self.width, self.hidden, self.bias_mlp);
-        let mut norms = vec![n.norm_attention, n.norm_mlp];
-        if self.arrangement == Arrangement::Both {
-            norms.extend([n.norm_attention_out, n.norm_mlp_out]);
-        }
-        for part in norms {
+        for part in self.block_norms().into_iter().flatten() {
             self.add_norm(all, &self.block(layer, part), self.width);
         }
-        if self.norm_heads {
-            for part in ["self_attn.q_norm", "self_attn.k_norm"] {
-                all.insert(format!("{}.weight", self.block(layer, part)), vec![self.head_width]);
+        if self.norm_heads != HeadNorm::None {
+            for (part, width) in HEAD_NORMS.iter().zip(self.head_norm_widths()) {
+                all.insert(format!("{}.weight", self.block(layer, part)), vec![width]);
             }
         }
     }

@@ -97,24 +97,20 @@ impl Mlp {
 }
 
 struct Block {
-    norm_attention: Norm,
-    norm_attention_out: Option<Norm>,
+    /// Before attention, on its result, before the perceptron, on its result; as the arrangement has them.
+    norms: [Option<Norm>; 4],
     attention: Attention,
-    norm_mlp: Norm,
-    norm_mlp_out: Option<Norm>,
     mlp: Mlp,
 }
 
 impl Block {
     fn load(weights: &Loader<'_>, config: &DecoderConfig, layer: usize) -> Built<Self> {
-        let norm = |part: &str| Norm::load(weights, config, &config.block(layer, part));
-        let both = config.arrangement == Arrangement::Both;
+        let [a, b, c, d] = config
+            .block_norms()
+            .map(|part| part.map(|part| Norm::load(weights, config, &config.block(layer, part))).transpose());
         Ok(Self {
-            norm_attention: norm(config.names.norm_attention)?,
-            norm_attention_out: both.then(|| norm(config.names.norm_attention_out)).transpose()?,
+            norms: [a?, b?, c?, d?],
             attention: Attention::load(weights, config, layer)?,
-            norm_mlp: norm(config.names.norm_mlp)?,
-            norm_mlp_out: both.then(|| norm(config.names.norm_mlp_out)).transpose()?,
             mlp: Mlp::load(weights, config, layer)?,
         })
     }
@@ -126,25 +122,33 @@ impl Block {
         scene: &Scene,
         past: Option<&mut [Past]>,
     ) -> Result<Tensor> {
-        let normed = |norm: Option<&Norm>, x: Tensor| norm.map_or(Ok(x.clone()), |n| n.forward(&x));
+        let normed = |norm: &Option<Norm>, x: &Tensor| match norm {
+            Some(norm) => norm.forward(x),
+            None => Ok(x.clone()),
+        };
+        let added = |x: &Tensor, branch: Tensor| match config.scales.branch {
+            Some(scale) => x + (branch * scale)?,
+            None => x + branch,
+        };
+        let [before_attention, on_attention, before_mlp, on_mlp] = &self.norms;
         match config.arrangement {
-            Arrangement::Before | Arrangement::Both => {
-                let branch = self.attention.forward(config, &self.norm_attention.forward(x)?, scene, past)?;
-                let x = (x + normed(self.norm_attention_out.as_ref(), branch)?)?;
-                let branch = self.mlp.forward(&self.norm_mlp.forward(&x)?)?;
-                x + normed(self.norm_mlp_out.as_ref(), branch)?
+            Arrangement::Before | Arrangement::Both | Arrangement::Results => {
+                let branch = self.attention.forward(config, &normed(before_attention, x)?, scene, past)?;
+                let x = added(x, normed(on_attention, &branch)?)?;
+                let branch = self.mlp.forward(&normed(before_mlp, &x)?)?;
+                added(&x, normed(on_mlp, &branch)?)
             }
             Arrangement::After => {
                 let branch = self.attention.forward(config, x, scene, past)?;
-                let x = self.norm_attention.forward(&(x + branch)?)?;
+                let x = normed(before_attention, &added(x, branch)?)?;
                 let branch = self.mlp.forward(&x)?;
-                self.norm_mlp.forward(&(x + branch)?)
+                normed(before_mlp, &added(&x, branch)?)
             }
-            Arrangement::Parallel => {
-                let attended =
-                    self.attention.forward(config, &self.norm_attention.forward(x)?, scene, past)?;
-                let branch = self.mlp.forward(&self.norm_mlp.forward(x)?)?;
-                (x + attended)? + branch
+            Arrangement::Parallel | Arrangement::ParallelShared => {
+                let shared = normed(before_attention, x)?;
+                let attended = self.attention.forward(config, &shared, scene, past)?;
+                let own = if before_mlp.is_some() { normed(before_mlp, x)? } else { shared };
+                added(&added(x, attended)?, self.mlp.forward(&own)?)
             }
         }
     }
@@ -189,13 +193,15 @@ impl Decoder {
         } else {
             weights.get(&format!("{}.weight", n.head), &[c.vocab_size, c.embedding_width])?
         };
+        let bias =
+            c.bias_head.then(|| weights.get(&format!("{}.bias", n.head), &[c.vocab_size])).transpose()?;
         Ok(Self {
             embedding,
             positions,
             project,
             blocks: (0..c.layers).map(|i| Block::load(&weights, c, i)).collect::<Built<_>>()?,
             norm: c.norm_final.then(|| Norm::load(&weights, c, n.norm_final)).transpose()?,
-            head: Linear::new(head, None),
+            head: Linear::new(head, bias),
             config: config.clone(),
         })
     }
@@ -229,7 +235,7 @@ impl Decoder {
             Tensor::from_vec(all, n, self.embedding.device())
         };
         let mut x = self.embedding.index_select(&index(scene.forest.tokens.clone())?, 0)?.to_dtype(dtype)?;
-        if let Some(scale) = self.config.embedding_scale {
+        if let Some(scale) = self.config.scales.embedding {
             x = (x * scale)?;
         }
         if let Some((within, _)) = &self.project {
@@ -261,15 +267,27 @@ impl Decoder {
 
     /// Logits `[rows, vocabulary]` in f32 of some rows of the last block's output.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
+        self.logits_of(&self.outputs(x)?, &(0..self.config.vocab_size))
+    }
+
+    /// What the vocabulary is multiplied with, `[rows, embedding width]`, of rows of the last block's output.
+    pub fn outputs(&self, x: &Tensor) -> Result<Tensor> {
         let x = match &self.norm {
             Some(norm) => norm.forward(x)?,
             None => x.clone(),
         };
-        let x = match &self.project {
-            Some((_, out)) => out.forward(&x)?,
-            None => x,
-        };
-        let logits = self.head.forward(&x)?.to_dtype(DType::F32)?;
+        match &self.project {
+            Some((_, out)) => out.forward(&x),
+            None => Ok(x),
+        }
+    }
+
+    /// Logits of some tokens in f32, `[rows, tokens]`, from [`Self::outputs`].
+    pub fn logits_of(&self, outputs: &Tensor, tokens: &Range<usize>) -> Result<Tensor> {
+        let mut logits = self.head.part(tokens)?.forward(outputs)?.to_dtype(DType::F32)?;
+        if let Some(divisor) = self.config.scales.logits {
+            logits = (logits / divisor)?;
+        }
         match self.config.cap_logits {
             Some(cap) => (logits / cap)?.tanh()? * cap,
             None => Ok(logits),

@@ -6,7 +6,7 @@ use super::attention::{Past, Scene};
 use super::decoder::Decoder;
 use super::forest::Forest;
 use super::reader::Prompt;
-use super::score::summary;
+use super::score::best;
 use super::tokenizer::LanguageTokenizer;
 use crate::task::Generated;
 
@@ -117,8 +117,7 @@ fn take(
 ) -> Result<()> {
     for (&i, logits) in active.iter().zip(logits.to_vec2::<f32>()?) {
         let (line, prompt) = (&mut lines[i], &prompts[i]);
-        let (best, _) = summary(&logits);
-        line.next = best as u32;
+        line.next = best(&logits) as u32;
         if ends.contains(&line.next) {
             line.done = true;
             continue;

@@ -23,7 +23,6 @@ mod score;
 mod tokenizer;
 mod written;
 
-pub use architecture::LanguageModel;
 pub use attention::Scene;
 pub use config::DecoderConfig;
 pub use decoder::Decoder;

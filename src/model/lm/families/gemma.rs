@@ -1,11 +1,22 @@
-//! Gemma 2 and 3 (text).
+//! Gemma 1, 2 and 3 (text).
 
 use serde_json::json;
 
 use super::Family;
 use super::read::{activation, llama_like, rotary, windows};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, Names, NormKind, Positions, Rotary, Stretch};
+use crate::model::lm::config::{
+    Activation, Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Positions, Rotary, Stretch,
+};
+
+/// Gemma 1.
+pub static GEMMA: Family = Family {
+    name: "gemma",
+    summary: "Gemma 1, norms with one added",
+    reference: "arXiv:2403.08295; transformers modeling_gemma.py",
+    model_types: &["gemma"],
+    read: read_gemma,
+};
 
 /// Gemma 2.
 pub static GEMMA2: Family = Family {
@@ -25,20 +36,42 @@ pub static GEMMA3: Family = Family {
     read: read_gemma3,
 };
 
-fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
+fn read_shared(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = llama_like(fields)?;
+    config.norm = NormKind::RmsPlusOne;
+    config.tied = fields.or("tie_word_embeddings", true)?;
+    config.scales.embedding = Some((config.width as f64).sqrt());
+    let bias = fields.or("attention_bias", false)?;
+    (config.bias_qkv, config.bias_out) = (bias, bias);
+    Ok(config)
+}
+
+fn read_gemma(fields: &Fields) -> Result<DecoderConfig, String> {
+    let mut config = read_shared(fields)?;
+    let said: Option<String> = fields.get("hidden_activation")?;
+    let key = if said.is_some() { "hidden_activation" } else { "hidden_act" };
+    config.activation = activation(fields, key, "gelu_pytorch_tanh")?;
+    if said.is_none() && config.activation == Activation::Gelu {
+        return Err(
+            "`hidden_act` is `gelu`, which transformers 4 takes for `gelu_pytorch_tanh` and 5 as it stands; \
+                    say which is meant with `hidden_activation`"
+                .to_owned(),
+        );
+    }
+    fields.value("hidden_act");
+    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
+    Ok(config)
+}
+
+fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
+    let mut config = read_shared(fields)?;
     config.activation = activation(fields, "hidden_activation", "gelu_pytorch_tanh")?;
     // A relic that the model does not follow (transformers: `hidden_activation` counts).
     fields.value("hidden_act");
-    config.norm = NormKind::RmsPlusOne;
     config.arrangement = Arrangement::Both;
-    config.tied = fields.or("tie_word_embeddings", true)?;
-    config.embedding_scale = Some((config.width as f64).sqrt());
     config.scale = fields.or("query_pre_attn_scalar", 256.0f64)?.powf(-0.5);
     config.cap_scores = fields.get("attn_logit_softcapping")?;
     config.cap_logits = fields.get("final_logit_softcapping")?;
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
     config.names = Names {
         norm_attention_out: "post_attention_layernorm",
         norm_mlp: "pre_feedforward_layernorm",
@@ -59,7 +92,7 @@ fn read_gemma2(fields: &Fields) -> Result<DecoderConfig, String> {
 fn read_gemma3(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = read_common(fields)?;
     fields.only("cache_implementation", &[json!("hybrid")])?;
-    config.norm_heads = true;
+    config.norm_heads = HeadNorm::Each;
     let turns = |layers| rotary(fields, config.head_width, Some(layers));
     let (positions, local) = if fields.has("rope_parameters") {
         (turns("full_attention")?, turns("sliding_attention")?)

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::Family;
 use super::read::{activation, need_size};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, Names, NormKind, Place, Positions};
+use crate::model::lm::config::{
+    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Scales,
+};
 
 /// GPT-2.
 pub static GPT2: Family = Family {
@@ -58,19 +60,22 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         norm: NormKind::Layer,
         eps: fields.or("layer_norm_epsilon", 1e-5)?,
         arrangement: Arrangement::Before,
-        norm_heads: false,
+        norm_heads: HeadNorm::None,
         norm_final: true,
         bias_qkv: true,
         bias_out: true,
         bias_mlp: true,
+        bias_head: false,
         positions: Positions::Learned { offset: 0 },
         local: None,
+        unturned: Vec::new(),
         windows: vec![None; layers],
         length: need_size(fields, "n_positions")?,
         scale: if scaled { ((width / heads) as f64).powf(-0.5) } else { 1.0 },
         cap_scores: None,
         cap_logits: None,
-        embedding_scale: None,
+        clip_qkv: None,
+        scales: Scales::default(),
         tied: fields.or("tie_word_embeddings", true)?,
         names: NAMES,
     })

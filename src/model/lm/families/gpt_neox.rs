@@ -4,7 +4,7 @@ use super::Family;
 use super::read::{activation, need_size, rotary};
 use crate::base::account::Fields;
 use crate::model::lm::config::{
-    Arrangement, DecoderConfig, Names, NormKind, Place, Positions, Rotary, Stretch,
+    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Rotary, Scales, Stretch,
 };
 
 /// GPT-NeoX.
@@ -66,19 +66,22 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         norm: NormKind::Layer,
         eps: fields.or("layer_norm_eps", 1e-5)?,
         arrangement: if parallel { Arrangement::Parallel } else { Arrangement::Before },
-        norm_heads: false,
+        norm_heads: HeadNorm::None,
         norm_final: true,
         bias_qkv: bias,
         bias_out: bias,
         bias_mlp: true,
+        bias_head: false,
         positions: Positions::Rotary(positions),
         local: None,
+        unturned: Vec::new(),
         windows: vec![None; layers],
         length: need_size(fields, "max_position_embeddings")?,
         scale: (head_width as f64).powf(-0.5),
         cap_scores: None,
         cap_logits: None,
-        embedding_scale: None,
+        clip_qkv: None,
+        scales: Scales::default(),
         tied: fields.or("tie_word_embeddings", false)?,
         names: NAMES,
     })

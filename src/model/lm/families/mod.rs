@@ -3,11 +3,17 @@
 mod gemma;
 mod gpt2;
 mod gpt_neox;
+mod granite;
 mod llama;
+mod olmo;
 mod opt;
+mod phi;
 mod phi3;
 mod qwen;
 mod read;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 use super::config::DecoderConfig;
 use crate::base::account::Fields;
@@ -26,21 +32,51 @@ pub struct Family {
     pub read: fn(&Fields) -> Result<DecoderConfig, String>,
 }
 
-/// Gemma 2 and 3.
-pub use gemma::{GEMMA2, GEMMA3};
+/// Gemma 1, 2 and 3.
+pub use gemma::{GEMMA, GEMMA2, GEMMA3};
 /// GPT-NeoX, Pythia.
 pub use gpt_neox::GPT_NEOX;
 /// GPT-2.
 pub use gpt2::GPT2;
+/// Granite 3.
+pub use granite::GRANITE;
 /// Llama, Mistral.
 pub use llama::{LLAMA, MISTRAL};
+/// OLMo 1 and 2.
+pub use olmo::{OLMO, OLMO2};
 /// OPT, Galactica.
 pub use opt::OPT;
+/// Phi 1, 1.5, 2.
+pub use phi::PHI;
 /// Phi 3.
 pub use phi3::PHI3;
 /// Qwen 2, 2.5, 3.
 pub use qwen::{QWEN2, QWEN3};
+/// SmolLM3.
+pub use smollm3::SMOLLM3;
+/// StableLM.
+pub use stablelm::STABLELM;
+/// StarCoder 2.
+pub use starcoder2::STARCODER2;
 
 /// All families.
-pub static FAMILIES: [&Family; 10] =
-    [&GEMMA2, &GEMMA3, &GPT2, &GPT_NEOX, &LLAMA, &MISTRAL, &OPT, &PHI3, &QWEN2, &QWEN3];
+pub const FAMILIES: [&Family; 18] = [
+    &GEMMA,
+    &GEMMA2,
+    &GEMMA3,
+    &GPT2,
+    &GPT_NEOX,
+    &GRANITE,
+    &LLAMA,
+    &MISTRAL,
+    &OLMO,
+    &OLMO2,
+    &OPT,
+    &PHI,
+    &PHI3,
+    &QWEN2,
+    &QWEN3,
+    &SMOLLM3,
+    &STABLELM,
+    &STARCODER2,
+];

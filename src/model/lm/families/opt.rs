@@ -3,7 +3,9 @@
 use super::Family;
 use super::read::{activation, need_size};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, Names, NormKind, Place, Positions};
+use crate::model::lm::config::{
+    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Scales,
+};
 
 /// OPT.
 pub static OPT: Family = Family {
@@ -53,19 +55,22 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         norm: if affine { NormKind::Layer } else { NormKind::LayerPlain },
         eps: 1e-5,
         arrangement: if before { Arrangement::Before } else { Arrangement::After },
-        norm_heads: false,
+        norm_heads: HeadNorm::None,
         norm_final: before && !removed,
         bias_qkv: bias,
         bias_out: bias,
         bias_mlp: bias,
+        bias_head: false,
         positions: Positions::Learned { offset: 2 },
         local: None,
+        unturned: Vec::new(),
         windows: vec![None; layers],
         length: need_size(fields, "max_position_embeddings")?,
         scale: ((width / heads) as f64).powf(-0.5),
         cap_scores: None,
         cap_logits: None,
-        embedding_scale: None,
+        clip_qkv: None,
+        scales: Scales::default(),
         tied: fields.or("tie_word_embeddings", true)?,
         names: NAMES,
     })

@@ -3,7 +3,7 @@
 use super::Family;
 use super::read::{activation, llama_like, rotary, windows};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Positions};
+use crate::model::lm::config::{DecoderConfig, HeadNorm, Positions};
 
 /// Qwen 2 and 2.5.
 pub static QWEN2: Family = Family {
@@ -44,6 +44,6 @@ fn read_qwen3(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = read_common(fields)?;
     let bias = fields.or("attention_bias", false)?;
     (config.bias_qkv, config.bias_out) = (bias, bias);
-    config.norm_heads = true;
+    config.norm_heads = HeadNorm::Each;
     Ok(config)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::account::Fields;
 use crate::model::lm::config::{
-    Activation, Arrangement, DecoderConfig, LLAMA, NormKind, Positions, Rotary, Stretch,
+    Activation, Arrangement, DecoderConfig, HeadNorm, LLAMA, NormKind, Positions, Rotary, Scales, Stretch,
 };
 
 /// A size that must be there.
@@ -27,13 +27,23 @@ pub fn activation(fields: &Fields, key: &str, default: &str) -> Result<Activatio
 /// Rotary positions: `rope_parameters` (transformers 5), else `rope_theta` and `rope_scaling`. `layers` names the
 /// entry for a type of layer where there are several.
 pub fn rotary(fields: &Fields, head_width: usize, layers: Option<&str>) -> Result<Rotary, String> {
+    rotary_share(fields, head_width, layers, 1.0)
+}
+
+/// The same for a family of which `default` of each head's values turn where nothing is said.
+pub fn rotary_share(
+    fields: &Fields,
+    head_width: usize,
+    layers: Option<&str>,
+    default: f64,
+) -> Result<Rotary, String> {
     if let Some(all) = fields.section("rope_parameters")? {
         let own = layers.map(|l| all.section(l)).transpose()?.flatten();
         let part = own.as_ref().unwrap_or(&all);
         let theta: f64 = part.need("rope_theta")?;
         let share: f64 = match part.get("partial_rotary_factor")? {
             Some(share) => share,
-            None => partial(fields)?,
+            None => partial(fields, default)?,
         };
         let stretch = stretch(part, "rope_type")?;
         part.finish(&[])?;
@@ -41,7 +51,7 @@ pub fn rotary(fields: &Fields, head_width: usize, layers: Option<&str>) -> Resul
     }
     let theta: Option<f64> = fields.get("rope_theta")?;
     let theta = theta.ok_or("neither `rope_parameters` nor `rope_theta` is there")?;
-    let share = partial(fields)?;
+    let share = partial(fields, default)?;
     let stretch = match fields.section("rope_scaling")? {
         Some(part) => {
             let key = if part.has("rope_type") { "rope_type" } else { "type" };
@@ -56,8 +66,8 @@ pub fn rotary(fields: &Fields, head_width: usize, layers: Option<&str>) -> Resul
     checked(Rotary { theta, dims: turning(head_width, share), stretch })
 }
 
-fn partial(fields: &Fields) -> Result<f64, String> {
-    fields.or("partial_rotary_factor", 1.0)
+fn partial(fields: &Fields, default: f64) -> Result<f64, String> {
+    fields.or("partial_rotary_factor", default)
 }
 
 fn turning(head_width: usize, share: f64) -> usize {
@@ -142,19 +152,22 @@ pub fn llama_like(fields: &Fields) -> Result<DecoderConfig, String> {
         norm: NormKind::Rms,
         eps: fields.or("rms_norm_eps", 1e-6)?,
         arrangement: Arrangement::Before,
-        norm_heads: false,
+        norm_heads: HeadNorm::None,
         norm_final: true,
         bias_qkv: false,
         bias_out: false,
         bias_mlp: false,
+        bias_head: false,
         positions: Positions::Learned { offset: 0 },
         local: None,
+        unturned: Vec::new(),
         windows: vec![None; layers],
         length: need_size(fields, "max_position_embeddings")?,
         scale: (head_width as f64).powf(-0.5),
         cap_scores: None,
         cap_logits: None,
-        embedding_scale: None,
+        clip_qkv: None,
+        scales: Scales::default(),
         tied: fields.or("tie_word_embeddings", false)?,
         names: LLAMA,
     })
