@@ -18,6 +18,7 @@
 //! | [`stats`] | intervals, resampling, frontiers, barriers, selection |
 //! | [`metric`] | numbers from predictions |
 //! | [`suite`] | suite files |
+//! | [`keys`] | every key of a suite, a recipe, the registry |
 //! | [`plan`] | suites to cells and passes |
 //! | [`store`] | results on disk |
 //! | [`run`] | the sweep: plans to predictions |
@@ -53,6 +54,7 @@ pub mod emoji;
 pub mod image;
 pub mod import;
 pub mod init;
+pub mod keys;
 pub mod merge;
 pub mod metric;
 pub mod model;

@@ -5,7 +5,7 @@
 //! and reading goes on; [`Document::finish`] turns the notes into one [`ConfigError`].
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,7 @@ pub struct Document {
     path: PathBuf,
     text: String,
     issues: RefCell<Vec<Issue>>,
+    asked: RefCell<BTreeMap<(String, &'static str), String>>,
 }
 
 impl Document {
@@ -93,7 +94,7 @@ impl Document {
     /// A document from text that is already in memory; `path` is for messages.
     #[must_use]
     pub fn from_text(path: &Path, text: String) -> Self {
-        Self { path: path.to_owned(), text, issues: RefCell::default() }
+        Self { path: path.to_owned(), text, issues: RefCell::default(), asked: RefCell::default() }
     }
 
     /// The text of the file.
@@ -117,7 +118,14 @@ impl Document {
 
     /// The top level of the file as a section.
     pub fn root<'d>(&'d self, table: &'d DeTable<'d>) -> Section<'d> {
-        Section { document: self, table, span: 0..0, name: String::new(), seen: RefCell::default() }
+        let (name, place) = (String::new(), String::new());
+        Section { document: self, table, span: 0..0, name, place, seen: RefCell::default() }
+    }
+
+    /// Every key that was asked for so far, by table (`*` for a name of the user's) and key, with what its value may be.
+    #[must_use]
+    pub fn asked(&self) -> BTreeMap<(String, &'static str), String> {
+        self.asked.borrow().clone()
     }
 
     /// Notes a problem.
@@ -136,6 +144,9 @@ impl Document {
     }
 }
 
+/// What [`Document::asked`] says of a key that is a table.
+pub const TABLE: &str = "a table";
+
 /// A table of a document, read key by key.
 pub struct Section<'d> {
     document: &'d Document,
@@ -143,13 +154,20 @@ pub struct Section<'d> {
     /// Where the table's header stands.
     pub span: Span,
     name: String,
+    /// The same in any file: `*` for a name of the user's.
+    place: String,
     seen: RefCell<BTreeSet<&'static str>>,
 }
 
 impl<'d> Section<'d> {
-    fn get(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+    fn get(&self, key: &'static str, kind: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.seen.borrow_mut().insert(key);
+        self.ask(key, kind);
         self.table.get(key)
+    }
+
+    fn ask(&self, key: &'static str, kind: &str) {
+        self.document.asked.borrow_mut().insert((self.place.clone(), key), kind.to_owned());
     }
 
     /// Whether a key is there, of whatever type.
@@ -173,7 +191,7 @@ impl<'d> Section<'d> {
         expected: &str,
         read: impl FnOnce(&'d DeValue<'d>) -> Option<T>,
     ) -> Option<Located<T>> {
-        let value = self.get(key)?;
+        let value = self.get(key, expected)?;
         let found = read(value.get_ref());
         if found.is_none() {
             self.wrong(value.span(), key, expected, value.get_ref());
@@ -203,7 +221,9 @@ impl<'d> Section<'d> {
 
     /// An optional number within an inclusive range.
     pub fn number_in(&self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<Located<f64>> {
-        let found = self.number(key)?;
+        let found = self.number(key);
+        self.ask(key, &format!("a number, {} to {}", range.start(), range.end()));
+        let found = found?;
         if !range.contains(&found.value) {
             let message =
                 format!("`{key} = {}` is outside {} to {}", found.value, range.start(), range.end());
@@ -215,7 +235,7 @@ impl<'d> Section<'d> {
 
     /// An optional list of texts.
     pub fn texts(&self, key: &'static str) -> Option<Vec<Located<String>>> {
-        let value = self.get(key)?;
+        let value = self.get(key, "a list of texts")?;
         let Some(list) = value.get_ref().as_array() else {
             self.wrong(value.span(), key, "a list of texts", value.get_ref());
             return None;
@@ -232,7 +252,7 @@ impl<'d> Section<'d> {
 
     /// An optional list of numbers, or a text that the caller understands.
     pub fn numbers_or_text(&self, key: &'static str) -> Option<Located<Result<Vec<f64>, String>>> {
-        let value = self.get(key)?;
+        let value = self.get(key, "a list of numbers or a text")?;
         if let Some(text) = value.get_ref().as_str() {
             return Some(Located { value: Err(text.to_owned()), span: value.span() });
         }
@@ -263,7 +283,9 @@ impl<'d> Section<'d> {
 
     /// An optional text that must be one of `choices`.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Located<T>> {
-        let found = self.text(key)?;
+        let found = self.text(key);
+        self.ask(key, &choices.iter().map(|c| c.0).collect::<Vec<_>>().join(", "));
+        let found = found?;
         let hit = choices.iter().find(|(name, _)| *name == found.value);
         if hit.is_none() {
             let help = advice(&found.value, choices.iter().map(|c| c.0));
@@ -293,12 +315,12 @@ impl<'d> Section<'d> {
 
     /// An optional sub-table.
     pub fn section(&self, key: &'static str) -> Option<Section<'d>> {
-        let value = self.get(key)?;
+        let value = self.get(key, TABLE)?;
         let table = value.get_ref().as_table();
         if table.is_none() {
             self.wrong(value.span(), key, "a table", value.get_ref());
         }
-        table.map(|t| self.child(t, value.span(), format!("[{}]", self.path_of(key))))
+        table.map(|t| self.child(t, value.span(), format!("[{}]", self.path_of(key)), key))
     }
 
     /// A sub-table that must be there.
@@ -308,7 +330,7 @@ impl<'d> Section<'d> {
 
     /// The tables of `[[key]]`, none if there are none.
     pub fn sections(&self, key: &'static str) -> Vec<Section<'d>> {
-        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(value) = self.get(key, TABLE) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
             self.wrong(value.span(), key, &format!("a list of tables (`[[{key}]]`)"), value.get_ref());
             return Vec::new();
@@ -319,7 +341,7 @@ impl<'d> Section<'d> {
             if table.is_none() {
                 self.wrong(v.span(), key, "a list of tables", v.get_ref());
             }
-            table.map(|t| self.child(t, v.span(), name.clone()))
+            table.map(|t| self.child(t, v.span(), name.clone(), key))
         };
         list.iter().filter_map(read).collect()
     }
@@ -332,7 +354,7 @@ impl<'d> Section<'d> {
             match value.get_ref().as_table() {
                 Some(table) => {
                     let title = format!("[{}]", self.path_of(&name.value));
-                    all.push((name, self.child(table, key.span(), title)));
+                    all.push((name, self.child(table, key.span(), title, "*")));
                 }
                 None => self.wrong(value.span(), &name.value, "a table", value.get_ref()),
             }
@@ -340,8 +362,9 @@ impl<'d> Section<'d> {
         all
     }
 
-    fn child(&self, table: &'d DeTable<'d>, span: Span, name: String) -> Section<'d> {
-        Section { document: self.document, table, span, name, seen: RefCell::default() }
+    fn child(&self, table: &'d DeTable<'d>, span: Span, name: String, key: &str) -> Section<'d> {
+        let place = if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) };
+        Section { document: self.document, table, span, name, place, seen: RefCell::default() }
     }
 
     fn path_of(&self, key: &str) -> String {

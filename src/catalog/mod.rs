@@ -13,5 +13,7 @@ pub use entry::{Archive, DatasetEntry, Folders, Source, Split, Templates};
 pub use expected::Expected;
 pub use fetch::{FetchError, Wanted};
 pub use open::OpenSplit;
+#[cfg(test)]
+pub(crate) use read::read_document;
 pub use read::{Catalog, CatalogError};
 pub use verify::{State, Verdict};

@@ -286,7 +286,11 @@ impl Catalog {
 
 /// The data sets of a registry file, as it writes them.
 fn read_entries(path: &Path) -> Result<BTreeMap<String, DatasetEntry>, CatalogError> {
-    let document = Document::open(path)?;
+    Ok(read_document(&Document::open(path)?)?)
+}
+
+/// The data sets of a registry that is open.
+pub(crate) fn read_document(document: &Document) -> Result<BTreeMap<String, DatasetEntry>, ConfigError> {
     let table = document.parse()?;
     let root = document.root(table.get_ref());
     let mut entries = BTreeMap::new();

@@ -6,7 +6,7 @@ use crate::plan::Until;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::parsers::{any_path, counted, positive, shard};
+use super::parsers::{any_path, counted, points, positive, shard};
 
 pub use super::data_args::{BuildArgs, Buildable, DataCommand, FetchArgs, ShotsArgs, SplitArgs};
 
@@ -103,10 +103,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  specbench report reports/demo\n  specbench report reports/demo --json"
     )]
-    Report {
-        /// A results folder
-        dir: PathBuf,
-    },
+    Report(ReportArgs),
     /// Write a suite for your own data and checkpoints, ready to run
     #[command(
         after_help = "Examples:\n  specbench init photos --from clip-base --to clip-tuned\n  specbench init questions.jsonl --from llama --to adapter --out study"
@@ -169,6 +166,11 @@ pub enum Command {
     /// Check device, types, tokenizer and preprocessing against known values, caches and free disk
     #[command(after_help = "Examples:\n  specbench doctor\n  specbench doctor --device cuda --dtype bf16")]
     Doctor,
+    /// Every key of suites, recipes and the registry, or their JSON Schemas
+    #[command(
+        after_help = "Examples:\n  specbench keys suite\n  specbench keys recipe --schema > recipe.schema.json"
+    )]
+    Keys(KeysArgs),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  specbench completions bash > ~/.local/share/bash-completion/completions/specbench\n  specbench completions zsh > ~/.zfunc/_specbench"
@@ -223,6 +225,9 @@ pub struct CompareArgs {
     /// Write tables, flipped examples and changes by class here
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write a page with all tables, which needs nothing beside it
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -300,10 +305,10 @@ pub struct SelectArgs {
     /// At most this many examples of each probe
     #[arg(long, value_name = "N", value_parser = positive)]
     pub limit: Option<usize>,
-    /// Only cells whose `variant/probe` matches
+    /// Only results whose `variant/probe` matches
     #[arg(long, value_name = "GLOB")]
     pub only: Option<String>,
-    /// Evaluate finished cells again
+    /// Evaluate finished results again
     #[arg(long)]
     pub fresh: bool,
 }
@@ -351,6 +356,43 @@ pub struct InitArgs {
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,
+}
+
+/// Options of `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Results folders; several make one page with a leaderboard, which `--html` names
+    #[arg(required = true, value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// The page of several results folders
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Width of the figures as a paper prints them, such as 3.25in, 8.5cm or 234pt; without it they fit a screen
+    #[arg(long, value_name = "LENGTH", value_parser = points)]
+    pub figure_width: Option<f64>,
+    /// Size of the text at that width
+    #[arg(long, value_name = "LENGTH", value_parser = points, default_value = "8pt", requires = "figure_width")]
+    pub font_size: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct KeysArgs {
+    /// Which kind of file; all without it
+    #[arg(value_enum)]
+    pub file: Option<KeysOf>,
+    /// Print the JSON Schema of that kind, for editors
+    #[arg(long, requires = "file")]
+    pub schema: bool,
+    /// Write the page of all keys and the schemas into a folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "schema"])]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysOf {
+    Suite,
+    Recipe,
+    Registry,
 }
 
 #[derive(Args, Debug)]

@@ -22,6 +22,8 @@ pub struct Output {
     /// Columns of standard output, where it is a terminal or `COLUMNS` says so.
     pub width: Option<usize>,
     colour: bool,
+    /// Whether results are coloured as well: standard output is a terminal, or it was asked for.
+    colour_results: bool,
     /// Whether a machine-readable result was given.
     answered: Arc<AtomicBool>,
     /// Why standard output could not be written to.
@@ -38,6 +40,10 @@ impl Output {
             ColorArg::Never => false,
             ColorArg::Auto => terminal && !no_colour,
         };
+        let colour_results = match global.color {
+            ColorArg::Auto => std::io::stdout().is_terminal() && !no_colour,
+            ColorArg::Always | ColorArg::Never => colour,
+        };
         #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
         let stated = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|&c| c > 0);
         let found = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
@@ -48,6 +54,7 @@ impl Output {
             json: global.json,
             terminal,
             colour,
+            colour_results,
             answered: Arc::default(),
             failed: Arc::default(),
         }
@@ -55,8 +62,28 @@ impl Output {
 
     /// A result. A reader that has gone away (`| head`) is no error; a full disk is, see [`Output::failure`].
     pub fn result(&self, text: &str) {
+        self.write(&printable(text.trim_end()));
+    }
+
+    /// A result in which some words are good news (green) or bad (red).
+    pub fn verdicts(&self, text: &str, good: &[&str], bad: &[&str]) {
+        let text = printable(text.trim_end());
+        if !self.colour_results {
+            return self.write(&text);
+        }
+        let painted = |line: &str| {
+            let of = |words: &[&str], code: &str| {
+                let word = words.iter().find(|w| line.contains(**w))?;
+                Some(line.replacen(word, &coloured(word, code), 1))
+            };
+            of(bad, "31").or_else(|| of(good, "32")).unwrap_or_else(|| line.to_owned())
+        };
+        self.write(&text.lines().map(painted).collect::<Vec<_>>().join("\n"));
+    }
+
+    fn write(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let written = writeln!(out, "{}", printable(text.trim_end())).and_then(|()| out.flush());
+        let written = writeln!(out, "{text}").and_then(|()| out.flush());
         if let Err(error) = written
             && error.kind() != std::io::ErrorKind::BrokenPipe
             && let Ok(mut failed) = self.failed.lock()
@@ -122,8 +149,12 @@ impl Output {
     }
 
     fn paint(&self, text: &str, code: &str) -> String {
-        if self.colour { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour { coloured(text, code) } else { text.to_owned() }
     }
+}
+
+fn coloured(text: &str, code: &str) -> String {
+    format!("\u{1b}[1;{code}m{text}\u{1b}[0m")
 }
 
 /// Text that cannot move the cursor or change colours: names come from files that anybody may have written.

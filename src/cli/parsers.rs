@@ -1,6 +1,7 @@
 //! Arguments that are more than texts.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
@@ -25,6 +26,20 @@ pub fn shard(text: &str) -> Result<(usize, usize), String> {
         (Ok(i), Ok(n)) if i >= 1 && i <= n => Ok((i - 1, n)),
         _ => Err(bad()),
     }
+}
+
+/// A length in points of 1/72 inch.
+pub fn points(text: &str) -> Result<f64, String> {
+    let advice = || format!("`{text}` is no length; write one such as 3.25in, 8.5cm, 85mm or 234pt");
+    let length = svgtypes::Length::from_str(text).map_err(|_| advice())?;
+    let inches = match length.unit {
+        svgtypes::LengthUnit::In => length.number,
+        svgtypes::LengthUnit::Cm => length.number / 2.54,
+        svgtypes::LengthUnit::Mm => length.number / 25.4,
+        svgtypes::LengthUnit::Pt => length.number / 72.0,
+        _ => return Err(advice()),
+    };
+    if inches > 0.0 && inches.is_finite() { Ok(inches * 72.0) } else { Err(advice()) }
 }
 
 #[cfg(test)]

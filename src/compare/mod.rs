@@ -17,7 +17,7 @@ pub use curves::CurveChange;
 pub use gate::{GateOutcome, GateVerdict, check, is_gated, not_measured};
 pub use options::Options;
 pub use outcomes::Outcomes;
-pub use render::{annotations, cells_grid, curves_grid, junit, summary, verdict_line, verdicts_grid};
+pub use render::{annotations, cells_table, curves_table, junit, summary, verdict_line, verdicts_grid};
 pub use side::{BASELINE_FORMAT, CellSide, ProbeSide, Side, VariantSide};
 
 use crate::base::fs::FileError;

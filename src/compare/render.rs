@@ -4,65 +4,42 @@ use std::fmt::Write as _;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::comparison::Comparison;
+use super::comparison::{CellChange, Comparison};
+use super::curves::CurveChange;
 use super::gate::{GateOutcome, GateVerdict};
-use crate::report::Grid;
+use crate::report::{Cell, Column, Grid, Number, NumberTable, Row, Show};
 use crate::stats::Interval;
 
-fn points(value: f64) -> String {
-    format!("{:+.1}", value * 100.0)
-}
-
 fn points_with(value: f64, interval: Option<Interval>) -> String {
-    match interval {
-        Some(i) => format!("{} [{}, {}]", points(value), points(i.low), points(i.high)),
-        None => points(value),
-    }
+    Number { interval, ..Number::new(value, Show::Points) }.text()
 }
 
 fn p_value(p: f64) -> String {
-    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+    Show::PValue.text(p)
 }
 
 /// The table of cells.
 #[must_use]
-pub fn cells_grid(comparison: &Comparison) -> Grid {
-    let headers = [
-        "variant",
-        "probe",
-        "metric",
-        "n",
-        "before",
-        "after",
-        "difference",
-        "p",
-        "p (Holm)",
-        "detectable",
-        "n needed",
-        "gained",
-        "lost",
-    ];
-    let rows = comparison
-        .cells
-        .iter()
-        .map(|c| {
-            vec![
-                c.variant.clone(),
-                c.probe.clone(),
-                c.metric.clone(),
-                c.n.to_string(),
-                format!("{:.1}", c.before * 100.0),
-                format!("{:.1}", c.after * 100.0),
-                points_with(c.difference, c.interval),
-                p_value(c.p),
-                p_value(c.p_holm),
-                format!("{:.1}", c.detectable * 100.0),
-                c.examples_needed.map_or_else(|| "-".to_owned(), |n| n.to_string()),
-                c.gained.to_string(),
-                c.lost.to_string(),
-            ]
-        })
-        .collect();
+pub fn cells_table(comparison: &Comparison) -> NumberTable {
+    let columns =
+        ["n", "before", "after", "difference", "p", "p (Holm)", "detectable", "n needed", "gained", "lost"];
+    let p = |p: f64| Cell::Number(Number::new(p, Show::PValue));
+    let row = |c: &CellChange| Row {
+        keys: [&c.variant, &c.probe, &c.metric].map(|k| k.clone().into()).to_vec(),
+        origin: None,
+        cells: vec![
+            Cell::count(c.n),
+            Cell::percent(c.before, None),
+            Cell::percent(c.after, None),
+            Cell::Number(Number { interval: c.interval, ..Number::new(c.difference, Show::Points) }),
+            p(c.p),
+            p(c.p_holm),
+            Cell::percent(c.detectable, None),
+            c.examples_needed.map_or(Cell::Nothing, |n| Cell::count(n as usize)),
+            Cell::count(c.gained),
+            Cell::count(c.lost),
+        ],
+    };
     let mut notes = vec![
         "Differences in points, with intervals from paired resamples; exact McNemar tests (paired resamples for \
          means over classes), Holm-adjusted over all rows. Detectable: the smallest difference that n examples show \
@@ -71,36 +48,41 @@ pub fn cells_grid(comparison: &Comparison) -> Grid {
     ];
     notes.extend(comparison.unpaired.iter().map(|u| format!("Not compared: {u}.")));
     notes.extend(comparison.remarks.iter().map(|r| format!("Note: {r}.")));
-    let headers = headers.map(str::to_owned).to_vec();
-    Grid { title: "Changes in percent".to_owned(), headers, rows, notes }
+    NumberTable {
+        title: "Changes in percent".to_owned(),
+        keys: vec!["variant", "probe", "metric"],
+        columns: columns.map(Column::new).to_vec(),
+        rows: comparison.cells.iter().map(row).collect(),
+        notes,
+    }
 }
 
 /// The table of curves.
 #[must_use]
-pub fn curves_grid(comparison: &Comparison) -> Grid {
-    let headers = ["curve", "quantity", "before", "after", "difference", "p", "P(frontier above)"];
-    let rows = comparison
-        .curves
-        .iter()
-        .map(|c| {
-            let number = |v: f64| format!("{v:.4}");
-            let interval =
-                c.interval.map(|i| format!(" [{:+.4}, {:+.4}]", i.low, i.high)).unwrap_or_default();
-            vec![
-                c.curve.clone(),
-                c.quantity.to_owned(),
-                number(c.before),
-                number(c.after),
-                format!("{:+.4}{interval}", c.difference),
-                p_value(c.p),
-                format!("{:.2}", c.p_above),
-            ]
-        })
-        .collect();
+pub fn curves_table(comparison: &Comparison) -> NumberTable {
+    let row = |c: &CurveChange| {
+        let number = |value, show| Cell::Number(Number::new(value, show));
+        Row {
+            keys: vec![c.curve.clone().into(), c.quantity.to_owned().into()],
+            origin: None,
+            cells: vec![
+                number(c.before, Show::Digits(4)),
+                number(c.after, Show::Digits(4)),
+                Cell::Number(Number { interval: c.interval, ..Number::new(c.difference, Show::Signed(4)) }),
+                number(c.p, Show::PValue),
+                Cell::probability(Some(c.p_above)),
+            ],
+        }
+    };
     let note = "P(frontier above): share of the resamples in which every point of the first frontier is dominated \
                 or equalled by the second's.";
-    let headers = headers.map(str::to_owned).to_vec();
-    Grid { title: "Curves".to_owned(), headers, rows, notes: vec![note.to_owned()] }
+    NumberTable {
+        title: "Curves".to_owned(),
+        keys: vec!["curve", "of"],
+        columns: ["before", "after", "difference", "p", "P(frontier above)"].map(Column::new).to_vec(),
+        rows: comparison.curves.iter().map(row).collect(),
+        notes: vec![note.to_owned()],
+    }
 }
 
 /// The table of verdicts: regressions, then the largest falls.

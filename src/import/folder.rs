@@ -8,7 +8,7 @@ use super::{Found, ImportError, Scores};
 use crate::base::digest::Digest;
 use crate::model::Numerics;
 use crate::plan::{Curve, CurvePoint, Variant, VariantInputs};
-use crate::report::{self, ReportData};
+use crate::report::{self, ReportData, Sheet};
 use crate::stats::Aggregate;
 use crate::store::{
     CellRecord, CheckpointRecord, FORMAT, Manifest, Predictions, ProbeRecord, SuiteRecord, Timing,
@@ -81,7 +81,7 @@ pub fn import(found: Vec<Found>, wanted: &Wanted) -> Result<Imported, ImportErro
     let manifest = manifest(wanted, &variants, &pretrained, curves, records, written);
     manifest.write(&wanted.out)?;
     let all = manifest.cells.len();
-    Ok(Imported { data: report::build(&wanted.out)?, cells: (with_rows, all) })
+    Ok(Imported { data: report::build(&wanted.out, Sheet::SCREEN)?, cells: (with_rows, all) })
 }
 
 fn matches(glob: &str, name: &str) -> bool {

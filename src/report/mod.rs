@@ -8,6 +8,7 @@ mod frontier;
 mod halves;
 mod lm_eval;
 mod methods;
+mod origin;
 mod page;
 mod points;
 mod scores;
@@ -18,11 +19,13 @@ use std::path::{Path, PathBuf};
 pub use assemble::ReportData;
 pub use cells::{CellScore, MetricValue};
 pub use examples::{Confusion, ExampleView, Regression, Step};
-pub use figures::FIGURES;
+pub use figures::{FIGURES, Sheet};
 pub use frontier::{CurveReport, FrontierReport, Hypervolume, Point};
 pub use methods::{MethodReport, MethodsReport};
+pub use origin::Origin;
 pub use page::findings;
-pub use tables::{Grid, TABLES};
+pub use page::of_tables as page_of_tables;
+pub use tables::{Best, Cell, Column, Grid, Key, Number, NumberTable, Row, Show, TABLES};
 
 use crate::base::fs::{FileError, write_atomic};
 use crate::base::table::TableError;
@@ -66,43 +69,57 @@ pub enum ReportError {
     },
 }
 
-/// Rebuilds scores, frontier, tables, figures and the page of a results folder.
-pub fn build(out: &Path) -> Result<ReportData, ReportError> {
+/// Rebuilds scores, frontier, tables, figures and the page of a results folder; the figures beside the page are drawn on
+/// `sheet`.
+pub fn build(out: &Path, sheet: Sheet) -> Result<ReportData, ReportError> {
     let data = ReportData::load(out)?;
-    write(&data, out)?;
+    write(&data, out, sheet)?;
     Ok(data)
 }
 
 /// Writes scores, frontier, tables, figures and the page of loaded results.
-pub fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
+pub fn write(data: &ReportData, out: &Path, sheet: Sheet) -> Result<(), ReportError> {
     scores::write(data, out)?;
     let mut json = serde_json::to_string_pretty(&data.frontier).expect("plain data always has a JSON form");
     json.push('\n');
     write_atomic(&out.join("frontier.json"), json.as_bytes())?;
     for table in TABLES.items {
         let path = |ending: &str| out.join("tables").join(format!("{}.{ending}", table.name()));
-        let Some(grid) = table.build(data) else {
+        let Some(built) = table.build(data) else {
             remove(&["md", "csv", "tex"].map(path))?;
             continue;
         };
-        write_atomic(&path("md"), grid.markdown().as_bytes())?;
-        write_atomic(&path("csv"), grid.csv().as_bytes())?;
-        write_atomic(&path("tex"), grid.latex().as_bytes())?;
+        write_atomic(&path("md"), built.grid().markdown().as_bytes())?;
+        write_atomic(&path("csv"), built.tidy().csv().as_bytes())?;
+        write_atomic(&path("tex"), built.latex(table.name()).as_bytes())?;
     }
     let mut drawn = Vec::new();
     for figure in FIGURES.items {
         let fail = |reason| ReportError::Figure { figure: figure.name(), reason };
         let path = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name()));
-        let Some(svg) = figure.draw(data).map_err(fail)? else {
-            remove(&["svg", "png"].map(path))?;
+        let Some(screen) = figure.draw(data, Sheet::SCREEN).map_err(fail)? else {
+            remove(&["svg", "png", "pdf"].map(path))?;
             continue;
         };
+        let svg = if sheet == Sheet::SCREEN { None } else { figure.draw(data, sheet).map_err(fail)? };
+        let svg = svg.map_or_else(|| screen.clone(), |svg| sheet.sized(svg));
         write_atomic(&path("svg"), svg.as_bytes())?;
-        write_atomic(&path("png"), &figures::to_png(&svg).map_err(fail)?)?;
-        drawn.push((*figure, svg));
+        write_atomic(&path("png"), &sheet.png(&svg).map_err(fail)?)?;
+        write_atomic(&path("pdf"), &sheet.pdf(&svg).map_err(fail)?)?;
+        drawn.push((*figure, screen));
     }
     lm_eval::write(data, out)?;
     write_atomic(&out.join("report.html"), page::page(out, data, &drawn).as_bytes())?;
+    Ok(())
+}
+
+/// One page for several results folders, each with a name and a link to its own page.
+///
+/// # Errors
+///
+/// If the page cannot be written.
+pub fn write_several(all: &[(String, String, ReportData)], file: &Path) -> Result<(), ReportError> {
+    write_atomic(file, page::several(all).as_bytes())?;
     Ok(())
 }
 

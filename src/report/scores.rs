@@ -2,16 +2,13 @@
 
 use std::path::Path;
 
+use super::origin::Origin;
 use super::{ReportData, ReportError};
 use crate::base::table::Table;
-use crate::suite::CheckpointRole;
 
 struct Row<'a> {
-    curve: String,
     variant: &'a str,
-    alpha: Option<f64>,
-    method: String,
-    seed: Option<u64>,
+    origin: Origin,
     score: &'a super::CellScore,
     probe: &'a crate::store::ProbeRecord,
 }
@@ -20,30 +17,11 @@ struct Row<'a> {
 pub(super) fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
     let mut rows = Vec::new();
     for variant in &data.manifest.variants {
-        let own = data.manifest.checkpoints.iter().find(|c| c.id == variant.id);
-        let mut places: Vec<(String, Option<f64>, String, String)> = data
-            .manifest
-            .curves
-            .iter()
-            .flat_map(|c| c.points.iter().map(move |p| (c, p)))
-            .filter(|(_, p)| p.variant == variant.id)
-            .map(|(c, p)| (c.id.clone(), Some(p.alpha), c.method.clone(), c.to.clone()))
-            .collect();
-        if places.is_empty() {
-            let method = own.and_then(|c| c.method.clone()).unwrap_or_default();
-            places.push((String::new(), None, method, variant.id.clone()));
-        }
-        // The pretrained model was made by none of the methods whose curves it is on.
-        let pretrained = own.is_some_and(|c| c.role == CheckpointRole::Pretrained);
-        for (curve, alpha, method, tuned) in places {
-            let method = if pretrained { String::new() } else { method };
-            let tuned = data.manifest.checkpoints.iter().find(|c| c.id == tuned && !pretrained);
-            let seed = tuned.and_then(|c| c.seed);
+        for origin in data.origins(&variant.id) {
             for probe in &data.manifest.probes {
                 let key = (variant.id.clone(), probe.spec.id.clone());
                 if let Some(score) = data.scores.get(&key) {
-                    let (curve, method) = (curve.clone(), method.clone());
-                    rows.push(Row { curve, variant: &variant.id, alpha, method, seed, score, probe });
+                    rows.push(Row { variant: &variant.id, origin: origin.clone(), score, probe });
                 }
             }
         }
@@ -53,10 +31,10 @@ pub(super) fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
     let text = |f: &dyn Fn(&Row<'_>) -> String| flat.iter().map(|(r, _)| f(r)).collect::<Vec<_>>();
     let mut table = Table::new(flat.len());
     table.push_strings("suite", text(&|_| data.manifest.suite.name.clone()))?;
-    table.push_strings("curve", text(&|r| r.curve.clone()))?;
+    table.push_strings("curve", text(&|r| r.origin.curve.clone()))?;
     table.push_strings("variant", text(&|r| r.variant.to_owned()))?;
-    table.push_f64("alpha", flat.iter().map(|(r, _)| r.alpha).collect())?;
-    table.push_strings("method", text(&|r| r.method.clone()))?;
+    table.push_f64("alpha", flat.iter().map(|(r, _)| r.origin.alpha).collect())?;
+    table.push_strings("method", text(&|r| r.origin.method.clone()))?;
     table.push_strings("probe", text(&|r| r.probe.spec.id.clone()))?;
     table.push_strings("role", text(&|r| r.probe.spec.role.name().to_owned()))?;
     table.push_strings("group", text(&|r| r.probe.spec.group.clone()))?;
@@ -67,7 +45,7 @@ pub(super) fn write(data: &ReportData, out: &Path) -> Result<(), ReportError> {
     table.push_f64("ci_high", number(&|m| m.estimate.interval.map(|i| i.high)))?;
     table.push_f64("stderr", number(&|m| m.estimate.stderr))?;
     table.push_u32("n", flat.iter().map(|(_, m)| m.estimate.n as u32).collect())?;
-    table.push_f64("seed", flat.iter().map(|(r, _)| r.seed.map(|s| s as f64)).collect())?;
+    table.push_f64("seed", flat.iter().map(|(r, _)| r.origin.seed.map(|s| s as f64)).collect())?;
     table.write(&out.join("scores.parquet"))?;
     table.write_csv(&out.join("scores.csv"))?;
     Ok(())

@@ -36,7 +36,8 @@ impl Suite {
         Self::parse(path, &document, catalog)
     }
 
-    fn parse(path: &Path, document: &Document, catalog: &Catalog) -> Result<Self, SuiteError> {
+    /// The same of a document that is open.
+    pub(crate) fn parse(path: &Path, document: &Document, catalog: &Catalog) -> Result<Self, SuiteError> {
         let table = document.parse()?;
         let root = document.root(table.get_ref());
         let head = root.required_section("suite").map(|s| read_head(&s));

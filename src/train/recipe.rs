@@ -174,7 +174,11 @@ impl Recipe {
     }
 
     fn parse(path: &Path, text: String) -> Result<Self, TrainError> {
-        let document = Document::from_text(path, text);
+        Self::read(path, &Document::from_text(path, text))
+    }
+
+    /// The recipe of a document.
+    pub(crate) fn read(path: &Path, document: &Document) -> Result<Self, TrainError> {
         let table = document.parse()?;
         let root = document.root(table.get_ref());
         let recipe = read(&root, document.text(), path.parent().unwrap_or(Path::new("")));

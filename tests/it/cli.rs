@@ -105,13 +105,14 @@ fn drift_is_the_change_of_each_probe_relative_to_the_pretrained_model() {
     // Nothing made the pretrained model.
     assert!(rows.iter().all(|r| (&r[column("variant")] == "zero-shot") == r[column("method")].is_empty()));
     let mut drift = csv::Reader::from_path(bench.out("out/tables/drift.csv")).unwrap();
-    let heads = drift.headers().unwrap().clone();
-    let row = drift.records().next().unwrap().unwrap();
+    let heads: Vec<String> = drift.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(heads, ["method", "quantity", "value", "ci_low", "ci_high", "sd", "unit", "text"]);
+    let drifts: Vec<csv::StringRecord> = drift.records().map(Result::unwrap).collect();
     for (probe, metric) in [("noto", "top1"), ("novel", "mean-per-class"), ("flat", "top1")] {
-        let place = heads.iter().position(|h| h.starts_with(&format!("{probe} ("))).unwrap();
-        let found: f64 = row[place].split(' ').next().unwrap().parse().unwrap();
+        let row = drifts.iter().find(|r| r[1].starts_with(&format!("{probe} ("))).unwrap();
+        let found: f64 = row[2].parse().unwrap();
         let (start, end) = (value("zero-shot", probe, metric), value("ft-noto", probe, metric));
-        assert!((found - 100.0 * (end - start) / start).abs() < 0.051, "{probe}: {}", &row[place]);
+        assert!((found - (end - start) / start).abs() < 1e-12 && &row[6] == "fraction", "{probe}: {row:?}");
     }
 }
 

@@ -24,6 +24,7 @@ mod mock;
 mod mutations;
 mod newcomer;
 mod page;
+mod paper;
 mod protocols;
 mod race;
 mod resilience;

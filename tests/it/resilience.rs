@@ -36,7 +36,7 @@ fn two_runs_on_one_folder_are_one_result() {
     });
     drop(both);
     let again = bench.run("shared", &["--limit", "60"]).assert().success();
-    assert!(log(&again).contains("12 cells, 12 finished before"), "{}", log(&again));
+    assert!(log(&again).contains("12 results, 12 finished before"), "{}", log(&again));
     assert_same(&bench.out("alone"), &bench.out("shared"));
 }
 
@@ -47,7 +47,7 @@ fn finished_cells_outlive_another_limit() {
     // Only one cell is measured with the smaller limit; the others keep their files, and count again.
     bench.run("out", &["--limit", "20", "--only", "ft-noto/flat"]).assert().success();
     let again = bench.run("out", &["--limit", "60"]).assert().success();
-    assert!(log(&again).contains("12 cells, 11 finished before, 60 predictions"), "{}", log(&again));
+    assert!(log(&again).contains("12 results, 11 finished before, 60 predictions"), "{}", log(&again));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_second_run_evaluates_nothing_and_changes_nothing() {
     let before = contents(&bench.out("out"));
     let again = bench.run("out", &["--limit", "40"]).assert().success();
     let log = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
-    assert!(log.contains("12 cells, 12 finished before, 0 predictions to make"), "{log}");
+    assert!(log.contains("12 results, 12 finished before, 0 predictions to make"), "{log}");
     assert!(before == contents(&bench.out("out")));
 
     // A changed limit is other data for every cell; a lost file is one cell.
@@ -52,7 +52,7 @@ fn a_second_run_evaluates_nothing_and_changes_nothing() {
     std::fs::remove_file(bench.out("out").join("predictions/ft-noto/flat.parquet")).unwrap();
     let mended = bench.run("out", &["--limit", "40"]).assert().success();
     let log = String::from_utf8_lossy(&mended.get_output().stderr).into_owned();
-    assert!(log.contains("12 cells, 11 finished before, 40 predictions to make"), "{log}");
+    assert!(log.contains("12 results, 11 finished before, 40 predictions to make"), "{log}");
     assert!(before == contents(&bench.out("out")));
 }
 
@@ -190,7 +190,7 @@ fn shared_stages_run_once_and_change_nothing() {
         let bench = partly_tuned(|name| name.starts_with(block));
         let output = bench.run("shared", &["--limit", "80"]).assert().success();
         let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
-        assert!(log.contains(&format!("shared stages {shared}")), "{log}");
+        assert!(log.contains(&format!("{shared} layers computed once")), "{log}");
         bench.run("alone", &["--limit", "80", "--no-share"]).assert().success();
         assert_same(&bench.out("shared"), &bench.out("alone"));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::support::root;
 
 /// The layers in order; a module may use only itself and those above it.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "base",
     "image",
     "data",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 22] = [
     "init",
     "doctor",
     "suite",
+    "keys",
     "plan",
     "store",
     "run",
@@ -247,7 +248,10 @@ const REGISTRIES: [(&str, &str); 15] = [
 ];
 
 /// What several entries of a folder share.
-const SHARED: [&str; 9] = ["mod", "grid", "axis", "canvas", "read", "folder", "names", "wide", "kept"];
+const SHARED: [&str; 14] = [
+    "mod", "grid", "cell", "numbers", "latex", "axis", "canvas", "legend", "sheet", "read", "folder",
+    "names", "wide", "kept",
+];
 
 #[test]
 fn every_file_of_a_registry_is_registered() {

@@ -10,8 +10,8 @@ use crate::cli::args::{BlessArgs, CheckArgs, CompareArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::compare::{
-    CompareError, Comparison, GateOutcome, Options, Side, annotations, cells_grid, check as judge,
-    curves_grid, junit, not_measured, summary, verdict_line, verdicts_grid,
+    CompareError, Comparison, GateOutcome, Options, Side, annotations, cells_table, check as judge,
+    curves_table, junit, not_measured, summary, verdict_line, verdicts_grid,
 };
 use crate::report::Grid;
 use crate::stats::Resampling;
@@ -29,28 +29,46 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
     let (before, after) = (Side::of_results(&args.a)?, Side::of_results(&args.b)?);
     let manifest = Manifest::read(&args.b).map_err(CompareError::from)?;
     let comparison = Comparison::new(&before, &after, &options(&manifest))?;
+    let (cells, curves) = (cells_table(&comparison), curves_table(&comparison));
     if let Some(out) = &args.out {
         let tables = [
-            ("cells", cells_grid(&comparison)),
-            ("curves", curves_grid(&comparison)),
+            ("cells", cells.tidy()),
+            ("curves", curves.tidy()),
             ("flips", comparison.flips_grid()),
             ("classes", comparison.classes_grid()),
         ];
         for (name, grid) in tables {
             write(&out.join(format!("{name}.csv")), &grid.csv())?;
         }
-        let mut text = cells_grid(&comparison).markdown();
+        let mut text = cells.grid().markdown();
         text.push('\n');
-        text.push_str(&curves_grid(&comparison).markdown());
+        text.push_str(&curves.grid().markdown());
         write(&out.join("compare.md"), &text)?;
+    }
+    if let Some(file) = &args.html {
+        let words = [
+            format!("from {} to {}", args.a.display(), args.b.display()),
+            moved(&comparison, manifest.suite.stats.confidence),
+        ];
+        let (cells, curves) = (cells.grid(), curves.grid());
+        let (classes, flips) = (comparison.classes_grid(), comparison.flips_grid());
+        let tables = [
+            (&cells, "cells.csv"),
+            (&curves, "curves.csv"),
+            (&classes, "classes.csv"),
+            (&flips, "flips.csv"),
+        ];
+        let tables: Vec<_> = tables.into_iter().filter(|t| !t.0.rows.is_empty()).collect();
+        write(file, &crate::report::page_of_tables("Comparison", &words, &tables))?;
+        output.note(&format!("page: {}", file.display()));
     }
     if output.json {
         output.json("compare", json!(comparison));
         return Ok(Exit::Ok);
     }
-    output.result(&cells_grid(&comparison).terminal(output.width));
+    output.result(&cells.grid().terminal(output.width));
     if !comparison.curves.is_empty() {
-        output.result(&curves_grid(&comparison).terminal(output.width));
+        output.result(&curves.grid().terminal(output.width));
     }
     notes(&comparison, output);
     if let Some(worst) = comparison.cells.iter().min_by(|x, y| x.difference.total_cmp(&y.difference)) {
@@ -60,6 +78,16 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
         output.note(&format!("flips, classes and the tables: {}", out.display()));
     }
     Ok(Exit::Ok)
+}
+
+/// How many cells moved beyond chance.
+fn moved(comparison: &Comparison, confidence: f64) -> String {
+    let sure = |sign: f64| {
+        let cells = comparison.cells.iter();
+        cells.filter(|c| c.p_holm <= 1.0 - confidence && c.difference * sign > 0.0).count()
+    };
+    let all = comparison.cells.len();
+    format!("of {all} results {} rose and {} fell beyond chance (Holm-adjusted)", sure(1.0), sure(-1.0))
 }
 
 /// What only one side has, and what else the reader should know.
@@ -88,7 +116,7 @@ pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
     let manifest = Manifest::read(&args.dir).map_err(CompareError::from)?;
     if side.cells.is_empty() || side.cells.len() < manifest.planned {
         let text = format!(
-            "{} of {} cells are finished; a baseline must be complete",
+            "{} of {} results are finished; a baseline must be complete",
             side.cells.len(),
             manifest.planned
         );
@@ -96,7 +124,7 @@ pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
     }
     side.write(&args.to)?;
     output.note(&format!(
-        "{}: {} variants, {} probes, {} cells",
+        "{}: {} variants, {} probes, {} results",
         args.to.display(),
         side.variants.len(),
         side.probes.len(),
@@ -172,9 +200,10 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         let verdict = if failed { "regression" } else { "pass" };
         output.json("check", json!({"verdict": verdict, "gate": gate, "metrics": verdicts}));
     } else {
-        output.result(&verdicts_grid(&verdicts, 8).terminal(output.width));
+        let table = verdicts_grid(&verdicts, 8).terminal(output.width);
+        output.verdicts(&table, &[" pass "], &[" REGRESSION "]);
         notes(&comparison, output);
-        output.result(&verdict_line(&verdicts));
+        output.verdicts(&verdict_line(&verdicts), &["pass"], &["regression"]);
     }
     Ok(if failed { Exit::Regression } else { Exit::Ok })
 }

@@ -45,5 +45,5 @@ fn show(checks: &[Check], output: &Output) {
         rows: checks.iter().map(row).collect(),
         notes: checks.iter().filter_map(advice).collect(),
     };
-    output.result(&grid.terminal(output.width));
+    output.verdicts(&grid.terminal(output.width), &[" ok "], &[" BAD "]);
 }

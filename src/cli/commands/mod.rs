@@ -7,6 +7,7 @@ mod fetch;
 mod import;
 mod init;
 mod inspect;
+mod keys;
 mod list;
 mod merge;
 mod places;
@@ -52,7 +53,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Run(args) => run::run(global, args, output, stop),
         Command::Slurm(args) => slurm::slurm(global, args, output),
         Command::Plan { suite, select } => plan::plan(global, suite, select, output),
-        Command::Report { dir } => report::report(dir, output),
+        Command::Report(args) => report::report(args, output),
         Command::Init(args) => init::init(global, args, output),
         Command::Tune(args) => tune::tune(global, args, output, stop),
         Command::Data { command } => data::data(global, command, output),
@@ -66,6 +67,7 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Merge(args) => merge::merge(global, args, output),
         Command::Import(args) => import::import(args, output),
         Command::Doctor => doctor::doctor(global, output),
+        Command::Keys(args) => keys::keys(args, output),
         Command::Completions { shell } => Ok(shell::completions(*shell, output)),
         Command::Man { dir } => shell::man(dir, output),
     }
@@ -104,7 +106,7 @@ fn make_plan(
     if let Some(pattern) = only(select)?
         && !plan.cells.iter().any(|c| pattern.matches(&plan.cell_name(c)))
     {
-        let text = format!("`--only {pattern}` matches no cell; cells are called `variant/probe`");
+        let text = format!("`--only {pattern}` matches no result; results are called `variant/probe`");
         return Err(CliError::new(Exit::Usage, text));
     }
     for fallback in plan.fallbacks() {

@@ -78,7 +78,7 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         ));
     }
     for (head, count) in heads_by_kind(&plan) {
-        output.result(&format!("{head} head: {count} cells"));
+        output.result(&format!("{head} head: {count} results"));
     }
     let finished = plan.cells.iter().filter(|c| done(c)).count();
     output.result(&summary(&plan, finished, cells_to_do, (decoded, predictions)));
@@ -91,7 +91,7 @@ fn summary(plan: &Plan, finished: usize, to_do: usize, (read, predictions): (usi
     let texts = plan.probes.iter().all(|p| p.spec.task.is_some());
     let what = if texts { "documents to read" } else { "images to decode" };
     format!(
-        "{} variants, {} probes, {} cells, {finished} finished, {to_do} to evaluate: {read} {what}, {predictions} predictions",
+        "{} variants, {} probes, {} results, {finished} finished, {to_do} to evaluate: {read} {what}, {predictions} predictions",
         plan.variants.len(),
         plan.probes.len(),
         plan.cells.len(),

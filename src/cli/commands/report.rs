@@ -1,19 +1,54 @@
 //! `specbench report`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use url::Url;
 
+use crate::cli::args::ReportArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::report::{self, MANY_CURVES, ReportData, TABLES};
+use crate::report::{self, MANY_CURVES, ReportData, Sheet, TABLES};
 
-pub fn report(dir: &Path, output: &Output) -> Result<Exit, CliError> {
-    let data = report::build(dir)?;
+pub fn report(args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
+    let sheet = args.figure_width.map(|width| Sheet::print(width, args.font_size));
+    let sheet = sheet.transpose().map_err(|e| CliError::new(Exit::Usage, e))?.unwrap_or_default();
+    let dir = match (&args.dirs[..], &args.html) {
+        ([dir], None) => dir,
+        (dirs, Some(html)) => return several(dirs, html, output),
+        _ => {
+            let text = "several results folders make one page; name it with `--html FILE`";
+            return Err(CliError::new(Exit::Usage, text.to_owned()));
+        }
+    };
+    let data = report::build(dir, sheet)?;
     if output.json {
         output.json("report", json!({ "out": dir, "frontier": data.frontier }));
     } else {
         show(&data, dir, output);
+    }
+    Ok(Exit::Ok)
+}
+
+/// One page for several results folders, named as far as tells them apart.
+fn several(dirs: &[PathBuf], html: &Path, output: &Output) -> Result<Exit, CliError> {
+    let mut all = Vec::new();
+    for dir in dirs {
+        let data = ReportData::load(dir)?;
+        let last =
+            dir.file_name().map_or_else(|| dir.display().to_string(), |n| n.to_string_lossy().into_owned());
+        let twice = dirs.iter().filter(|d| d.file_name() == dir.file_name()).count() > 1;
+        let name = if twice { dir.display().to_string() } else { last };
+        let page = std::path::absolute(dir.join("report.html")).unwrap_or_else(|_| dir.join("report.html"));
+        let place =
+            Url::from_file_path(&page).map_or_else(|()| page.display().to_string(), |u| u.to_string());
+        all.push((name, place, data));
+    }
+    report::write_several(&all, html)?;
+    if output.json {
+        output.json("report", json!({ "page": html, "runs": dirs }));
+    } else {
+        output.result(&format!("page: {}", html.display()));
     }
     Ok(Exit::Ok)
 }
@@ -25,7 +60,7 @@ pub fn show(data: &ReportData, dir: &Path, output: &Output) {
     let many = data.manifest.curves.len() > MANY_CURVES;
     let methods = if many { table("methods") } else { None };
     if let Some(grid) = methods.or_else(|| table("frontier")).or_else(|| table("probes")) {
-        output.result(&grid.terminal(output.width));
+        output.result(&grid.grid().terminal(output.width));
     }
     for finding in report::findings(data) {
         output.result(&format!("- {finding}"));

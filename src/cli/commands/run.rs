@@ -14,7 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::stop::Stop;
 use crate::model::{Numerics, Tokens};
 use crate::plan::Plan;
-use crate::report::{self, ReportData};
+use crate::report::{self, ReportData, Sheet};
 use crate::run::{
     CropCacheOptions, RunEvent, RunOptions, RunSummary, choose_soups, joinable, pictures, run as execute,
 };
@@ -90,7 +90,7 @@ fn finish(
     }
     if summary.missing > 0 {
         let text = format!(
-            "this shard is finished; {} cells wait for the other shards. Run without `--shard` to join them",
+            "this shard is finished; {} results wait for the other shards. Run without `--shard` to join them",
             summary.missing
         );
         output.note(&text);
@@ -98,7 +98,7 @@ fn finish(
     }
     let data = ReportData::load(out)?;
     pictures(plan, &data.wanted_pictures(out))?;
-    report::write(&data, out)?;
+    report::write(&data, out, Sheet::SCREEN)?;
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
@@ -113,7 +113,7 @@ fn finish(
     }
     let seconds = started.elapsed().as_secs_f64();
     let (finished, reused, read) = (summary.finished, summary.reused, read(summary));
-    output.note(&format!("{finished} cells evaluated, {reused} reused, {read}, {seconds:.1} s"));
+    output.note(&format!("{finished} results evaluated, {reused} reused, {read}, {seconds:.1} s"));
     Ok(Exit::Ok)
 }
 
@@ -146,8 +146,9 @@ fn read(summary: &RunSummary) -> String {
 fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<'a>>) {
     let line = match event {
         RunEvent::Planned { cells, reused, predictions } => {
-            output
-                .note(&format!("{cells} cells, {reused} finished before, {predictions} predictions to make"));
+            output.note(&format!(
+                "{cells} results, {reused} finished before, {predictions} predictions to make"
+            ));
             *progress = Some(Progress::new(output, "predictions", predictions as u64));
             return;
         }
@@ -160,7 +161,7 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
         RunEvent::Pass { name, variants, shared, resumed } => {
             let resumed =
                 if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
-            format!("{name}: {variants} variants, shared stages {}{resumed}", stages(&shared))
+            format!("{name}: {variants} variants, {} layers computed once for all{resumed}", stages(&shared))
         }
         RunEvent::Halved { name, times } => format!(
             "warning: {name}: batches did not fit in the device's memory and were halved {times} times; `--batch` \

@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour};
-use super::{Figure, by_probe};
+use super::canvas::{FONT, GRID, INK, colour, text_width};
+use super::{Figure, Sheet, by_probe};
 use crate::base::registry::Named;
 use crate::plan::Curve;
 use crate::report::{MANY_CURVES, ReportData};
@@ -28,11 +28,13 @@ impl Named for Alpha {
 }
 
 const PANEL: (u32, u32) = (760, 470);
+/// Units down of a panel at least.
+const SHORTEST: u32 = 270;
 
 impl Figure for Alpha {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         if data.manifest.curves.len() > MANY_CURVES {
-            return by_probe::scores(data);
+            return by_probe::scores(data, sheet);
         }
         let curves = &data.manifest.curves;
         if curves.is_empty() {
@@ -40,7 +42,9 @@ impl Figure for Alpha {
         }
         let mut svg = String::new();
         {
-            let size = (PANEL.0, PANEL.1 * curves.len() as u32);
+            let width = sheet.width(PANEL.0);
+            let height = (width * PANEL.1 / PANEL.0).max(SHORTEST);
+            let size = (width, height * curves.len() as u32);
             let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             root.fill(&WHITE).map_err(|e| e.to_string())?;
             for (area, curve) in root.split_evenly((curves.len(), 1)).iter().zip(curves) {
@@ -73,11 +77,12 @@ fn panel(
     let values = lines.iter().flat_map(|l| &l.points).flat_map(|p| [p.2, p.3]);
     let y = FractionAxis::around(Scale::Linear, values);
     let bounds = y.bounds();
+    let names = lines.iter().map(|l| text_width(&l.name, 14)).max().unwrap_or(0);
     let title = format!("{} to {} ({})", curve.from, curve.to, curve.merge);
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18).into_font().color(&INK))
         .margin(14)
-        .margin_right(170)
+        .margin_right(names as u32 + 20)
         .x_label_area_size(52)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..1.0, y)?;
@@ -86,7 +91,7 @@ fn panel(
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK.stroke_width(1))
-        .x_labels(11)
+        .x_labels(if area.dim_in_pixel().0 < 500 { 6 } else { 11 })
         .label_style((FONT, 15).into_font().color(&INK))
         .axis_desc_style((FONT, 17).into_font().color(&INK))
         .x_desc("alpha")

@@ -3,9 +3,9 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, INK, bar_mesh, colour};
+use super::canvas::{FONT, INK, bar_mesh, colour, text_width};
+use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::report::halves::{MethodHalves, halves};
@@ -28,19 +28,19 @@ impl Named for BaseNovel {
 const PARTS: [&str; 3] = ["base", "novel", "H"];
 
 impl Figure for BaseNovel {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         let methods = chosen(data);
         if methods.is_empty() {
             return Ok(None);
         }
         let mut svg = String::new();
         {
-            let width = (110 * methods.len() as u32 + 130).clamp(420, 1600);
-            let height = 380 + names_height(&methods) as u32;
+            let width = sheet.width((110 * methods.len() as u32 + 130).clamp(420, 1600));
+            let height = 380 + names_height(&methods, width) as u32;
             let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             root.fill(&WHITE).map_err(|e| e.to_string())?;
             let level = data.manifest.suite.stats.confidence;
-            paint(&root, &methods, level).map_err(|e| e.to_string())?;
+            paint(&root, &methods, level, width).map_err(|e| e.to_string())?;
             root.present().map_err(|e| e.to_string())?;
         }
         Ok(Some(svg))
@@ -53,31 +53,52 @@ impl Figure for BaseNovel {
             if sets == 1 { "on one data set".to_owned() } else { format!("averaged over {sets} data sets") };
         format!(
             "Base classes, novel classes and their harmonic mean, {over}, averaged over seeds, with {level}% \
-             intervals over seeds and examples."
+             intervals over seeds and examples. Of each curve the alpha chosen on the selection probes is shown, or \
+             0.5 where none was chosen."
         )
     }
 }
 
-/// The checkpoints, and the halfway point of each curve.
+/// The checkpoints, and of each curve the alpha that was chosen on the selection probes, or the one halfway.
 fn chosen(data: &ReportData) -> Vec<MethodHalves> {
     let mut all = halves(data);
-    all.retain(|m| m.alpha.is_none_or(|a| a == 0.5));
+    all.retain(|m| m.alpha.is_none_or(|a| alphas_of(data, m).contains(&a)));
     all
 }
 
-/// Methods whose names have room beside one another; more are written downwards.
-const SIDE_BY_SIDE: usize = 12;
+/// The alphas that were chosen on the curves of a method; halfway where there was none.
+fn alphas_of(data: &ReportData, method: &MethodHalves) -> Vec<f64> {
+    let of = |c: &&crate::plan::Curve| {
+        method.label.strip_prefix(&c.method).is_some_and(|r| r.starts_with(" at alpha "))
+    };
+    let curves = data.manifest.curves.iter().filter(of);
+    let alpha = |c: &crate::plan::Curve| {
+        let report = data.frontier.curves.iter().find(|r| r.curve == c.id);
+        report.and_then(|r| r.best_alpha.as_ref()).map_or(0.5, |b| b.alpha)
+    };
+    curves.map(alpha).collect()
+}
 
-/// Pixels below the bars for the names.
-fn names_height(methods: &[MethodHalves]) -> i32 {
-    let longest = methods.iter().map(|m| m.label.chars().count()).max().unwrap_or(0) as i32;
-    if methods.len() > SIDE_BY_SIDE { (longest * 13 / 2 + 16).min(320) } else { 40 }
+/// Units beside the bars.
+const SIDES: i32 = 92;
+
+/// Whether names have no room beside one another: they are then written downwards.
+fn downwards(methods: &[MethodHalves], width: u32) -> bool {
+    let longest = methods.iter().map(|m| text_width(&m.label, 14)).max().unwrap_or(0);
+    longest + 8 > (width as i32 - SIDES) / methods.len().max(1) as i32
+}
+
+/// Units below the bars for the names.
+fn names_height(methods: &[MethodHalves], width: u32) -> i32 {
+    let longest = methods.iter().map(|m| text_width(&m.label, 14)).max().unwrap_or(0);
+    if downwards(methods, width) { (longest + 16).min(320) } else { 40 }
 }
 
 fn paint(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
     methods: &[MethodHalves],
     level: f64,
+    width: u32,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let bars: Vec<[super::super::points::Axis; 3]> = methods
         .iter()
@@ -91,20 +112,20 @@ fn paint(
     let mut chart = ChartBuilder::on(root)
         .margin(14)
         .margin_top(46)
-        .x_label_area_size(names_height(methods))
+        .x_label_area_size(names_height(methods, width))
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..methods.len() as f64, y)?;
     bar_mesh(&mut chart)?;
-    let width = 0.8 / 3.0;
+    let bar = 0.8 / 3.0;
     for (m, axes) in bars.iter().enumerate() {
         for (i, axis) in axes.iter().enumerate() {
-            let left = m as f64 + 0.1 + i as f64 * width;
-            let corners = [(left + width * 0.06, 0.0), (left + width * 0.94, axis.value)];
+            let left = m as f64 + 0.1 + i as f64 * bar;
+            let corners = [(left + bar * 0.06, 0.0), (left + bar * 0.94, axis.value)];
             chart.draw_series(std::iter::once(Rectangle::new(corners, colour(i).filled())))?;
             if let Some(ci) = axis.interval(level) {
-                let middle = left + width / 2.0;
-                let bar = vec![(middle, ci.low), (middle, ci.high)];
-                chart.draw_series(std::iter::once(PathElement::new(bar, INK.stroke_width(2))))?;
+                let middle = left + bar / 2.0;
+                let line = vec![(middle, ci.low), (middle, ci.high)];
+                chart.draw_series(std::iter::once(PathElement::new(line, INK.stroke_width(2))))?;
             }
         }
     }
@@ -114,7 +135,7 @@ fn paint(
     for (m, method) in methods.iter().enumerate() {
         use plotters::style::text_anchor::{HPos, Pos, VPos};
         let font = (FONT, 14).into_font();
-        let style = if methods.len() > SIDE_BY_SIDE {
+        let style = if downwards(methods, width) {
             font.transform(FontTransform::Rotate90).color(&INK).pos(Pos::new(HPos::Left, VPos::Center))
         } else {
             font.color(&INK).pos(Pos::new(HPos::Center, VPos::Top))

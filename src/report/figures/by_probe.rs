@@ -3,8 +3,8 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Figure;
-use super::canvas::{FONT, GRID, INK, PALETTE, colour, method_number};
+use super::canvas::{FONT, GRID, INK, PALETTE, colour, method_number, text_width};
+use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::report::methods::by_method;
@@ -29,12 +29,12 @@ impl Named for Loss {
 const LOSS: &str = "loss";
 
 impl Figure for Loss {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         let loss = |variant: &str, probe: &ProbeRecord| {
             let key = (variant.to_owned(), probe.spec.id.clone());
             Some(data.scores.get(&key)?.metric(LOSS)?.estimate.value)
         };
-        draw(data, &loss, "loss, nats", 1.0)
+        draw(data, &loss, ("loss, nats", 1.0), sheet)
     }
 
     fn caption(&self, _: &ReportData) -> String {
@@ -45,8 +45,9 @@ impl Figure for Loss {
 }
 
 /// The main score of each probe along alpha.
-pub(super) fn scores(data: &ReportData) -> Result<Option<String>, String> {
-    draw(data, &|variant, probe| Some(data.main(variant, probe)?.estimate.value), "score, %", 100.0)
+pub(super) fn scores(data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
+    let score = |variant: &str, probe: &ProbeRecord| Some(data.main(variant, probe)?.estimate.value);
+    draw(data, &score, ("score, %", 100.0), sheet)
 }
 
 /// The caption of [`scores`].
@@ -65,10 +66,15 @@ struct Line {
 
 /// Pixels of a panel.
 const PANEL: (u32, u32) = (760, 430);
-/// Pixels right of the plot, for names.
-const NAMES: u32 = 190;
+/// Units down of a panel at least.
+const SHORTEST: u32 = 270;
 
-fn draw(data: &ReportData, value: &Value<'_>, axis: &str, scale: f64) -> Result<Option<String>, String> {
+fn draw(
+    data: &ReportData,
+    value: &Value<'_>,
+    axis: (&str, f64),
+    sheet: Sheet,
+) -> Result<Option<String>, String> {
     let shown = |p: &&ProbeRecord| p.spec.role != ProbeRole::Selection;
     let lines = |p: &ProbeRecord| lines(data, p, value);
     let panels: Vec<(String, Vec<Line>)> = data
@@ -82,17 +88,18 @@ fn draw(data: &ReportData, value: &Value<'_>, axis: &str, scale: f64) -> Result<
     if panels.is_empty() {
         return Ok(None);
     }
-    let columns = panels.len().min(2);
+    let columns = panels.len().min(if sheet.width(2 * PANEL.0) < 700 { 1 } else { 2 });
     let rows = panels.len().div_ceil(columns);
     let most = panels.iter().map(|p| p.1.len()).max().unwrap_or(0) as u32;
-    let height = PANEL.1.max(most * 15 + 110);
+    let width = sheet.width(PANEL.0 * columns as u32);
+    let height = (width / columns as u32 * PANEL.1 / PANEL.0).max(SHORTEST).max(most * 15 + 110);
     let mut svg = String::new();
     {
-        let size = (PANEL.0 * columns as u32, height * rows as u32);
+        let size = (width, height * rows as u32);
         let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).map_err(|e| e.to_string())?;
         for (area, (title, lines)) in root.split_evenly((rows, columns)).iter().zip(&panels) {
-            panel(area, title, lines, (axis, scale)).map_err(|e| e.to_string())?;
+            panel(area, title, lines, axis).map_err(|e| e.to_string())?;
         }
         root.present().map_err(|e| e.to_string())?;
     }
@@ -127,10 +134,11 @@ fn panel(
     let values = lines.iter().flat_map(|l| &l.points).map(|p| p.1);
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let margin = ((high - low) * 0.05).max(1e-6);
+    let names = lines.iter().map(|l| text_width(&l.name, 13)).max().unwrap_or(0);
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18).into_font().color(&INK))
         .margin(14)
-        .margin_right(NAMES)
+        .margin_right(names as u32 + 30)
         .x_label_area_size(52)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..1.0, low - margin..high + margin)?;
@@ -140,7 +148,7 @@ fn panel(
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK.stroke_width(1))
-        .x_labels(11)
+        .x_labels(if area.dim_in_pixel().0 < 500 { 6 } else { 11 })
         .y_label_formatter(&|v| format!("{:.digits$}", v * scale))
         .label_style((FONT, 15).into_font().color(&INK))
         .axis_desc_style((FONT, 17).into_font().color(&INK))

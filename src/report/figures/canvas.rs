@@ -1,15 +1,11 @@
-//! Colours, marks and the way from SVG to PNG.
-
-use std::sync::Arc;
+//! Colours, marks and lengths of text.
 
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{Options, Tree, fontdb::Database};
 
 use super::axis::FractionAxis;
 use crate::report::ReportData;
-use crate::report::methods::by_method;
+use crate::report::methods::{by_method, method_of};
 
 /// Okabe and Ito's colours, told apart with any colour vision, from the most contrasting on.
 pub const PALETTE: [RGBColor; 7] = [
@@ -31,9 +27,6 @@ pub const GRID: RGBColor = RGBColor(228, 228, 228);
 /// Family of all text; the PNG rendering and the page both have it.
 pub const FONT: &str = "Roboto, Helvetica, Arial, sans-serif";
 
-/// Pixels of a PNG per unit of the SVG.
-const PNG_SCALE: f32 = 2.0;
-
 /// Colour number `i`.
 pub const fn colour(i: usize) -> RGBColor {
     PALETTE[i % PALETTE.len()]
@@ -46,7 +39,15 @@ pub fn method_colour(data: &ReportData, method: &str) -> RGBColor {
 
 /// The colour of a method, as a page writes it.
 pub fn method_paint(data: &ReportData, method: &str) -> String {
-    let RGBColor(red, green, blue) = method_colour(data, method);
+    hexadecimal(method_colour(data, method))
+}
+
+/// Colour number `i`, as a page writes it.
+pub fn paint(i: usize) -> String {
+    hexadecimal(colour(i))
+}
+
+fn hexadecimal(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
@@ -72,18 +73,19 @@ pub fn diamond((x, y): (i32, i32), radius: i32) -> Vec<(i32, i32)> {
     vec![(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
 }
 
-/// Renders an SVG to PNG bytes with the bundled font.
-pub fn to_png(svg: &str) -> Result<Vec<u8>, String> {
-    let mut fonts = Database::new();
-    fonts.load_font_data(include_bytes!("../fonts/Roboto-Regular.ttf").to_vec());
-    fonts.load_font_data(include_bytes!("../fonts/Roboto-Medium.ttf").to_vec());
-    fonts.set_sans_serif_family("Roboto");
-    let options = Options { font_family: "Roboto".to_owned(), fontdb: Arc::new(fonts), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(|e| e.to_string())?;
-    let size = tree.size().to_int_size().scale_by(PNG_SCALE).ok_or("the figure has no size")?;
-    let mut pixmap = Pixmap::new(size.width(), size.height()).ok_or("the figure is too large")?;
-    resvg::render(&tree, Transform::from_scale(PNG_SCALE, PNG_SCALE), &mut pixmap.as_mut());
-    pixmap.encode_png().map_err(|e| e.to_string())
+/// About how many units a text of some size is long.
+pub fn text_width(text: &str, size: i32) -> i32 {
+    (text.chars().count() as f64 * f64::from(size) * 0.44).ceil() as i32
+}
+
+/// The colour of each curve of a few, the same in all figures: its method's where each curve has a method of its own.
+pub fn curve_colour(data: &ReportData, number: usize) -> RGBColor {
+    let curves = &data.manifest.curves;
+    let methods = by_method(curves).len();
+    match curves.get(number) {
+        Some(curve) if methods == curves.len() => method_colour(data, &method_of(curve)),
+        _ => colour(number),
+    }
 }
 
 /// The axes of a bar chart of scores: fractions upwards, nothing along.

@@ -1,12 +1,14 @@
 //! Speciality on x, generality on y, one curve per fine-tuned model.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::Ranged as _;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour, diamond, method_colour, star};
+use super::canvas::{FONT, GRID, INK, curve_colour, diamond, method_colour, star};
+use super::legend::{Legend, Mark};
+use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::report::{MANY_CURVES, MethodsReport, Point, ReportData};
 
@@ -34,18 +36,44 @@ impl Named for Frontier {
 }
 
 const SIZE: (u32, u32) = (760, 560);
+/// Units down at least.
+const SHORTEST: u32 = 300;
+/// Units around the plot.
+const MARGIN: i32 = 14;
+const RIGHT: i32 = 24;
+const X_LABELS: i32 = 52;
+const Y_LABELS: i32 = 58;
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<FractionAxis, FractionAxis>>;
 
 impl Figure for Frontier {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         if data.frontier.points.is_empty() {
             return Ok(None);
         }
+        let width = sheet.width(SIZE.0);
+        let height = (width * SIZE.1 / SIZE.0).max(SHORTEST) as i32;
+        let axes = self.axes(data);
+        let plot = (MARGIN + Y_LABELS, MARGIN, width as i32 - RIGHT, height - MARGIN - X_LABELS);
+        let legend = methods(data).is_none().then(|| {
+            let column = Legend::column(entries(data), plot.2 - plot.0 - 40);
+            match column.corner(plot, &self.taken(data, &axes, plot)) {
+                Some(corner) => (column, corner),
+                // Below the plot, where no curve runs.
+                None => (Legend::rows(entries(data), width as i32 - 2 * MARGIN), (MARGIN, height)),
+            }
+        });
+        let below = legend.as_ref().filter(|l| l.1.1 == height).map_or(0, |l| l.0.height + MARGIN);
         let mut svg = String::new();
         {
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            self.paint(&root, data).map_err(|e| e.to_string())?;
+            let size = (width, (height + below) as u32);
+            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            root.fill(&WHITE).map_err(|e| e.to_string())?;
+            let (upper, _) = root.split_vertically(height);
+            self.paint(&upper, data, axes).map_err(|e| e.to_string())?;
+            if let Some((legend, place)) = legend {
+                legend.draw(&root, place).map_err(|e| e.to_string())?;
+            }
             root.present().map_err(|e| e.to_string())?;
         }
         Ok(Some(svg))
@@ -61,49 +89,92 @@ impl Figure for Frontier {
                 data.frontier.axes
             );
         }
+        // Only what is there is told.
+        let curves = if data.manifest.curves.is_empty() {
+            ""
+        } else {
+            " A curve runs from the pretrained model (star) to the fine-tuned one (diamond); small numbers are alpha, the \
+             weight of the fine-tuned model."
+        };
+        let ring = if has_chosen(data) {
+            " The ring marks the alpha that was chosen on the selection probes."
+        } else {
+            ""
+        };
         format!(
-            "Generality over speciality ({}). A curve runs from the pretrained model (star) to the \
-             fine-tuned one (diamond); small numbers are alpha, the weight of the fine-tuned model. \
-             The ring marks the alpha that was chosen on the selection probes. Bars are {level}% \
-             intervals from a paired bootstrap over examples.{scale}",
+            "Generality over speciality ({}).{curves}{ring} Bars are {level}% intervals from a paired bootstrap over \
+             examples.{scale}",
             data.frontier.axes
         )
     }
 }
 
+/// The methods, where they stand for too many curves.
+fn methods(data: &ReportData) -> Option<&MethodsReport> {
+    data.frontier.methods.as_ref().filter(|_| data.manifest.curves.len() > MANY_CURVES)
+}
+
+fn has_chosen(data: &ReportData) -> bool {
+    data.frontier.curves.iter().any(|c| c.best_alpha.is_some())
+}
+
 impl Frontier {
-    fn paint(
-        &self,
-        root: &DrawingArea<SVGBackend<'_>, Shift>,
-        data: &ReportData,
-    ) -> Result<(), Box<dyn std::error::Error>> {
-        root.fill(&WHITE)?;
-        let points = &data.frontier.points;
+    fn axes(&self, data: &ReportData) -> (FractionAxis, FractionAxis) {
         let ends = |value: fn(&Point) -> f64, ci: fn(&Point) -> Option<crate::stats::Interval>| {
-            points
-                .iter()
-                .flat_map(|p| [Some(value(p)), ci(p).map(|i| i.low), ci(p).map(|i| i.high)])
+            let all = data.frontier.points.iter();
+            all.flat_map(|p| [Some(value(p)), ci(p).map(|i| i.low), ci(p).map(|i| i.high)])
                 .flatten()
                 .collect::<Vec<f64>>()
         };
-        let methods = data.frontier.methods.as_ref().filter(|_| data.manifest.curves.len() > MANY_CURVES);
-        let (x, y) = match methods {
+        let (x, y): (Vec<f64>, Vec<f64>) = match methods(data) {
             // Means over seeds are drawn without bars.
-            Some(report) => {
-                let all = || report.methods.iter().flat_map(|m| m.points.iter());
-                (all().map(|p| p.0).collect(), all().map(|p| p.1).collect())
-            }
+            Some(report) => report.methods.iter().flat_map(|m| m.points.iter().copied()).unzip(),
             None => {
                 (ends(|p| p.speciality, |p| p.speciality_ci), ends(|p| p.generality, |p| p.generality_ci))
             }
         };
-        let x = FractionAxis::around(self.scale, x.into_iter());
-        let y = FractionAxis::around(self.scale, y.into_iter());
+        let axis = |values: Vec<f64>| FractionAxis::around(self.scale, values.into_iter());
+        (axis(x), axis(y))
+    }
+
+    /// Pixels that points, their bars, their numbers and the lines between them take.
+    fn taken(
+        &self,
+        data: &ReportData,
+        (x, y): &(FractionAxis, FractionAxis),
+        (left, top, right, bottom): (i32, i32, i32, i32),
+    ) -> Vec<(i32, i32)> {
+        let pixel = |(px, py): (f64, f64)| (x.map(&px, (left, right)), y.map(&py, (bottom, top)));
+        let mut all = Vec::new();
+        for p in &data.frontier.points {
+            let (px, py) = pixel((p.speciality, p.generality));
+            all.extend([(px, py), (px + 26, py - 10)]);
+            let across = p.speciality_ci.iter().flat_map(|i| [(i.low, p.generality), (i.high, p.generality)]);
+            let along = p.generality_ci.iter().flat_map(|i| [(p.speciality, i.low), (p.speciality, i.high)]);
+            all.extend(across.chain(along).map(pixel));
+        }
+        for curve in &data.manifest.curves {
+            let points = curve.points.iter().filter_map(|p| data.frontier.point(&p.variant));
+            let line: Vec<(i32, i32)> = points.map(|p| pixel((p.speciality, p.generality))).collect();
+            for pair in line.windows(2) {
+                let ((ax, ay), (bx, by)) = (pair[0], pair[1]);
+                all.extend((1..10).map(|i| (ax + (bx - ax) * i / 10, ay + (by - ay) * i / 10)));
+            }
+        }
+        all
+    }
+
+    fn paint(
+        &self,
+        root: &DrawingArea<SVGBackend<'_>, Shift>,
+        data: &ReportData,
+        (x, y): (FractionAxis, FractionAxis),
+    ) -> Result<(), Box<dyn std::error::Error>> {
         let mut chart = ChartBuilder::on(root)
-            .margin(14)
-            .margin_right(24)
-            .x_label_area_size(52)
-            .y_label_area_size(64)
+            .margin(MARGIN)
+            .margin_right(RIGHT)
+            .x_label_area_size(X_LABELS)
+            .y_label_area_size(Y_LABELS)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
@@ -115,19 +186,18 @@ impl Frontier {
             .x_desc("speciality, %")
             .y_desc("generality, %")
             .draw()?;
-        if let Some(report) = methods {
+        if let Some(report) = methods(data) {
             return mean_curves(&mut chart, data, report);
         }
         for (number, curve) in data.manifest.curves.iter().enumerate() {
             self.curve(&mut chart, data, &curve.id, number)?;
         }
-        for point in points.iter().filter(|p| p.curve.is_none()) {
+        for point in data.frontier.points.iter().filter(|p| p.curve.is_none()) {
             let at = (point.speciality, point.generality);
             chart.draw_series(std::iter::once(Circle::new(at, 5, INK.filled())))?;
             let label = Text::new(data.label(&point.variant), at, (FONT, 14).into_font().color(&INK));
             chart.draw_series(std::iter::once(label))?;
         }
-        legend(root, data)?;
         Ok(())
     }
 
@@ -139,7 +209,7 @@ impl Frontier {
         number: usize,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let Some(curve) = data.manifest.curves.iter().find(|c| c.id == id) else { return Ok(()) };
-        let paint = colour(number);
+        let paint = curve_colour(data, number);
         let along: Vec<(f64, &Point)> =
             curve.points.iter().filter_map(|p| Some((p.alpha, data.frontier.point(&p.variant)?))).collect();
         for (_, p) in &along {
@@ -258,43 +328,17 @@ impl Label {
     }
 }
 
-/// The legend, in the lower left corner, where curves of this kind rarely run.
-fn legend(
-    root: &DrawingArea<SVGBackend<'_>, Shift>,
-    data: &ReportData,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let style = (FONT, 14).into_font().color(&INK);
+fn entries(data: &ReportData) -> Vec<(String, Mark)> {
     let mut entries: Vec<(String, Mark)> = Vec::new();
     if let Some(curve) = data.manifest.curves.first() {
         entries.push((format!("{} (pretrained)", curve.from), Mark::Star));
     }
     for (i, curve) in data.manifest.curves.iter().enumerate() {
-        entries.push((format!("{} ({}), {}", curve.id, curve.method, curve.merge), Mark::Curve(i)));
+        let text = format!("{} ({}), {}", curve.id, curve.method, curve.merge);
+        entries.push((text, Mark::Curve(curve_colour(data, i))));
     }
-    if data.frontier.curves.iter().any(|c| c.best_alpha.is_some()) {
+    if has_chosen(data) {
         entries.push(("alpha chosen on selection probes".to_owned(), Mark::Ring));
     }
-    let (left, line) = (96, 22);
-    let bottom = SIZE.1 as i32 - 14 - 52 - 16;
-    let top = bottom - line * entries.len() as i32;
-    for (i, (text, mark)) in entries.into_iter().enumerate() {
-        let middle = top + line * i as i32 + line / 2;
-        match mark {
-            Mark::Star => root.draw(&Polygon::new(star((left, middle), 9.0), INK.filled()))?,
-            Mark::Ring => root.draw(&Circle::new((left, middle), 7, INK.stroke_width(2)))?,
-            Mark::Curve(c) => {
-                let ends = vec![(left - 12, middle), (left + 12, middle)];
-                root.draw(&PathElement::new(ends, colour(c).stroke_width(2)))?;
-                root.draw(&Polygon::new(diamond((left, middle), 6), colour(c).filled()))?;
-            }
-        }
-        root.draw(&Text::new(text, (left + 20, middle - 7), style.clone()))?;
-    }
-    Ok(())
-}
-
-enum Mark {
-    Star,
-    Ring,
-    Curve(usize),
+    entries
 }

@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::Figure;
-use super::canvas::{FONT, GRID, INK, method_colour};
+use super::canvas::{FONT, GRID, INK, method_colour, text_width};
+use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::report::{MethodsReport, ReportData};
 
@@ -25,17 +25,17 @@ impl Named for Methods {
 }
 
 const LINE: i32 = 26;
-const LEFT: i32 = 250;
-const WIDTH: i32 = 760;
+const WIDTH: u32 = 760;
 
 impl Figure for Methods {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         let Some(report) = &data.frontier.methods else { return Ok(None) };
         let mut svg = String::new();
         {
+            let width = sheet.width(WIDTH);
             let height = LINE * report.methods.len() as i32 + 84;
-            let root = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
-            paint(&root, data, report, height).map_err(|e| e.to_string())?;
+            let root = SVGBackend::with_string(&mut svg, (width, height as u32)).into_drawing_area();
+            paint(&root, data, report, (width as i32, height)).map_err(|e| e.to_string())?;
             root.present().map_err(|e| e.to_string())?;
         }
         Ok(Some(svg))
@@ -56,7 +56,7 @@ fn paint(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
     data: &ReportData,
     report: &MethodsReport,
-    height: i32,
+    (width, height): (i32, i32),
 ) -> Result<(), Box<dyn std::error::Error>> {
     root.fill(&WHITE)?;
     let reach = report.methods.iter().flat_map(|m| {
@@ -67,16 +67,18 @@ fn paint(
     let (low, high) = reach.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let margin = ((high - low) * 0.06).max(1e-9);
     let (low, high) = ((low - margin).max(0.0), high + margin);
-    let x = |v: f64| LEFT + ((v - low) / (high - low) * f64::from(WIDTH - LEFT - 30)) as i32;
+    let names = report.methods.iter().map(|m| text_width(&m.method, 15)).max().unwrap_or(0);
+    let left = (names + 28).min(width * 3 / 5);
+    let x = |v: f64| left + ((v - low) / (high - low) * f64::from(width - left - 30)) as i32;
     let bottom = height - 58;
     let small = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
-    for i in 0..=4 {
-        let value = low + (high - low) * f64::from(i) / 4.0;
-        root.draw(&PathElement::new(vec![(x(value), 14), (x(value), bottom)], GRID))?;
-        root.draw(&Text::new(format!("{:.0}", value * 1e4), (x(value), bottom + 6), small.clone()))?;
+    for value in round_values(low * 1e4, high * 1e4, ((width - left) / 70).clamp(2, 8) as usize) {
+        let at = x(value / 1e4);
+        root.draw(&PathElement::new(vec![(at, 14), (at, bottom)], GRID))?;
+        root.draw(&Text::new(value.to_string(), (at, bottom + 6), small.clone()))?;
     }
     let title = Text::new(
-        "dominated area, squared percentage points",
+        if width < 500 { "area, squared points" } else { "dominated area, squared percentage points" },
         (x(f64::midpoint(low, high)), bottom + 28),
         small,
     );
@@ -91,7 +93,7 @@ fn paint(
     for (i, method) in report.methods.iter().enumerate() {
         let middle = 14 + LINE * i as i32 + LINE / 2;
         let paint = method_colour(data, &method.method);
-        root.draw(&Text::new(method.method.clone(), (LEFT - 14, middle), name.clone()))?;
+        root.draw(&Text::new(method.method.clone(), (left - 14, middle), name.clone()))?;
         if let Some(i) = method.area_ci {
             let bar = vec![(x(i.low), middle), (x(i.high), middle)];
             root.draw(&PathElement::new(bar, paint.stroke_width(3)))?;
@@ -105,4 +107,30 @@ fn paint(
         root.draw(&Circle::new((x(method.area), middle), 5, paint.filled()))?;
     }
     Ok(())
+}
+
+/// Round values within a range, at most so many: 1, 2 or 5 times a power of ten apart.
+fn round_values(low: f64, high: f64, most: usize) -> Vec<f64> {
+    let power = 10f64.powf(((high - low) / most as f64).log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0, 20.0].map(|s| s * power);
+    let within = |step: f64| ((low / step).ceil() as i64, (high / step).floor() as i64);
+    let fits = |step: &f64| within(*step).1 - within(*step).0 < most as i64;
+    let step = steps.into_iter().find(fits).unwrap_or(high - low);
+    let (first, last) = within(step);
+    // Of a step below one, as many digits as it has.
+    let digits = (-power.log10()).round().max(0.0) as i32;
+    let round = |v: f64| (v * 10f64.powi(digits)).round() / 10f64.powi(digits);
+    (first..=last).map(|i| round(i as f64 * step)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(round_values(1834.0, 2911.0, 6), [2000.0, 2200.0, 2400.0, 2600.0, 2800.0]);
+        assert_eq!(round_values(0.0, 100.0, 4), [0.0, 50.0, 100.0]);
+        assert_eq!(round_values(0.12, 0.48, 4), [0.2, 0.3, 0.4]);
+    }
 }

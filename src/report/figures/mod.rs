@@ -7,10 +7,13 @@ mod base_novel;
 mod by_probe;
 mod canvas;
 mod frontier;
+mod legend;
 mod methods;
+mod sheet;
 mod shifts;
 
-pub use canvas::{method_paint, to_png};
+pub use canvas::{method_paint, paint};
+pub use sheet::Sheet;
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};
@@ -18,7 +21,7 @@ use crate::base::registry::{Named, Registry};
 /// A figure of the report.
 pub trait Figure: Named + Sync {
     /// The figure as SVG; `None` where there is nothing to show, a text where drawing fails.
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String>;
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String>;
 
     /// What the reader sees, for the page.
     fn caption(&self, data: &ReportData) -> String;

@@ -3,9 +3,10 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Figure;
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour, diamond, star};
+use super::canvas::{FONT, GRID, INK, colour, curve_colour, diamond, star};
+use super::legend::{Legend, Mark};
+use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::plan::{Curve, CurvePoint, Reference};
 use crate::report::methods::{Plane, by_method, mean_curve};
@@ -31,6 +32,9 @@ impl Named for Shifts {
 
 const PANEL: (u32, u32) = (380, 350);
 const COLUMNS: usize = 3;
+/// Units of a panel at least.
+const NARROWEST: u32 = 250;
+const SHORTEST: u32 = 240;
 const GREY: RGBColor = RGBColor(165, 165, 165);
 
 /// The probe on x and those on y.
@@ -42,18 +46,37 @@ fn probes(data: &ReportData) -> Option<(&ProbeRecord, Vec<&ProbeRecord>)> {
 }
 
 impl Figure for Shifts {
-    fn draw(&self, data: &ReportData) -> Result<Option<String>, String> {
+    fn draw(&self, data: &ReportData, sheet: Sheet) -> Result<Option<String>, String> {
         let Some((x, shifts)) = probes(data) else { return Ok(None) };
-        let rows = shifts.len().div_ceil(COLUMNS);
-        let columns = shifts.len().min(COLUMNS);
+        let room = sheet.width(PANEL.0 * shifts.len().min(COLUMNS) as u32);
+        let columns = shifts.len().min((room / NARROWEST).clamp(1, COLUMNS as u32) as usize);
+        let (rows, across) = (shifts.len().div_ceil(columns), room / columns as u32);
+        let down = (across * PANEL.1 / PANEL.0).max(SHORTEST);
+        let (width, height) = (across * columns as u32, down * rows as u32);
+        // The legend stands in the empty place of the last row, or below.
+        let cell =
+            (shifts.len() % columns != 0).then(|| Legend::column(entries(data, x), across as i32 - 60));
+        let (legend, place, below) = match cell.filter(|l| l.height + 60 < down as i32) {
+            Some(legend) => {
+                let left = (shifts.len() % columns) as u32 * across + 50;
+                (legend, (left as i32, (height - down) as i32 + 30), 0)
+            }
+            None => {
+                let legend = Legend::rows(entries(data, x), width as i32 - 40);
+                let below = legend.height + 16;
+                (legend, (20, height as i32), below)
+            }
+        };
         let mut svg = String::new();
         {
-            let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32);
+            let size = (width, height + below as u32);
             let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             root.fill(&WHITE).map_err(|e| e.to_string())?;
-            for (area, y) in root.split_evenly((rows, columns)).iter().zip(&shifts) {
+            let (upper, _) = root.split_vertically(height as i32);
+            for (area, y) in upper.split_evenly((rows, columns)).iter().zip(&shifts) {
                 panel(area, data, x, y).map_err(|e| e.to_string())?;
             }
+            legend.draw(&root, place).map_err(|e| e.to_string())?;
             root.present().map_err(|e| e.to_string())?;
         }
         Ok(Some(svg))
@@ -64,7 +87,8 @@ impl Figure for Shifts {
             String::new()
         } else {
             " Grey circles are published zero-shot models, the line is their trend in logit space, grey \
-             crosses are digitised from a published figure; the reference file names each source."
+             crosses are digitised from a published figure; the reference file names each source. Axes range over the \
+             suite's own curves; published models outside are counted in the corner."
                 .to_owned()
         };
         let many = if data.manifest.curves.len() > MANY_CURVES {
@@ -79,6 +103,38 @@ impl Figure for Shifts {
     }
 }
 
+/// Published scores on both probes: zero-shot models, or what was read off a figure.
+fn published(data: &ReportData, x: &ProbeRecord, y: &ProbeRecord, zero_shot: bool) -> Vec<(f64, f64)> {
+    let of = |r: &Reference| Some((*r.scores.get(&x.spec.dataset)?, *r.scores.get(&y.spec.dataset)?));
+    let all = data.manifest.references.iter();
+    all.filter(|r| (r.kind == "zero-shot") == zero_shot).filter_map(of).collect()
+}
+
+/// What the legend explains.
+fn entries(data: &ReportData, x: &ProbeRecord) -> Vec<(String, Mark)> {
+    let curves = &data.manifest.curves;
+    let mut all = vec![("pretrained".to_owned(), Mark::Star)];
+    if curves.len() <= MANY_CURVES {
+        let curve = |(i, c): (usize, &Curve)| (c.id.clone(), Mark::Curve(curve_colour(data, i)));
+        all.extend(curves.iter().enumerate().map(curve));
+    } else {
+        let method = |(i, m): (usize, (String, Vec<&Curve>))| (m.0, Mark::Curve(colour(i)));
+        all.extend(by_method(curves).into_iter().enumerate().map(method));
+    }
+    let some = |zero_shot| {
+        let on = |y: &ProbeRecord| !published(data, x, y, zero_shot).is_empty();
+        data.manifest.probes.iter().filter(|p| p.spec.role == ProbeRole::Generality).any(on)
+    };
+    if some(true) {
+        all.push(("published zero-shot models".to_owned(), Mark::Circle(GREY)));
+        all.push(("their trend in logit space".to_owned(), Mark::Line(GREY)));
+    }
+    if some(false) {
+        all.push(("digitised from a published figure".to_owned(), Mark::Cross(GREY)));
+    }
+    all
+}
+
 fn panel(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     data: &ReportData,
@@ -86,17 +142,11 @@ fn panel(
     y: &ProbeRecord,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let curves = points_of(data, x, y);
-    let published = |kind_is_bank: bool| -> Vec<(f64, f64)> {
-        let of = |r: &Reference| Some((*r.scores.get(&x.spec.dataset)?, *r.scores.get(&y.spec.dataset)?));
-        let all = data.manifest.references.iter();
-        all.filter(|r| (r.kind == "zero-shot") == kind_is_bank).filter_map(of).collect()
-    };
-    let (bank, shown) = (published(true), published(false));
-    let own = curves.iter().flatten().map(|p| (p.1, p.2));
-    let every: Vec<(f64, f64)> = own.chain(bank.iter().copied()).chain(shown.iter().copied()).collect();
-    let axis = |f: fn(&(f64, f64)) -> f64| FractionAxis::around(Scale::Logit, every.iter().map(f));
-    let (x_axis, y_axis) = (axis(|p| p.0), axis(|p| p.1));
-    let (low, high) = x_axis.bounds();
+    let own = || curves.iter().flatten();
+    let x_axis = FractionAxis::around(Scale::Logit, own().map(|p| p.1));
+    let y_axis = FractionAxis::around(Scale::Logit, own().map(|p| p.2));
+    let ((left, right), (low, high)) = (x_axis.bounds(), y_axis.bounds());
+    let inside = |p: &(f64, f64)| (left..=right).contains(&p.0) && (low..=high).contains(&p.1);
     let mut chart = ChartBuilder::on(area)
         .margin(10)
         .x_label_area_size(44)
@@ -107,21 +157,31 @@ fn panel(
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK.stroke_width(1))
-        .label_style((FONT, 13).into_font().color(&INK))
-        .axis_desc_style((FONT, 14).into_font().color(&INK))
+        .label_style((FONT, 15).into_font().color(&INK))
+        .axis_desc_style((FONT, 15).into_font().color(&INK))
         .x_desc(format!("{}, %", x.spec.id))
         .y_desc(format!("{}, %", y.spec.id))
         .draw()?;
-    chart.draw_series(bank.iter().map(|&p| Circle::new(p, 2, GREY.stroke_width(1))))?;
-    chart.draw_series(shown.iter().map(|&p| Cross::new(p, 3, GREY.stroke_width(1))))?;
+    let (bank, shown) = (published(data, x, y, true), published(data, x, y, false));
+    let seen = |all: &[(f64, f64)]| all.iter().copied().filter(inside).collect::<Vec<_>>();
+    chart.draw_series(seen(&bank).into_iter().map(|p| Circle::new(p, 2, GREY.stroke_width(1))))?;
+    chart.draw_series(seen(&shown).into_iter().map(|p| Cross::new(p, 3, GREY.stroke_width(1))))?;
+    let beyond = bank.iter().chain(&shown).filter(|p| !inside(p)).count();
+    if beyond > 0 {
+        let text = format!("{beyond} published beyond the axes");
+        let style = (FONT, 12).into_font().color(&GREY);
+        chart.plotting_area().strip_coord_spec().draw(&Text::new(text, (6, 4), style))?;
+    }
     if let Some(fit) = LogitFit::new(&bank) {
-        let steps = (0..=40).map(|i| (low + (high - low) * f64::from(i) / 40.0).clamp(1e-4, 1.0 - 1e-4));
-        let line = steps.map(|p| (p, fit.predict(p)));
+        // Straight in logit space; only where it runs within the plot.
+        let steps = (0..=400).map(|i| (left + (right - left) * f64::from(i) / 400.0).clamp(1e-4, 1.0 - 1e-4));
+        let line = steps.map(|p| (p, fit.predict(p))).filter(inside);
         chart.draw_series(LineSeries::new(line, GREY.stroke_width(1)))?;
     }
     for (number, points) in curves.iter().enumerate() {
-        // Curves are in the order of methods where they are means, and then of one colour each as in the other figures.
-        let paint = colour(number);
+        // Curves are in the order of methods where they are means.
+        let few = data.manifest.curves.len() <= MANY_CURVES;
+        let paint = if few { curve_colour(data, number) } else { colour(number) };
         let line = points.iter().map(|p| (p.1, p.2));
         chart.draw_series(LineSeries::new(line, paint.stroke_width(2)))?;
         let (left, top) = chart.plotting_area().get_base_pixel();

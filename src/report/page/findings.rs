@@ -32,7 +32,7 @@ pub fn findings(data: &ReportData) -> Vec<String> {
     let expected = data.manifest.planned;
     if data.manifest.cells.len() < expected {
         all.push(format!(
-            "{} of {expected} cells are finished; the rest is missing.",
+            "{} of {expected} results are finished; the rest is missing.",
             data.manifest.cells.len()
         ));
     }
@@ -129,10 +129,12 @@ fn between(curve: &Curve, report: &CurveReport) -> String {
             curve.to
         )
     } else if report.surely_better_than_both_ends.is_empty() {
-        format!("{on_the_way}, but the band of the paired differences over all alphas includes 0.")
+        format!(
+            "{on_the_way}, but that may be chance: no difference is beyond what resampling the examples gives."
+        )
     } else {
         format!(
-            "{on_the_way}; for {} the band of the paired differences to the better end over all alphas excludes 0.",
+            "{on_the_way}; for {} that is beyond chance (bands of the paired differences over all alphas together).",
             list(&report.surely_better_than_both_ends)
         )
     }

@@ -3,6 +3,7 @@
 mod examples;
 mod explore;
 mod findings;
+mod several;
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use super::figures::Figure;
 use super::tables::{Grid, TABLES, TableSpec};
 
 pub use findings::findings;
+pub use several::several;
 
 /// Rows of a table that the page shows; all of them are in the files beside it.
 const MOST_ROWS: usize = 250;
@@ -28,46 +30,71 @@ const SCRIPT: &str = include_str!("explore.js");
 pub fn page(out: &Path, data: &ReportData, figures: &[(&'static dyn Figure, String)]) -> String {
     let suite = &data.manifest.suite;
     let tables: Vec<(&dyn TableSpec, Grid)> =
-        TABLES.items.iter().filter_map(|t| Some((*t, t.build(data)?))).collect();
+        TABLES.items.iter().filter_map(|t| Some((*t, t.build(data)?.grid()))).collect();
     // What the page is about comes first.
     let (frontier, others): (Vec<_>, Vec<_>) =
         figures.iter().partition(|(figure, _)| figure.name() == FRONTIER || figure.name() == METHODS);
     let figures: Vec<_> = frontier.into_iter().chain(others).collect();
+    let body = html! {
+        p { (suite.description) }
+        (contents(&figures, &tables, data))
+        h2 id="findings" { "Findings" }
+        ul { @for finding in findings(data) { li { (finding) } } }
+        (explore::section(&[("", data)]))
+        h2 id="figures" { "Figures" }
+        @for (figure, svg) in &figures {
+            figure id=(format!("figure-{}", figure.name())) {
+                (PreEscaped(svg))
+                figcaption {
+                    (figure.caption(data)) " "
+                    (beside("figures", figure.name(), &["svg", "png", "pdf"]))
+                }
+            }
+        }
+        h2 id="tables" { "Tables" }
+        @for (spec, grid) in &tables {
+            h3 id=(format!("table-{}", spec.name())) { (grid.title) }
+            (table(grid, &format!("tables/{}.csv", spec.name())))
+            p.note { (beside("tables", spec.name(), &["csv", "tex", "md"])) }
+        }
+        (examples::section(out, data))
+        (provenance(data))
+    };
+    whole(&suite.name, &body)
+}
+
+/// A page that needs nothing beside it.
+fn whole(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (suite.name) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (suite.name) }
-                p { (suite.description) }
-                (contents(&figures, &tables, data))
-                h2 id="findings" { "Findings" }
-                ul { @for finding in findings(data) { li { (finding) } } }
-                (explore::section(data))
-                h2 id="figures" { "Figures" }
-                @for (figure, svg) in &figures {
-                    figure id=(format!("figure-{}", figure.name())) {
-                        (PreEscaped(svg))
-                        figcaption {
-                            (figure.caption(data)) " "
-                            (beside("figures", figure.name(), &["svg", "png"]))
-                        }
-                    }
-                }
-                h2 id="tables" { "Tables" }
-                @for (spec, grid) in &tables { (table(*spec, grid)) }
-                (examples::section(out, data))
-                (provenance(data))
+                h1 { (title) }
+                (body)
                 script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     page.into_string() + "\n"
+}
+
+/// A page of tables alone, each below its title; `files` names what holds the rows that a table is too long for.
+#[must_use]
+pub fn of_tables(title: &str, words: &[String], tables: &[(&Grid, &str)]) -> String {
+    let body = html! {
+        ul { @for line in words { li { (line) } } }
+        @for (grid, file) in tables {
+            h2 { (grid.title) }
+            (table(grid, file))
+        }
+    };
+    whole(title, &body)
 }
 
 /// The figure that is drawn first.
@@ -114,10 +141,9 @@ fn contents(
     }
 }
 
-fn table(spec: &dyn TableSpec, grid: &Grid) -> Markup {
+fn table(grid: &Grid, file: &str) -> Markup {
     let more = grid.rows.len().saturating_sub(MOST_ROWS);
     html! {
-        h3 id=(format!("table-{}", spec.name())) { (grid.title) }
         div.scroll {
             table.data {
                 thead { tr { @for cell in &grid.headers { th { (cell) } } } }
@@ -126,9 +152,8 @@ fn table(spec: &dyn TableSpec, grid: &Grid) -> Markup {
                 }
             }
         }
-        @if more > 0 { p.note { (more) " more rows are in tables/" (spec.name()) ".csv." } }
+        @if more > 0 { p.note { (more) " more rows are in " (file) "." } }
         @for note in &grid.notes { p.note { (note) } }
-        p.note { (beside("tables", spec.name(), &["csv", "tex", "md"])) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose curve dominates more than whose, with what probability.
 
-use super::{Grid, TableSpec};
+use super::{Cell, Column, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 
@@ -20,20 +20,26 @@ impl Named for Above {
 }
 
 impl TableSpec for Above {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let report = data.frontier.methods.as_ref()?;
-        let names = report.methods.iter().map(|m| m.method.clone());
+        let column = |m: &crate::report::MethodReport| Column {
+            second: Some(format!("above everywhere: {}", m.method)),
+            ..Column::new(m.method.clone())
+        };
+        let number = |p: f64| Number::new(p, Show::Digits(2));
         let cell = |larger: Option<f64>, above: Option<f64>| match (larger, above) {
-            (Some(larger), Some(above)) => format!("{larger:.2} ({above:.2})"),
-            _ => "-".to_owned(),
+            (Some(larger), Some(above)) => Cell::Two(number(larger), number(above)),
+            _ => Cell::Nothing,
         };
-        let row = |m: &crate::report::MethodReport| {
-            let cells = m.larger.iter().zip(&m.above).map(|(l, a)| cell(*l, *a));
-            std::iter::once(m.method.clone()).chain(cells).collect()
+        let row = |m: &crate::report::MethodReport| Row {
+            keys: vec![m.method.clone().into()],
+            origin: None,
+            cells: m.larger.iter().zip(&m.above).map(|(l, a)| cell(*l, *a)).collect(),
         };
-        Some(Grid {
+        Some(NumberTable {
             title: "Whose curve dominates more".to_owned(),
-            headers: std::iter::once("method".to_owned()).chain(names).collect(),
+            keys: vec!["method"],
+            columns: report.methods.iter().map(column).collect(),
             rows: report.methods.iter().map(row).collect(),
             notes: vec![
                 "Probability that the row's area is larger than the column's; in brackets, that its mean curve lies above \

@@ -1,6 +1,6 @@
 //! Both axes along each curve, with bands that hold at all alphas together.
 
-use super::{Grid, TableSpec, percent};
+use super::{Cell, Column, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 
@@ -20,7 +20,7 @@ impl Named for Bands {
 }
 
 impl TableSpec for Bands {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let mut rows = Vec::new();
         for curve in &data.frontier.curves {
             for band in &curve.bands {
@@ -29,21 +29,24 @@ impl TableSpec for Bands {
                     data.frontier.point(&point.variant)
                 });
                 let Some(point) = variant else { continue };
-                rows.push(vec![
-                    curve.curve.clone(),
-                    band.alpha.to_string(),
-                    percent(point.speciality, Some(band.speciality)),
-                    percent(point.generality, Some(band.generality)),
-                ]);
+                rows.push(Row {
+                    keys: vec![curve.curve.clone().into(), band.alpha.to_string().into()],
+                    origin: Some(data.origin_of_curve(&curve.curve)),
+                    cells: vec![
+                        Cell::percent(point.speciality, Some(band.speciality)),
+                        Cell::percent(point.generality, Some(band.generality)),
+                    ],
+                });
             }
         }
         if rows.is_empty() {
             return None;
         }
         let level = data.manifest.suite.stats.confidence * 100.0;
-        Some(Grid {
+        Some(NumberTable {
             title: "Bands along alpha in percent".to_owned(),
-            headers: ["curve", "alpha", "speciality", "generality"].map(str::to_owned).to_vec(),
+            keys: vec!["curve", "alpha"],
+            columns: ["speciality", "generality"].map(Column::new).to_vec(),
             rows,
             notes: vec![format!(
                 "In brackets: {level}% bands that hold at all alphas of a curve together, from the same resamples."

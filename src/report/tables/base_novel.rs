@@ -1,6 +1,6 @@
 //! Base, novel and their harmonic mean, by method and data set.
 
-use super::{Grid, TableSpec, percent};
+use super::{Best, Cell, Column, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::report::halves::{MethodHalves, halves};
@@ -22,7 +22,7 @@ impl Named for BaseNovel {
 }
 
 impl TableSpec for BaseNovel {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let methods = halves(data);
         if methods.is_empty() {
             return None;
@@ -32,7 +32,6 @@ impl TableSpec for BaseNovel {
         for method in &methods {
             rows.extend(rows_of(method, level));
         }
-        let headers = ["method", "data set", "base", "novel", "H"].map(str::to_owned).to_vec();
         let notes = vec![
             format!(
                 "In brackets: {}% intervals over seeds and examples; after ±: standard deviation over seeds.",
@@ -42,34 +41,41 @@ impl TableSpec for BaseNovel {
              has the mean of the data sets' H."
                 .to_owned(),
         ];
-        Some(Grid { title: "Base and novel classes in percent".to_owned(), headers, rows, notes })
+        Some(NumberTable {
+            title: "Base and novel classes in percent".to_owned(),
+            keys: vec!["method", "data set"],
+            columns: ["base", "novel", "H"].map(|c| Column::new(c).best(Best::Largest)).to_vec(),
+            rows,
+            notes,
+        })
     }
 }
 
-fn rows_of(method: &MethodHalves, level: f64) -> Vec<Vec<String>> {
-    let cell = |axis: &Axis| percent(axis.value, axis.interval(level));
+fn rows_of(method: &MethodHalves, level: f64) -> Vec<Row> {
+    let number = |axis: &Axis, spread| {
+        let interval = axis.interval(level);
+        Cell::Number(Number { interval, spread, ..Number::new(axis.value, Show::Percent) })
+    };
+    let cell = |axis: &Axis| number(axis, None);
+    let row = |what: &str, cells: Vec<Cell>| Row {
+        keys: vec![method.label.clone().into(), what.to_owned().into()],
+        origin: None,
+        cells,
+    };
     let mut rows = Vec::new();
     // Between the ends only averages: eleven alphas by eleven sets are no table.
     if method.alpha.is_none() || method.pairs.len() == 1 {
         for pair in &method.pairs {
-            let spread = |s: f64| format!(" ± {:.1}", s * 100.0);
-            let (base, novel) = pair.spread.map_or_else(Default::default, |(b, n)| (spread(b), spread(n)));
-            rows.push(vec![
-                method.label.clone(),
-                pair.dataset.clone(),
-                cell(&pair.base) + &base,
-                cell(&pair.novel) + &novel,
-                cell(&pair.h()),
-            ]);
+            let (base, novel) = pair.spread.unzip();
+            let cells = vec![number(&pair.base, base), number(&pair.novel, novel), cell(&pair.h())];
+            rows.push(row(&pair.dataset, cells));
         }
     }
     if method.pairs.len() > 1 {
         let [base, novel, h, mean_h] = method.average();
-        let label = |what: &str| vec![method.label.clone(), what.to_owned()];
         let average = format!("average of {}", method.pairs.len());
-        rows.push([label(&average), vec![cell(&base), cell(&novel), cell(&h)]].concat());
-        let dash = || "-".to_owned();
-        rows.push([label("mean of H"), vec![dash(), dash(), cell(&mean_h)]].concat());
+        rows.push(row(&average, vec![cell(&base), cell(&novel), cell(&h)]));
+        rows.push(row("mean of H", vec![Cell::Nothing, Cell::Nothing, cell(&mean_h)]));
     }
     rows
 }

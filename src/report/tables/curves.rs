@@ -1,6 +1,6 @@
 //! One row per curve: chosen alpha, optimism, barriers.
 
-use super::{Grid, TableSpec, percent};
+use super::{Best, Cell, Column, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 
@@ -20,50 +20,51 @@ impl Named for Curves {
 }
 
 impl TableSpec for Curves {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         if data.frontier.curves.is_empty() {
             return None;
         }
-        let headers = [
-            "curve",
-            "chosen alpha",
-            "mean there",
-            "oracle alpha",
-            "mean there",
-            "optimism",
-            "better than both ends",
-            "beyond the interval",
-            "barrier, speciality",
-            "barrier, generality",
+        let columns = [
+            Column::new("chosen alpha").short("alpha"),
+            Column::new("mean at the chosen").short("mean").best(Best::Largest),
+            Column::new("oracle alpha").short("oracle"),
+            Column::new("mean at the oracle").short("mean"),
+            Column::new("optimism"),
+            Column::new("better than both ends").short("better"),
+            Column::new("beyond the interval").short("surely"),
+            Column::new("barrier, speciality").short("barrier, spec."),
+            Column::new("barrier, generality").short("barrier, gen."),
         ];
-        let dash = || "-".to_owned();
         let list = |alphas: &[f64]| {
             let all: Vec<String> = alphas.iter().map(f64::to_string).collect();
-            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+            Cell::Text(if all.is_empty() { "none".to_owned() } else { all.join(", ") })
         };
-        let rows = data
-            .frontier
-            .curves
-            .iter()
-            .map(|c| {
-                let best = c.best_alpha.as_ref();
-                let barrier = |b: &crate::report::frontier::AxisBarriers| {
-                    b.metric.as_ref().map_or_else(dash, |b| percent(b.barrier.value, b.ci))
-                };
-                vec![
-                    c.curve.clone(),
-                    best.map_or_else(dash, |b| b.alpha.to_string()),
-                    best.map_or_else(dash, |b| percent(b.test_value, None)),
-                    best.map_or_else(dash, |b| b.oracle_alpha.to_string()),
-                    best.map_or_else(dash, |b| percent(b.oracle_value, None)),
-                    best.map_or_else(dash, |b| percent(b.optimism, None)),
+        let row = |c: &crate::report::frontier::CurveReport| {
+            let best = c.best_alpha.as_ref();
+            let alpha = |alpha: Option<f64>| {
+                alpha.map_or(Cell::Nothing, |a| Cell::Number(Number::new(a, Show::Plain)))
+            };
+            let mean = |mean: Option<f64>| mean.map_or(Cell::Nothing, |m| Cell::percent(m, None));
+            let barrier = |b: &crate::report::frontier::AxisBarriers| {
+                b.metric.as_ref().map_or(Cell::Nothing, |b| Cell::percent(b.barrier.value, b.ci))
+            };
+            Row {
+                keys: vec![c.curve.clone().into()],
+                origin: Some(data.origin_of_curve(&c.curve)),
+                cells: vec![
+                    alpha(best.map(|b| b.alpha)),
+                    mean(best.map(|b| b.test_value)),
+                    alpha(best.map(|b| b.oracle_alpha)),
+                    mean(best.map(|b| b.oracle_value)),
+                    mean(best.map(|b| b.optimism)),
                     list(&c.better_than_both_ends),
                     list(&c.surely_better_than_both_ends),
                     barrier(&c.speciality_barrier),
                     barrier(&c.generality_barrier),
-                ]
-            })
-            .collect();
+                ],
+            }
+        };
+        let rows = data.frontier.curves.iter().map(row).collect();
         let how = data.frontier.curves.iter().find_map(|c| c.chosen_by.clone());
         let mut notes = vec![
             "Means are of speciality and generality, in percent. Alpha is the weight of the \
@@ -80,6 +81,12 @@ impl TableSpec for Curves {
             }
             None => notes.push("No selection probe, so no alpha was chosen.".to_owned()),
         }
-        Some(Grid { title: "Curves".to_owned(), headers: headers.map(str::to_owned).to_vec(), rows, notes })
+        Some(NumberTable {
+            title: "Curves".to_owned(),
+            keys: vec!["curve"],
+            columns: columns.to_vec(),
+            rows,
+            notes,
+        })
     }
 }

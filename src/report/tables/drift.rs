@@ -1,6 +1,6 @@
 //! How far each way of fine-tuning moves each probe, relative to the pretrained model.
 
-use super::{Grid, TableSpec, percent};
+use super::{Cell, Column, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
 use crate::plan::Curve;
 use crate::report::ReportData;
@@ -25,25 +25,25 @@ impl Named for Drift {
 }
 
 impl TableSpec for Drift {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let level = data.manifest.suite.stats.confidence;
         let probes: Vec<&ProbeRecord> =
             data.manifest.probes.iter().filter(|p| p.spec.role != ProbeRole::Selection).collect();
         let row = |(name, curves): (String, Vec<&Curve>)| {
-            let cells: Vec<Option<String>> = probes.iter().map(|p| drift(data, &curves, p, level)).collect();
-            cells.iter().any(Option::is_some).then(|| {
-                let shown = cells.into_iter().map(|c| c.unwrap_or_else(|| "-".to_owned()));
-                std::iter::once(name).chain(shown).collect()
-            })
+            let cells: Vec<Option<Cell>> = probes.iter().map(|p| drift(data, &curves, p, level)).collect();
+            let any = cells.iter().any(Option::is_some);
+            let cells = cells.into_iter().map(|c| c.unwrap_or(Cell::Nothing)).collect();
+            any.then(|| Row { keys: vec![name.into()], origin: None, cells })
         };
-        let rows: Vec<Vec<String>> = by_method(&data.manifest.curves).into_iter().filter_map(row).collect();
+        let rows: Vec<Row> = by_method(&data.manifest.curves).into_iter().filter_map(row).collect();
         if rows.is_empty() {
             return None;
         }
         let headers = probes.iter().map(|p| format!("{} ({})", p.spec.id, p.spec.role.name()));
-        Some(Grid {
+        Some(NumberTable {
             title: "Relative drift in percent of the pretrained score".to_owned(),
-            headers: std::iter::once("method".to_owned()).chain(headers).collect(),
+            keys: vec!["method"],
+            columns: headers.map(Column::new).collect(),
             rows,
             notes: vec![format!(
                 "(fine-tuned - pretrained) / pretrained, the mean over seeds, with {}% intervals of the paired bootstrap over \
@@ -55,7 +55,7 @@ impl TableSpec for Drift {
 }
 
 /// The mean over a method's curves of the relative change from end to end; none where an end has no score, or the start is 0.
-fn drift(data: &ReportData, curves: &[&Curve], probe: &ProbeRecord, level: f64) -> Option<String> {
+fn drift(data: &ReportData, curves: &[&Curve], probe: &ProbeRecord, level: f64) -> Option<Cell> {
     let mut pairs = Vec::new();
     for curve in curves {
         let end = |p: Option<&crate::plan::CurvePoint>| data.main(&p?.variant, probe);
@@ -77,5 +77,5 @@ fn drift(data: &ReportData, curves: &[&Curve], probe: &ProbeRecord, level: f64) 
         (0..draws).map(|r| mean(&|i| (pairs[i].0.replicates[r], pairs[i].1.replicates[r]))).collect();
     // A draw in which the start scores nothing has no relative change.
     let interval = percentile(&replicates, level).filter(|i| i.low.is_finite() && i.high.is_finite());
-    Some(percent(value, interval))
+    Some(Cell::percent(value, interval))
 }

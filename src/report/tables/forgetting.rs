@@ -1,6 +1,6 @@
 //! What single examples gain and lose along each curve.
 
-use super::{Grid, TableSpec, percent};
+use super::{Cell, Column, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 
@@ -20,13 +20,11 @@ impl Named for Forgetting {
 }
 
 impl TableSpec for Forgetting {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         if data.examples.is_empty() {
             return None;
         }
-        let headers = [
-            "curve",
-            "probe",
+        let columns = [
             "n",
             "lost",
             "gained",
@@ -43,25 +41,28 @@ impl TableSpec for Forgetting {
             .iter()
             .map(|v| {
                 let steepest = v.steps.iter().max_by_key(|s| s.lost.saturating_sub(s.gained));
-                vec![
-                    v.curve.clone(),
-                    v.probe.clone(),
-                    v.n.to_string(),
-                    v.lost.to_string(),
-                    v.gained.to_string(),
-                    percent(v.lost as f64 / v.n as f64, v.negative_flips),
-                    percent(v.lost as f64 / v.right_before.max(1) as f64, None),
-                    v.steps.iter().map(|s| s.lost).sum::<usize>().to_string(),
-                    v.steps.iter().map(|s| s.gained).sum::<usize>().to_string(),
-                    steepest.map_or_else(|| "-".to_owned(), |s| format!("{} to {}", s.from, s.to)),
-                    v.only_between.to_string(),
-                    v.dip_between.to_string(),
-                ]
+                Row {
+                    keys: vec![v.curve.clone().into(), v.probe.clone().into()],
+                    origin: Some(data.origin_of_curve(&v.curve)),
+                    cells: vec![
+                        Cell::count(v.n),
+                        Cell::count(v.lost),
+                        Cell::count(v.gained),
+                        Cell::percent(v.lost as f64 / v.n as f64, v.negative_flips),
+                        Cell::percent(v.lost as f64 / v.right_before.max(1) as f64, None),
+                        Cell::count(v.steps.iter().map(|s| s.lost).sum()),
+                        Cell::count(v.steps.iter().map(|s| s.gained).sum()),
+                        steepest.map_or(Cell::Nothing, |s| Cell::Text(format!("{} to {}", s.from, s.to))),
+                        Cell::count(v.only_between),
+                        Cell::count(v.dip_between),
+                    ],
+                }
             })
             .collect();
-        Some(Grid {
+        Some(NumberTable {
             title: "Single examples from the pretrained to the fine-tuned end".to_owned(),
-            headers: headers.map(str::to_owned).to_vec(),
+            keys: vec!["curve", "probe"],
+            columns: columns.map(Column::new).to_vec(),
             rows,
             notes: vec![format!(
                 "Lost: right at alpha 0, wrong at alpha 1; the rate is among all examples, with Wilson's {}% \

@@ -1,6 +1,6 @@
 //! The points of the frontier.
 
-use super::{Grid, TableSpec, percent};
+use super::{Best, Cell, Column, Key, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 
@@ -20,40 +20,45 @@ impl Named for Frontier {
 }
 
 impl TableSpec for Frontier {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let frontier = &data.frontier;
         let volume = frontier.hypervolume.as_ref()?;
-        let headers = [
-            "variant",
-            "alpha",
-            "speciality",
-            "generality",
-            "mean",
-            "harmonic mean",
-            "on frontier",
-            "P(on frontier)",
+        let largest = |title: &str| Column::new(title).best(Best::Largest);
+        let columns = [
+            largest("speciality").short("spec."),
+            largest("generality").short("gen."),
+            largest("mean"),
+            largest("harmonic mean").short("H"),
+            Column::new("on frontier").short("front"),
+            Column::new("P(on frontier)").short("P(front)"),
         ];
         let rows = data
             .variants_in_order()
             .into_iter()
             .filter_map(|v| frontier.point(v))
             .map(|p| {
-                vec![
-                    data.label(&p.variant),
-                    p.alpha.map_or_else(|| "-".to_owned(), |a| a.to_string()),
-                    percent(p.speciality, p.speciality_ci),
-                    percent(p.generality, p.generality_ci),
-                    percent(p.mean, p.mean_ci),
-                    percent(p.harmonic_mean, p.harmonic_mean_ci),
-                    if p.on_frontier { "yes" } else { "no" }.to_owned(),
-                    p.p_on_frontier.map_or_else(|| "-".to_owned(), |p| format!("{p:.2}")),
-                ]
+                let alpha = p.alpha.map(|a| a.to_string());
+                let shown = alpha.clone().unwrap_or_else(|| "-".to_owned());
+                let alpha = Key { shown, stored: alpha.unwrap_or_default() };
+                Row {
+                    keys: vec![Key::of_variant(data, &p.variant), alpha],
+                    origin: Some(data.origins(&p.variant).swap_remove(0)),
+                    cells: vec![
+                        Cell::percent(p.speciality, p.speciality_ci),
+                        Cell::percent(p.generality, p.generality_ci),
+                        Cell::percent(p.mean, p.mean_ci),
+                        Cell::percent(p.harmonic_mean, p.harmonic_mean_ci),
+                        Cell::Text(if p.on_frontier { "yes" } else { "no" }.to_owned()),
+                        Cell::probability(p.p_on_frontier),
+                    ],
+                }
             })
             .collect();
         let interval = volume.ci.map(|i| format!(" [{:.4}, {:.4}]", i.low, i.high)).unwrap_or_default();
-        Some(Grid {
+        Some(NumberTable {
             title: "Speciality and generality in percent".to_owned(),
-            headers: headers.map(str::to_owned).to_vec(),
+            keys: vec!["variant", "alpha"],
+            columns: columns.to_vec(),
             rows,
             notes: vec![
                 format!("Axes: {}.", frontier.axes),

@@ -3,9 +3,6 @@
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use console::measure_text_width;
 
-use crate::metric::{METRICS, Metric, Unit};
-use crate::stats::{Estimate, Interval};
-
 /// A table of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -21,31 +18,6 @@ pub struct Grid {
 
 /// Columns that prose has at least.
 const PROSE: usize = 24;
-
-/// A fraction in percent with its interval, such as `71.3 [68.9, 73.6]`.
-#[must_use]
-pub fn percent(value: f64, interval: Option<Interval>) -> String {
-    match interval {
-        Some(i) => format!("{:.1} [{:.1}, {:.1}]", value * 100.0, i.low * 100.0, i.high * 100.0),
-        None => format!("{:.1}", value * 100.0),
-    }
-}
-
-/// A metric's value with its interval, as its unit asks for: fractions in percent.
-#[must_use]
-pub fn shown(metric: &str, estimate: &Estimate) -> String {
-    match METRICS.get(metric).map_or(Unit::Fraction, Metric::unit) {
-        Unit::Fraction => percent(estimate.value, estimate.interval),
-        Unit::Nats => match estimate.interval {
-            Some(i) => format!("{:.3} [{:.3}, {:.3}] nats", estimate.value, i.low, i.high),
-            None => format!("{:.3} nats", estimate.value),
-        },
-        Unit::Number => match estimate.interval {
-            Some(i) => format!("{:.3} [{:.3}, {:.3}]", estimate.value, i.low, i.high),
-            None => format!("{:.3}", estimate.value),
-        },
-    }
-}
 
 impl Grid {
     fn table(&self, preset: &str) -> Table {
@@ -130,24 +102,6 @@ impl Grid {
         let bytes = writer.into_inner().expect("memory does not fail");
         String::from_utf8(bytes).expect("text in, text out")
     }
-
-    /// A LaTeX `table` with `booktabs` rules.
-    #[must_use]
-    pub fn latex(&self) -> String {
-        let line = |cells: &[String]| {
-            cells.iter().map(|c| escape_latex(c)).collect::<Vec<_>>().join(" & ") + " \\\\\n"
-        };
-        let columns = "l".to_owned() + &"r".repeat(self.headers.len().saturating_sub(1));
-        let body: String = self.rows.iter().map(|r| line(r)).collect();
-        let notes = self.notes.iter().map(|n| format!(" {}", escape_latex(n))).collect::<String>();
-        format!(
-            "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{}.{notes}}}\n\
-             \\begin{{tabular}}{{{columns}}}\n\\toprule\n{}\\midrule\n{body}\\bottomrule\n\
-             \\end{{tabular}}\n\\end{{table}}\n",
-            escape_latex(&self.title),
-            line(&self.headers)
-        )
-    }
 }
 
 /// A cell that no spreadsheet takes for a formula: a quote before what begins like one and is no number.
@@ -159,23 +113,6 @@ fn no_formula(cell: &str) -> String {
         _ => false,
     };
     if formula { format!("'{cell}") } else { cell.to_owned() }
-}
-
-fn escape_latex(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '~' => out.push_str("\\textasciitilde{}"),
-            '^' => out.push_str("\\textasciicircum{}"),
-            '\\' => out.push_str("\\textbackslash{}"),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -194,7 +131,6 @@ mod tests {
     #[test]
     fn renderings_escape_what_they_must() {
         assert_eq!(sample().csv(), "variant,a_b\n\"x, \"\"y\"\"\",1.0\n");
-        assert!(sample().latex().contains("Scores, \\%") && sample().latex().contains("a\\_b"));
         assert!(sample().markdown().contains("| variant"));
         let foul = Grid { rows: vec![vec!["=1+1".to_owned(), "a|b\n<b>'".to_owned()]], ..sample() };
         assert!(foul.csv().contains("'=1+1") && foul.markdown().contains("a\\|b <b>"));
@@ -221,12 +157,5 @@ mod tests {
         }
         assert!(wide.terminal(Some(60)).contains("No room here for: b."));
         assert!(wide.terminal(None).contains(summary));
-    }
-
-    #[test]
-    fn percent_with_interval() {
-        let interval = Interval { low: 0.6894, high: 0.7361 };
-        assert_eq!(percent(0.713, Some(interval)), "71.3 [68.9, 73.6]");
-        assert_eq!(percent(1.0, None), "100.0");
     }
 }

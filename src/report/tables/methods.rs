@@ -1,8 +1,9 @@
 //! Ways of fine-tuning as whole curves: areas, differences, generality at equal speciality.
 
-use super::{Grid, TableSpec, percent};
+use super::{Best, Cell, Column, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
+use crate::stats::Interval;
 
 /// The table.
 pub(super) struct Methods;
@@ -20,43 +21,46 @@ impl Named for Methods {
 }
 
 impl TableSpec for Methods {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let report = data.frontier.methods.as_ref()?;
         let base = report.methods.iter().position(|m| m.method == report.baseline)?;
         let at = format!("generality at {:.1}", report.speciality * 100.0);
-        let headers = vec![
-            "method".to_owned(),
-            "seeds".to_owned(),
-            "tuned speciality".to_owned(),
-            "tuned generality".to_owned(),
-            at,
-            "area".to_owned(),
-            "over seeds".to_owned(),
-            format!("area - {}", report.baseline),
-            format!("P(above {})", report.baseline),
-            format!("P(larger than {})", report.baseline),
+        let largest = |title: &str| Column::new(title).best(Best::Largest);
+        let columns = vec![
+            Column::new("seeds"),
+            largest("tuned speciality").short("spec."),
+            largest("tuned generality").short("gen."),
+            largest(&at).short("gen. at equal spec."),
+            largest("area"),
+            Column::new("over seeds").short("s.d."),
+            Column::new(format!("area - {}", report.baseline)).short("difference"),
+            Column::new(format!("P(above {})", report.baseline)).short("P(above)"),
+            Column::new(format!("P(larger than {})", report.baseline)).short("P(larger)"),
         ];
-        let dash = || "-".to_owned();
-        let probability = |p: Option<f64>| p.map_or_else(dash, |p| format!("{p:.2}"));
-        let rows = report.methods.iter().enumerate().map(|(i, m)| {
-            vec![
-                m.method.clone(),
-                m.curves.len().to_string(),
-                percent(m.tuned.0, None),
-                percent(m.tuned.1, None),
-                m.generality.map_or_else(dash, |g| percent(g, m.generality_ci)),
-                hundredths(m.area, m.area_ci),
-                m.area_sd.map_or_else(dash, |s| format!("±{:.2}", s * 1e4)),
-                if i == base { dash() } else { hundredths(m.difference, m.difference_ci) },
-                probability(m.above[base]),
-                probability(m.larger[base]),
-            ]
+        let area = |value: f64, interval: Option<Interval>| {
+            Cell::Number(Number { interval, ..Number::new(value, Show::Area) })
+        };
+        let rows = report.methods.iter().enumerate().map(|(i, m)| Row {
+            keys: vec![m.method.clone().into()],
+            origin: None,
+            cells: vec![
+                Cell::count(m.curves.len()),
+                Cell::percent(m.tuned.0, None),
+                Cell::percent(m.tuned.1, None),
+                m.generality.map_or(Cell::Nothing, |g| Cell::percent(g, m.generality_ci)),
+                area(m.area, m.area_ci),
+                m.area_sd.map_or(Cell::Nothing, |s| Cell::Number(Number::new(s, Show::AreaSpread))),
+                if i == base { Cell::Nothing } else { area(m.difference, m.difference_ci) },
+                Cell::probability(m.above[base]),
+                Cell::probability(m.larger[base]),
+            ],
         });
         let volume = data.frontier.hypervolume.as_ref()?;
         let level = data.manifest.suite.stats.confidence * 100.0;
-        Some(Grid {
+        Some(NumberTable {
             title: "Ways of fine-tuning, as whole curves".to_owned(),
-            headers,
+            keys: vec!["method"],
+            columns,
             rows: rows.collect(),
             notes: vec![
                 format!(
@@ -73,10 +77,4 @@ impl TableSpec for Methods {
             ],
         })
     }
-}
-
-/// An area in squared percentage points.
-fn hundredths(value: f64, interval: Option<crate::stats::Interval>) -> String {
-    let own = format!("{:.1}", value * 1e4);
-    interval.map_or(own.clone(), |i| format!("{own} [{:.1}, {:.1}]", i.low * 1e4, i.high * 1e4))
 }

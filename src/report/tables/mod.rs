@@ -3,16 +3,21 @@
 mod above;
 mod bands;
 mod base_novel;
+mod cell;
 mod curves;
 mod drift;
 mod forgetting;
 mod frontier;
 mod grid;
+mod latex;
 mod methods;
+mod numbers;
 mod probes;
 mod transfer;
 
-pub use grid::{Grid, percent, shown};
+pub use cell::{Cell, Number, Show, percent};
+pub use grid::Grid;
+pub use numbers::{Best, Column, Key, NumberTable, Row};
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};
@@ -20,7 +25,7 @@ use crate::base::registry::{Named, Registry};
 /// A table of the report.
 pub trait TableSpec: Named + Sync {
     /// The table; `None` where there is nothing to show.
-    fn build(&self, data: &ReportData) -> Option<Grid>;
+    fn build(&self, data: &ReportData) -> Option<NumberTable>;
 }
 
 /// All tables.

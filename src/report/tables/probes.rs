@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Grid, TableSpec, shown};
+use super::{Best, Cell, Column, Key, Number, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
+use crate::metric::METRICS;
 use crate::report::ReportData;
 use crate::store::ProbeRecord;
 
@@ -23,21 +24,27 @@ impl Named for Probes {
 }
 
 impl TableSpec for Probes {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let probes = &data.manifest.probes;
         let role = |p: &ProbeRecord| p.spec.role.name();
-        let headers = std::iter::once("variant".to_owned())
-            .chain(probes.iter().map(|p| format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p))))
-            .collect();
+        let column = |p: &ProbeRecord| {
+            let title = format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p));
+            let higher = METRICS.get(&p.spec.metric).is_none_or(|m| m.higher_is_better());
+            Column::new(title).best(if higher { Best::Largest } else { Best::Smallest })
+        };
         let rows = data
             .variants_in_order()
             .into_iter()
             .map(|v| {
-                let cell = |p| {
-                    let value = data.main(v, p).map(|m| shown(&p.spec.metric, &m.estimate));
-                    value.unwrap_or_else(|| "-".to_owned())
+                let cell = |p: &ProbeRecord| {
+                    let number = data.main(v, p).map(|m| Number::of_metric(&p.spec.metric, &m.estimate));
+                    number.map_or(Cell::Nothing, Cell::Number)
                 };
-                std::iter::once(data.label(v)).chain(probes.iter().map(cell)).collect()
+                Row {
+                    keys: vec![Key::of_variant(data, v)],
+                    origin: Some(data.origins(v).swap_remove(0)),
+                    cells: probes.iter().map(cell).collect(),
+                }
             })
             .collect();
         let level = data.manifest.suite.stats.confidence * 100.0;
@@ -48,9 +55,10 @@ impl TableSpec for Probes {
             format!("{} {seen}{of}", p.spec.id)
         };
         let sizes: Vec<String> = probes.iter().map(size).collect();
-        Some(Grid {
+        Some(NumberTable {
             title: "Scores in percent".to_owned(),
-            headers,
+            keys: vec!["variant"],
+            columns: probes.iter().map(column).collect(),
             rows,
             notes: [
                 Some(format!("In brackets: {level}% intervals. Examples: {}.", sizes.join(", "))),
@@ -78,7 +86,7 @@ fn heads(data: &ReportData) -> Option<String> {
             dropped.insert(format!("{} on {}: {why}", cell.variant, cell.probe));
         }
     }
-    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {n} cells")).collect();
+    let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{kind} {n} results")).collect();
     let incomplete = data
         .manifest
         .probes

@@ -1,6 +1,6 @@
 //! How a fine-tuned model does on data that it was not tuned for, against the model it comes from.
 
-use super::{Grid, TableSpec, percent};
+use super::{Best, Cell, Column, Key, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
 use crate::report::points::Axis;
@@ -24,7 +24,7 @@ impl Named for Transfer {
 }
 
 impl TableSpec for Transfer {
-    fn build(&self, data: &ReportData) -> Option<Grid> {
+    fn build(&self, data: &ReportData) -> Option<NumberTable> {
         let role = |role| data.manifest.probes.iter().filter(move |p| p.spec.role == role);
         let targets: Vec<&ProbeRecord> = role(ProbeRole::Generality).collect();
         let sources: Vec<&ProbeRecord> = role(ProbeRole::Speciality).collect();
@@ -34,7 +34,7 @@ impl TableSpec for Transfer {
         }
         let level = data.manifest.suite.stats.confidence;
         let n = targets.len();
-        let rows: Vec<Vec<String>> = data
+        let rows: Vec<Row> = data
             .variants_in_order()
             .into_iter()
             .filter_map(|variant| {
@@ -56,26 +56,34 @@ impl TableSpec for Transfer {
                     percentile(&difference.replicates, level).is_some_and(|i| i.high < 0.0)
                 });
                 let (source, target) = (Axis::mean(&source), Axis::mean(&own));
-                let counts = if variant == start.id {
-                    ["-".to_owned(), "-".to_owned()]
-                } else {
-                    [format!("{below} of {n}"), format!("{} of {n}", surely.count())]
+                let count = |of: usize| {
+                    let number = Cell::Number(Number::new(of as f64, Show::Of(n)));
+                    if variant == start.id { Cell::Nothing } else { number }
                 };
-                let mut row = vec![
-                    data.label(variant),
-                    percent(source.value, source.interval(level)),
-                    percent(target.value, target.interval(level)),
-                ];
-                row.extend(counts);
-                Some(row)
+                Some(Row {
+                    keys: vec![Key::of_variant(data, variant)],
+                    origin: Some(data.origins(variant).swap_remove(0)),
+                    cells: vec![
+                        Cell::percent(source.value, source.interval(level)),
+                        Cell::percent(target.value, target.interval(level)),
+                        count(below),
+                        count(surely.count()),
+                    ],
+                })
             })
             .collect();
         let sure = format!("surely below {}", start.id);
-        let headers = ["variant", "source", "targets", &format!("below {}", start.id), &sure];
+        let columns = vec![
+            Column::new("source").best(Best::Largest),
+            Column::new("targets").best(Best::Largest),
+            Column::new(format!("below {}", start.id)).short("below"),
+            Column::new(sure).short("surely"),
+        ];
         let names: Vec<&str> = targets.iter().map(|p| p.spec.id.as_str()).collect();
-        Some(Grid {
+        Some(NumberTable {
             title: "Transfer in percent".to_owned(),
-            headers: headers.map(str::to_owned).to_vec(),
+            keys: vec!["variant"],
+            columns,
             rows,
             notes: vec![
                 format!("Targets: mean of {}.", names.join(", ")),

@@ -1,0 +1,71 @@
+//! `specbench keys`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::base::fs::write_atomic;
+use crate::cli::args::{KeysArgs, KeysOf};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::output::Output;
+use crate::keys::{FILES, FileKeys, RECIPE, REGISTRY, SUITE, Table};
+use crate::report::Grid;
+
+/// What the page says above the keys.
+const HEAD: &str = "# Keys\n\nEvery key of a suite, a recipe and the registry. Written by `specbench keys --out`; the schemas \
+                    beside this page are for editors (`#:schema suite.json` in the first line, with taplo).\n\n";
+
+pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
+    if let Some(out) = &args.out {
+        write(out, output)?;
+        return Ok(Exit::Ok);
+    }
+    let chosen: &[&FileKeys] = match args.file {
+        None => &FILES,
+        Some(KeysOf::Suite) => &[&SUITE],
+        Some(KeysOf::Recipe) => &[&RECIPE],
+        Some(KeysOf::Registry) => &[&REGISTRY],
+    };
+    for file in chosen {
+        if args.schema {
+            output.result(&format!("{:#}", file.schema()));
+        } else if !output.json {
+            file.tables.iter().for_each(|t| output.result(&grid(t).terminal(output.width)));
+        }
+    }
+    if output.json && !args.schema {
+        output.json("keys", chosen.iter().map(|f| (f.name.to_owned(), f.schema())).collect());
+    }
+    Ok(Exit::Ok)
+}
+
+fn grid(table: &Table) -> Grid {
+    let row = |key: &crate::keys::Key| {
+        [key.name, &key.kind.words().replace('`', ""), key.default.unwrap_or("needed"), key.summary]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    Grid {
+        title: format!("{}  {}", table.heading(), table.summary),
+        headers: ["key", "value", "without it", "what it is for"].map(str::to_owned).to_vec(),
+        rows: table.all().map(row).collect(),
+        notes: vec![format!("\n{}", table.example)],
+    }
+}
+
+fn write(out: &Path, output: &Output) -> Result<(), CliError> {
+    let page: String = FILES.iter().map(|f| f.markdown() + "\n").collect();
+    let put = |name: &str, text: String| {
+        let written = write_atomic(&out.join(name), text.as_bytes());
+        written.map_err(|e| CliError::new(Exit::Internal, e.to_string()))
+    };
+    put("keys.md", format!("{HEAD}{}\n", page.trim_end()))?;
+    for file in FILES {
+        put(&format!("{}.json", file.name), format!("{:#}\n", file.schema()))?;
+    }
+    output.note(&format!("keys.md and {} schemas: {}", FILES.len(), out.display()));
+    if output.json {
+        output.json("keys", json!({"out": out}));
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Keys of a recipe.
+
+use super::Kind::{Choice, Count, Flag, Named, Number, Numbers, Text, Texts};
+use super::{FileKeys, Key, Table, Times, key, must};
+use crate::train::{METHODS, TERMS, TRAINS, UPDATES};
+
+/// A recipe.
+pub static RECIPE: FileKeys = FileKeys {
+    name: "recipe",
+    summary: "how checkpoints are fine-tuned; `[[method]]` and `[grid]` make many of one file",
+    tables: &[HEAD, TRAIN, DATA, VALIDATION, TERM, UPDATE],
+};
+
+const HEAD: Table = Table {
+    path: "recipe",
+    times: Times::Once,
+    summary: "What is made from what. In a file with `[[method]]` or `[grid]`, each method may set any of these and of `[train]`.",
+    keys: &[&[
+        must("id", Text, "its name; the method's where `[[method]]` says none"),
+        must("method", Named(methods), "how it is tuned (`list methods`)"),
+        must("out", Text, "the folder that is written; `{id}`, `{seed}` and any setting may stand in it"),
+        key("from", Text, "none", "the checkpoint to start from; methods that fine-tune need it"),
+        key(
+            "finetuned",
+            Text,
+            "none",
+            "the checkpoint that a path term or continued fine-tuning starts from",
+        ),
+        key("model", Text, "none", "`config.json` of a new model, for methods that start from scratch"),
+        key("tokenizer", Text, "none", "its `tokenizer.json`"),
+        key("seed", Count, "0", "what everything random is drawn from"),
+        key("classes", Choice(&["all", "base", "novel"]), "all", "which half of the classes is seen"),
+        key("store", Choice(&["f32", "f16"]), "f32", "type of the stored weights"),
+    ]],
+    example: "[recipe]\nid = \"full\"\nmethod = \"full\"\nfrom = \"start\"\nout = \"full\"\n",
+};
+
+/// Settings of the parts: in `[train]` for the method's own, in `[[term]]` and `[[update]]` for further ones.
+const OF_TERMS: &[Key] = &[
+    key("penalty", Number(0.0, 1e9), "needed by penalties and distillation", "factor of the term"),
+    key(
+        "reduction",
+        Choice(&["sum", "mean"]),
+        "sum",
+        "whether it is on the sum or the mean over all weights",
+    ),
+    key("fisher", Count, "64", "examples that say how much each weight matters (ewc)"),
+    key("temperature", Number(0.01, 1000.0), "the term's", "of the distributions that are distilled (kd-kl)"),
+    key("beta", Number(0.0, 1e9), "the term's", "factor of the loss on the way (path terms)"),
+    key("points", Count, "5", "points of the way, drawn anew at each step (path terms)"),
+    key("anchor", Number(0.0, 1e9), "8", "factor of the distance to the first text features (kgcoop)"),
+];
+
+const OF_UPDATES: &[Key] = &[
+    key("mask", Choice(&["rescaled", "selected", "none"]), "rescaled", "how far SPIDER's mask goes"),
+    key("frozen", Number(0.0, 1.0), "0.5", "share of the largest weights that stay (magnitude-mask)"),
+    key("density", Number(0.0, 1.0), "0.1", "share of the changes that is kept in the end (graft)"),
+    key("from_step", Count, "1", "the first step that is averaged"),
+    key("by", Choice(&["loss", "accuracy"]), "loss", "what early stopping looks at, on `[validation]`"),
+    key("every", Count, "10", "steps from look to look"),
+    key("patience", Count, "none", "looks without a better one after which training ends"),
+];
+
+const TRAIN: Table = Table {
+    path: "train",
+    times: Times::Once,
+    summary: "Steps, optimiser, and the settings of the method's parts.",
+    keys: &[
+        &[
+            key("steps", Count, "1000", "optimiser steps of the schedule"),
+            key("stop_at", Count, "the last", "the step after which training ends"),
+            key("batch", Count, "128", "examples a step"),
+            key("lr", Number(0.0, 10.0), "3e-5", "peak learning rate"),
+            key("warmup", Count, "0", "steps of linear warm-up"),
+            key("schedule", Choice(&["cosine", "constant"]), "cosine", "the learning rate after the warm-up"),
+            key("optimiser", Choice(&["adamw", "sgd"]), "adamw", "how steps are made"),
+            key("momentum", Number(0.0, 0.9999), "0.9", "of sgd"),
+            key("weight_decay", Number(0.0, 10.0), "0.1", "decoupled, as AdamW's"),
+            key("decay_all", Flag, "true", "whether biases and norms decay as well"),
+            key("clip_norm", Number(0.0, 1e9), "1", "largest norm of the whole gradient"),
+            key("length", Count, "the model's", "tokens of a training text at most"),
+            key("crop", Numbers, "none", "bounds of a random crop's share of the image, such as [0.9, 1.0]"),
+            key("flip", Flag, "false", "whether half of the images are mirrored"),
+            key("save_every", Count, "200", "steps between states that training goes on from"),
+            key("tau", Number(0.0, 1.0), "0.5", "how far towards `finetuned` training starts"),
+        ],
+        &[
+            key("trains", Named(trains), "the method's", "what trains (`list trains`)"),
+            key("last", Count, "the part's", "blocks that train (last-n)"),
+            key("rank", Count, "8", "of LoRA's factors"),
+            key("lora_alpha", Number(0.0, 1e6), "16", "LoRA's factor times its rank"),
+            key("targets", Texts, "q_proj, v_proj", "modules that LoRA changes"),
+            key("vectors", Count, "4", "learned context vectors"),
+        ],
+        OF_TERMS,
+        OF_UPDATES,
+    ],
+    example: "[train]\nsteps = 60\nbatch = 128\nlr = 3e-4\n",
+};
+
+const OF_DATA: &[Key] = &[
+    key("dataset", Text, "needed without `task`", "a data set of the registry"),
+    key("split", Text, "train", "its split"),
+    key("shots", Count, "all", "examples a class"),
+    key("shots_seed", Count, "1", "what they are drawn from"),
+    key("share", Number(0.0, 1.0), "what is left", "share of each batch (experience replay)"),
+    key("task", Text, "none", "the task file that says what is prompt and what is target"),
+    key("chat", Flag, "false", "whether prompts are conversations in the checkpoint's template"),
+    key("few_shot", Count, "none", "demonstrations in each prompt"),
+];
+
+const DATA: Table = Table {
+    path: "data",
+    times: Times::Many,
+    summary: "Data that are learned from.",
+    keys: &[OF_DATA],
+    example: "[[data]]\ndataset = \"emoji-noto\"\nsplit = \"val\"\nshots = 4\n",
+};
+
+const VALIDATION: Table = Table {
+    path: "validation",
+    times: Times::AtMostOnce,
+    summary: "Data that are watched and not learned from.",
+    keys: &[OF_DATA],
+    example: "[validation]\ndataset = \"emoji-noto\"\nsplit = \"test\"\n",
+};
+
+const TERM: Table = Table {
+    path: "term",
+    times: Times::Many,
+    summary: "A further term of the loss.",
+    keys: &[&[must("kind", Named(terms), "which one (`list terms`)")], OF_TERMS],
+    example: "[[term]]\nkind = \"l2\"\npenalty = 0.1\n",
+};
+
+const UPDATE: Table = Table {
+    path: "update",
+    times: Times::Many,
+    summary: "A further update after each step.",
+    keys: &[&[must("kind", Named(updates), "which one (`list updates`)")], OF_UPDATES],
+    example: "[[update]]\nkind = \"graft\"\ndensity = 0.2\n",
+};
+
+fn methods() -> Vec<&'static str> {
+    METHODS.names().collect()
+}
+
+fn trains() -> Vec<&'static str> {
+    TRAINS.names().collect()
+}
+
+fn terms() -> Vec<&'static str> {
+    TERMS.names().collect()
+}
+
+fn updates() -> Vec<&'static str> {
+    UPDATES.names().collect()
+}

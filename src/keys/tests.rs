@@ -1,0 +1,139 @@
+//! The keys against what the readers ask for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{FILES, FileKeys, Kind, RECIPE, REGISTRY, SUITE};
+use crate::base::config::{Document, TABLE};
+use crate::catalog::{Catalog, read_document};
+use crate::merge::COMBINES;
+use crate::suite::Suite;
+use crate::train::{METHODS, Recipe, TERMS, TRAINS, UPDATES};
+
+type Asked = BTreeMap<(String, &'static str), String>;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path());
+    all.filter(|p| p.extension().is_some_and(|e| e == "toml")).collect()
+}
+
+/// The examples of a kind of file, one after the other.
+fn examples(keys: &FileKeys) -> String {
+    keys.tables.iter().map(|t| t.example).collect()
+}
+
+fn asked_of_suites() -> Asked {
+    let catalog = Catalog::open(&root().join("datasets.toml")).unwrap().beside(&root().join("suites"));
+    let ends = "[[checkpoint]]\nid = \"start\"\nrole = \"pretrained\"\nsource = \"a\"\n\
+                [[checkpoint]]\nid = \"tuned\"\nrole = \"finetuned\"\nsource = \"b\"\n";
+    let example = examples(&SUITE).replacen("[[checkpoint]]", &format!("{ends}[[checkpoint]]"), 1);
+    let document = Document::from_text(Path::new("example.toml"), example);
+    Suite::parse(Path::new("example.toml"), &document, &catalog).unwrap();
+    let mut all = document.asked();
+    let mut combinations = String::from("[suite]\nname = \"x\"\n");
+    for name in COMBINES.names() {
+        combinations += &format!("[[checkpoint]]\nid = \"{name}\"\nmerge = \"{name}\"\nof = []\n");
+    }
+    combinations += "[[probe]]\nid = \"p\"\ntask = \"arc_easy\"\nrole = \"generality\"\n";
+    let document = Document::from_text(Path::new("combinations.toml"), combinations);
+    // It has mistakes; what was asked for counts.
+    let _ = Suite::parse(Path::new("combinations.toml"), &document, &catalog);
+    all.extend(document.asked());
+    for path in files("suites") {
+        let document = Document::open(&path).unwrap();
+        let _ = Suite::parse(&path, &document, &catalog);
+        all.extend(document.asked());
+    }
+    all
+}
+
+fn asked_of_recipes() -> Asked {
+    let document = Document::from_text(Path::new("example.toml"), examples(&RECIPE));
+    Recipe::read(Path::new("example.toml"), &document).unwrap();
+    let mut all = document.asked();
+    let mut add = |text: String| {
+        let document = Document::from_text(Path::new("part.toml"), text);
+        let _ = Recipe::read(Path::new("part.toml"), &document);
+        all.extend(document.asked());
+    };
+    let head = |method: &str| format!("[recipe]\nmethod = \"{method}\"\n");
+    for method in METHODS.names() {
+        add(head(method) + "[train]\noptimiser = \"sgd\"\n[[data]]\ndataset = \"d\"\n");
+    }
+    for trains in TRAINS.names() {
+        add(head("full") + &format!("[train]\ntrains = \"{trains}\"\n"));
+    }
+    for (table, names) in [("term", TERMS.names().collect::<Vec<_>>()), ("update", UPDATES.names().collect())]
+    {
+        for name in names {
+            add(head("full") + &format!("[train]\n[[{table}]]\nkind = \"{name}\"\n"));
+        }
+    }
+    all
+}
+
+fn asked_of_registries() -> Asked {
+    let document = Document::from_text(Path::new("example.toml"), examples(&REGISTRY));
+    read_document(&document).unwrap();
+    let mut all = document.asked();
+    let document = Document::open(&root().join("datasets.toml")).unwrap();
+    read_document(&document).unwrap();
+    all.extend(document.asked());
+    all
+}
+
+fn kind_asked(kind: Kind) -> String {
+    match kind {
+        Kind::Text | Kind::Named(_) => "a text".to_owned(),
+        Kind::Choice(all) => all.join(", "),
+        Kind::Count => "a whole number, 0 or more".to_owned(),
+        Kind::Number(low, high) if low == f64::MIN && high == f64::MAX => "a number".to_owned(),
+        Kind::Number(low, high) => format!("a number, {low} to {high}"),
+        Kind::Flag => "true or false".to_owned(),
+        Kind::Texts => "a list of texts".to_owned(),
+        Kind::Numbers | Kind::NumbersOrText => "a list of numbers or a text".to_owned(),
+        Kind::NumberOrNumbers => "a number, 0 to 1".to_owned(),
+    }
+}
+
+fn check(keys: &FileKeys, asked: &Asked) {
+    let keys_asked: Asked =
+        asked.iter().filter(|a| a.1 != TABLE).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut listed = Asked::new();
+    for table in keys.tables {
+        for key in table.all() {
+            let twice = listed.insert((table.path.to_owned(), key.name), kind_asked(key.kind));
+            assert!(twice.is_none(), "{}.{} twice", table.path, key.name);
+        }
+    }
+    for (place, kind) in &keys_asked {
+        assert_eq!(listed.get(place), Some(kind), "{} asks for {place:?}", keys.name);
+    }
+    for place in listed.keys() {
+        assert!(keys_asked.contains_key(place), "nobody asks a {} for {place:?}", keys.name);
+    }
+}
+
+#[test]
+fn every_key_that_is_read_is_listed_and_the_other_way_round() {
+    check(&SUITE, &asked_of_suites());
+    check(&RECIPE, &asked_of_recipes());
+    check(&REGISTRY, &asked_of_registries());
+}
+
+#[test]
+fn page_and_schemas_are_those_of_the_program() {
+    let page: String = FILES.iter().map(|f| f.markdown() + "\n").collect();
+    let stored =
+        |name: &str| std::fs::read_to_string(root().join("suites/schemas").join(name)).unwrap_or_default();
+    assert!(stored("keys.md").ends_with(page.trim_end()), "run `specbench keys --out suites/schemas`");
+    for file in FILES {
+        let schema: serde_json::Value =
+            serde_json::from_str(&stored(&format!("{}.json", file.name))).unwrap();
+        assert_eq!(schema, file.schema(), "run `specbench keys --out suites/schemas`");
+    }
+}
