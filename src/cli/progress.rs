@@ -9,6 +9,33 @@ use super::output::Output;
 /// Seconds between plain lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// From one look at the clock to the next.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A sign of life on a terminal while something goes on whose end is not known.
+pub struct Working(Option<ProgressBar>);
+
+impl Working {
+    pub fn new(output: &Output, what: &'static str) -> Self {
+        let shown = output.terminal && !output.quiet;
+        Self(shown.then(|| {
+            let bar = ProgressBar::new_spinner().with_message(what);
+            let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(TICK);
+            bar
+        }))
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// Progress towards a known total.
 pub struct Progress<'a> {
     output: &'a Output,
@@ -24,12 +51,14 @@ impl<'a> Progress<'a> {
         let bar = (output.terminal && !output.quiet).then(|| {
             let bar = ProgressBar::new(total);
             let style = ProgressStyle::with_template(
-                "{bar:32} {percent:>3}% {pos}/{len} {msg} {per_sec}, {eta} left",
+                "{bar:32} {percent:>3}% {pos}/{len} {msg} {per_sec}, {elapsed} so far, {eta} left",
             );
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message(what);
             bar
         });
+        // The clock goes on while something is prepared.
+        bar.iter().for_each(|bar| bar.enable_steady_tick(TICK));
         Self { output, bar, what, done: 0, total, last: Instant::now() }
     }
 

@@ -63,6 +63,13 @@ impl ReportData {
         main_metric(&self.scores, variant, probe)
     }
 
+    /// How many examples of a probe were evaluated.
+    #[must_use]
+    pub fn examples_of(&self, probe: &ProbeRecord) -> usize {
+        let cell = self.manifest.cells.iter().find(|c| c.probe == probe.spec.id);
+        cell.map_or(probe.examples, |c| c.examples)
+    }
+
     /// The variants as tables list them: along each curve, then the rest.
     #[must_use]
     pub fn variants_in_order(&self) -> Vec<&str> {

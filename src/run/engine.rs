@@ -66,7 +66,7 @@ pub fn run(
             Some(models) => loaded.insert(models),
             None => loaded.insert(Loaded::new(plan, options, &placement, variants)?),
         };
-        let outcome = PassRun::new(plan, options, pass, &placement, models)?.evaluate(listen)?;
+        let outcome = PassRun::new(plan, options, pass, &placement, models, listen)?.evaluate(listen)?;
         summary.decoded += outcome.decoded;
         summary.tokens += outcome.tokens;
         let halved = placement.halved.swap(0, Ordering::Relaxed);
@@ -146,10 +146,21 @@ impl<'a> PassRun<'a> {
         pass: &'a Pass,
         placement: &'a Placement,
         models: &'a Loaded,
+        listen: &mut dyn FnMut(RunEvent),
     ) -> Result<Self, RunError> {
         let number = |(i, &c): (usize, &usize)| ((plan.cells[c].variant, plan.cells[c].probe), i as u32);
         let cells: BTreeMap<(usize, usize), u32> = pass.cells.iter().enumerate().map(number).collect();
         let probes: BTreeSet<usize> = cells.keys().map(|k| k.1).collect();
+        let prompts = |p: usize| {
+            let asked = plan.probes[p].task.candidates();
+            asked.map_or(0, |c| c.names.len() * c.templates.len())
+        };
+        let members: usize = models.families.iter().map(|f| f.members.len()).sum();
+        listen(RunEvent::Heads {
+            name: pass.name.clone(),
+            heads: members * probes.len(),
+            prompts: members * probes.iter().map(|&p| prompts(p)).sum::<usize>(),
+        });
         let one = |f: &Family, p: usize| Ok((p, heads(f, &plan.probes[p], placement)?));
         let heads = models
             .families

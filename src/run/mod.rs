@@ -169,6 +169,15 @@ pub enum RunEvent {
         /// Segments of an earlier run that are reused.
         resumed: usize,
     },
+    /// Heads are made of prompts before a pass begins.
+    Heads {
+        /// Data set and split.
+        name: String,
+        /// Heads at most; equal ones are made once.
+        heads: usize,
+        /// Prompts of all of them.
+        prompts: usize,
+    },
     /// Crops of this pass cannot be kept; the run goes on without.
     NotKept {
         /// Data set and split.

@@ -76,6 +76,12 @@ def families():
                                                 use_parallel_residual=True), t.StableLmForCausalLM
     yield "starcoder2", t.Starcoder2Config(**SMALL, **HEADS, **IDS, sliding_window=6, rope_parameters=rope), t.Starcoder2ForCausalLM
 
+    experts = dict(num_experts_per_tok=2, rope_parameters=rope)
+    yield "mixtral", t.MixtralConfig(**SMALL, **HEADS, **IDS, **experts, num_local_experts=4), t.MixtralForCausalLM
+    yield "olmoe", t.OlmoeConfig(**SMALL, **HEADS, **IDS, **experts, num_experts=4), t.OlmoeForCausalLM
+    yield "qwen3-moe", t.Qwen3MoeConfig(**SMALL, **HEADS, **IDS, **experts, num_experts=4, head_dim=8, moe_intermediate_size=12,
+                                        norm_topk_prob=True), t.Qwen3MoeForCausalLM
+
 
 def tokenizer():
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())

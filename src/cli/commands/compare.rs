@@ -9,6 +9,7 @@ use crate::base::fs::write_atomic;
 use crate::cli::args::{BlessArgs, CheckArgs, CompareArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
+use crate::cli::progress::Working;
 use crate::compare::{
     CompareError, Comparison, GateOutcome, Options, Side, annotations, cells_table, check as judge,
     curves_table, junit, not_measured, summary, verdict_line, verdicts_grid,
@@ -28,7 +29,9 @@ fn options(manifest: &Manifest) -> Options {
 pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
     let (before, after) = (Side::of_results(&args.a)?, Side::of_results(&args.b)?);
     let manifest = Manifest::read(&args.b).map_err(CompareError::from)?;
+    let working = Working::new(output, "resampling both sides");
     let comparison = Comparison::new(&before, &after, &options(&manifest))?;
+    drop(working);
     let (cells, curves) = (cells_table(&comparison), curves_table(&comparison));
     if let Some(out) = &args.out {
         let tables = [

@@ -8,6 +8,7 @@ use url::Url;
 use crate::cli::args::ReportArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
+use crate::cli::progress::Working;
 use crate::report::{self, MANY_CURVES, ReportData, Sheet, TABLES};
 
 pub fn report(args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
@@ -21,7 +22,9 @@ pub fn report(args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
             return Err(CliError::new(Exit::Usage, text.to_owned()));
         }
     };
+    let working = Working::new(output, "resampling and drawing");
     let data = report::build(dir, sheet)?;
+    drop(working);
     if output.json {
         output.json("report", json!({ "out": dir, "frontier": data.frontier }));
     } else {

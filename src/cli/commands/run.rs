@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, Working};
 use crate::cli::stop::Stop;
 use crate::model::{Numerics, Tokens};
 use crate::plan::Plan;
@@ -96,9 +96,11 @@ fn finish(
         output.note(&text);
         return Ok(Exit::Ok);
     }
+    let working = Working::new(output, "resampling and drawing the report");
     let data = ReportData::load(out)?;
     pictures(plan, &data.wanted_pictures(out))?;
     report::write(&data, out, Sheet::SCREEN)?;
+    drop(working);
     if output.json {
         let value = json!({
             "out": out, "finished": summary.finished, "reused": summary.reused,
@@ -142,6 +144,12 @@ fn read(summary: &RunSummary) -> String {
     parts.join(", ")
 }
 
+/// What is counted.
+const PREDICTIONS: &str = "predictions";
+
+/// Prompts that take long enough to be told of.
+const MANY_PROMPTS: usize = 20_000;
+
 /// Says one event of the run: progress on its bar, everything else as a line above it.
 fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<'a>>) {
     let line = match event {
@@ -149,8 +157,18 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
             output.note(&format!(
                 "{cells} results, {reused} finished before, {predictions} predictions to make"
             ));
-            *progress = Some(Progress::new(output, "predictions", predictions as u64));
+            *progress = Some(Progress::new(output, PREDICTIONS, predictions as u64));
             return;
+        }
+        RunEvent::Heads { name, heads, prompts } => {
+            let text = format!("{name}: up to {prompts} prompts for {heads} heads");
+            if let Some(progress) = progress {
+                progress.message(text.clone());
+            }
+            if prompts < MANY_PROMPTS {
+                return;
+            }
+            text
         }
         RunEvent::Progress { predictions } => {
             if let Some(progress) = progress {
@@ -159,6 +177,9 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
             return;
         }
         RunEvent::Pass { name, variants, shared, resumed } => {
+            if let Some(progress) = progress {
+                progress.message(PREDICTIONS.to_owned());
+            }
             let resumed =
                 if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };
             format!("{name}: {variants} variants, {} layers computed once for all{resumed}", stages(&shared))

@@ -201,6 +201,23 @@ pub const LLAMA: Names = Names {
     transposed: false,
 };
 
+/// Perceptrons of which each token takes some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpertsConfig {
+    /// How many there are.
+    pub count: usize,
+    /// How many a token takes.
+    pub chosen: usize,
+    /// Whether the shares of those add up to one.
+    pub normed: bool,
+    /// The router.
+    pub router: &'static str,
+    /// What comes before an expert's number.
+    pub prefix: &'static str,
+    /// Gate, up and down after it.
+    pub parts: [&'static str; 3],
+}
+
 /// Norms of queries and keys.
 pub const HEAD_NORMS: [&str; 2] = ["self_attn.q_norm", "self_attn.k_norm"];
 
@@ -267,6 +284,8 @@ pub struct DecoderConfig {
     pub scales: Scales,
     /// Whether the vocabulary is the embedding.
     pub tied: bool,
+    /// Experts in place of the one perceptron; `hidden` is the width of each.
+    pub experts: Option<ExpertsConfig>,
     /// Tensor names.
     pub names: Names,
 }
@@ -283,6 +302,13 @@ impl DecoderConfig {
     #[must_use]
     pub fn block(&self, layer: usize, part: &str) -> String {
         format!("{}{layer}.{part}", self.names.layers)
+    }
+
+    /// Name of an expert's tensor, without its ending.
+    #[must_use]
+    pub fn expert(&self, layer: usize, number: usize, part: &str) -> String {
+        let prefix = self.experts.as_ref().map_or("", |e| e.prefix);
+        format!("{}{layer}.{prefix}{number}.{part}", self.names.layers)
     }
 
     /// Names of a block's norms, where it has them: before attention, on its result, before the perceptron, on its result.
@@ -369,7 +395,8 @@ impl DecoderConfig {
             }
         }
         linear(n.out, self.width, rows[0], self.bias_out);
-        for place in &n.gate_up[usize::from(!self.gated)..] {
+        let dense = self.experts.is_none();
+        for place in n.gate_up[usize::from(!self.gated)..].iter().filter(|_| dense) {
             match place {
                 Place::Own(part) => linear(part, self.hidden, self.width, self.bias_mlp),
                 Place::Joint(part) | Place::ByHead(part) => {
@@ -377,7 +404,22 @@ impl DecoderConfig {
                 }
             }
         }
-        linear(n.down, self.width, self.hidden, self.bias_mlp);
+        if dense {
+            linear(n.down, self.width, self.hidden, self.bias_mlp);
+        }
+        if let Some(experts) = &self.experts {
+            linear(experts.router, experts.count, self.width, false);
+            let [gate, up, down] = experts.parts;
+            for number in 0..experts.count {
+                for (part, shape) in [
+                    (gate, [self.hidden, self.width]),
+                    (up, [self.hidden, self.width]),
+                    (down, [self.width, self.hidden]),
+                ] {
+                    all.insert(format!("{}.weight", self.expert(layer, number, part)), shape.to_vec());
+                }
+            }
+        }
         for part in self.block_norms().into_iter().flatten() {
             self.add_norm(all, &self.block(layer, part), self.width);
         }
@@ -397,6 +439,11 @@ impl DecoderConfig {
             && (r.dims % 2 == 1 || r.dims > self.head_width || r.dims == 0)
         {
             return Err(format!("{} of {} values of a head cannot turn in pairs", r.dims, self.head_width));
+        }
+        if let Some(experts) = &self.experts
+            && (experts.chosen == 0 || experts.chosen > experts.count)
+        {
+            return Err(format!("{} of {} experts cannot be chosen", experts.chosen, experts.count));
         }
         if self.eps.is_nan() || self.eps < 0.0 || !self.scale.is_finite() {
             return Err(format!("epsilon {} and scale {} of the scores", self.eps, self.scale));

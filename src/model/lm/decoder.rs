@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use candle_core::{DType, Result, Tensor};
 
-use super::attention::{Attention, Past, Scene, projection};
-use super::config::{Activation, Arrangement, DecoderConfig, NormKind, Positions};
+use super::attention::{Attention, Past, Scene};
+use super::config::{Arrangement, DecoderConfig, NormKind, Positions};
+use super::perceptron::Perceptron;
 use crate::checkpoint::{Weights, of_tensor};
-use crate::model::exponential::{Gate, gated};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, RmsNorm};
 
 enum Norm {
@@ -44,63 +44,11 @@ impl Norm {
     }
 }
 
-struct Mlp {
-    gate: Option<Linear>,
-    up: Linear,
-    down: Linear,
-    activation: Activation,
-    /// The gate, where it is computed without gradients.
-    fused: Option<Gate>,
-}
-
-impl Mlp {
-    fn load(weights: &Loader<'_>, config: &DecoderConfig, layer: usize) -> Built<Self> {
-        let rows = [config.hidden; 2];
-        let one = |i| projection(weights, config, layer, (&config.names.gate_up, &rows, i), config.bias_mlp);
-        let name = config.block(layer, config.names.down);
-        let (from, to) = (config.hidden, config.width);
-        let shape = if config.names.transposed { [from, to] } else { [to, from] };
-        let weight = weights.get(&format!("{name}.weight"), &shape)?;
-        let weight = if config.names.transposed { weight.t() } else { Ok(weight) };
-        let weight = weight.map_err(of_tensor(weights.weights, &name))?;
-        let bias = config.bias_mlp.then(|| weights.get(&format!("{name}.bias"), &[to])).transpose()?;
-        Ok(Self {
-            gate: config.gated.then(|| one(0)).transpose()?,
-            up: one(1)?,
-            down: Linear::new(weight, bias),
-            activation: config.activation,
-            fused: match (weights.kernels, config.activation) {
-                (Kernels::Inference, Activation::Silu) => Some(Gate::Silu),
-                (Kernels::Inference, Activation::GeluTanh) => Some(Gate::GeluTanh),
-                _ => None,
-            },
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let up = self.up.forward(x)?;
-        if let (Some(gate), Some(kind), true) = (&self.gate, self.fused, up.device().is_cpu()) {
-            return self.down.forward(&gated(&gate.forward(x)?, &up, kind)?);
-        }
-        let act = |x: &Tensor| match self.activation {
-            Activation::Silu => x.silu(),
-            Activation::Gelu => x.gelu_erf(),
-            Activation::GeluTanh => x.gelu(),
-            Activation::Relu => x.relu(),
-        };
-        let hidden = match &self.gate {
-            Some(gate) => (act(&gate.forward(x)?)? * up)?,
-            None => act(&up)?,
-        };
-        self.down.forward(&hidden)
-    }
-}
-
 struct Block {
     /// Before attention, on its result, before the perceptron, on its result; as the arrangement has them.
     norms: [Option<Norm>; 4],
     attention: Attention,
-    mlp: Mlp,
+    mlp: Perceptron,
 }
 
 impl Block {
@@ -111,7 +59,7 @@ impl Block {
         Ok(Self {
             norms: [a?, b?, c?, d?],
             attention: Attention::load(weights, config, layer)?,
-            mlp: Mlp::load(weights, config, layer)?,
+            mlp: Perceptron::load(weights, config, layer)?,
         })
     }
 

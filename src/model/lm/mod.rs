@@ -18,6 +18,7 @@ mod gguf;
 mod halves;
 mod names;
 mod new_weights;
+mod perceptron;
 mod reader;
 mod score;
 mod tokenizer;

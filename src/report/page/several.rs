@@ -71,7 +71,7 @@ fn leaderboard(all: &[(&str, &ReportData)]) -> Grid {
     }
 }
 
-/// What keeps runs from being compared: probes of one name on other data, or axes of other probes.
+/// What keeps runs from being compared: probes of one name on other data or on other examples, or axes of other probes.
 fn cautions(all: &[(&str, &ReportData)]) -> Markup {
     let mut lines: Vec<String> = Vec::new();
     let Some(((first, reference), others)) = all.split_first() else { return html! {} };
@@ -81,11 +81,14 @@ fn cautions(all: &[(&str, &ReportData)]) -> Markup {
         }
         for probe in &data.manifest.probes {
             let other = reference.manifest.probes.iter().find(|p| p.spec.id == probe.spec.id);
-            if other.is_some_and(|o| o.data != probe.data || o.spec.metric != probe.spec.metric) {
-                lines.push(format!(
-                    "{run} and {first} measured `{}` on other data or by another metric.",
-                    probe.spec.id
-                ));
+            let Some(other) = other else { continue };
+            let (own, theirs) = (data.examples_of(probe), reference.examples_of(other));
+            if other.data != probe.data || other.spec.metric != probe.spec.metric {
+                let id = &probe.spec.id;
+                lines.push(format!("{run} and {first} measured `{id}` on other data or by another metric."));
+            } else if own != theirs {
+                let id = &probe.spec.id;
+                lines.push(format!("`{id}`: {run} measured {own} examples, {first} {theirs}."));
             }
         }
     }

@@ -49,8 +49,7 @@ impl TableSpec for Probes {
             .collect();
         let level = data.manifest.suite.stats.confidence * 100.0;
         let size = |p: &ProbeRecord| {
-            let seen =
-                data.manifest.cells.iter().find(|c| c.probe == p.spec.id).map_or(p.examples, |c| c.examples);
+            let seen = data.examples_of(p);
             let of = if seen == p.examples { String::new() } else { format!(" of {}", p.examples) };
             format!("{} {seen}{of}", p.spec.id)
         };

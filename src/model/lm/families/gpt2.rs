@@ -76,6 +76,7 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
         cap_logits: None,
         clip_qkv: None,
         scales: Scales::default(),
+        experts: None,
         tied: fields.or("tie_word_embeddings", true)?,
         names: NAMES,
     })

@@ -1,5 +1,6 @@
 //! The families of decoders. To add one, write a file with a `Family` and list it here.
 
+mod experts;
 mod gemma;
 mod gpt2;
 mod gpt_neox;
@@ -32,6 +33,8 @@ pub struct Family {
     pub read: fn(&Fields) -> Result<DecoderConfig, String>,
 }
 
+/// Mixtral, OLMoE, Qwen 3 with experts.
+pub use experts::{MIXTRAL, OLMOE, QWEN3_MOE};
 /// Gemma 1, 2 and 3.
 pub use gemma::{GEMMA, GEMMA2, GEMMA3};
 /// GPT-NeoX, Pythia.
@@ -60,7 +63,7 @@ pub use stablelm::STABLELM;
 pub use starcoder2::STARCODER2;
 
 /// All families.
-pub const FAMILIES: [&Family; 18] = [
+pub const FAMILIES: [&Family; 21] = [
     &GEMMA,
     &GEMMA2,
     &GEMMA3,
@@ -69,13 +72,16 @@ pub const FAMILIES: [&Family; 18] = [
     &GRANITE,
     &LLAMA,
     &MISTRAL,
+    &MIXTRAL,
     &OLMO,
     &OLMO2,
+    &OLMOE,
     &OPT,
     &PHI,
     &PHI3,
     &QWEN2,
     &QWEN3,
+    &QWEN3_MOE,
     &SMOLLM3,
     &STABLELM,
     &STARCODER2,

@@ -168,6 +168,7 @@ pub fn llama_like(fields: &Fields) -> Result<DecoderConfig, String> {
         cap_logits: None,
         clip_qkv: None,
         scales: Scales::default(),
+        experts: None,
         tied: fields.or("tie_word_embeddings", false)?,
         names: LLAMA,
     })
