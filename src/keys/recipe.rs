@@ -37,7 +37,7 @@ const HEAD: Table = Table {
 
 /// Settings of the parts: in `[train]` for the method's own, in `[[term]]` and `[[update]]` for further ones.
 const OF_TERMS: &[Key] = &[
-    key("penalty", Number(0.0, 1e9), "needed by penalties and distillation", "factor of the term"),
+    key("penalty", Number(0.0, 1e12), "needed by penalties and distillation", "factor of the term"),
     key(
         "reduction",
         Choice(&["sum", "mean"]),

@@ -44,6 +44,7 @@ fn figures_hold_their_text_at_the_width_that_is_printed() {
 }
 
 /// Runs a program that need not be there; `None`, and a line that says so, where it is not.
+#[expect(clippy::print_stdout, reason = "says that it skips")]
 fn ran(program: &str, probe: &[&str], arguments: &[&str], folder: &Path) -> Option<std::process::Output> {
     let there = Command::new(program).args(probe).output().is_ok_and(|o| o.status.success());
     if !there {

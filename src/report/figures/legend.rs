@@ -121,7 +121,7 @@ impl Mark {
                 root.draw(&Polygon::new(diamond((x, y), 6), paint.filled()))?;
             }
             Self::Bar(paint) => {
-                root.draw(&Rectangle::new([(x - 6, y - 6), (x + 7, y + 7)], paint.filled()))?
+                root.draw(&Rectangle::new([(x - 6, y - 6), (x + 7, y + 7)], paint.filled()))?;
             }
             Self::Circle(paint) => root.draw(&Circle::new((x, y), 3, paint.stroke_width(1)))?,
             Self::Cross(paint) => root.draw(&Cross::new((x, y), 4, paint.stroke_width(1)))?,

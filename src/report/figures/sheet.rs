@@ -18,8 +18,9 @@ const SCREEN_SCALE: f32 = 2.0;
 /// Pixels of a PNG per CSS pixel of a printed figure: 300 an inch.
 const PRINT_SCALE: f32 = 300.0 / 96.0;
 
-/// Units that a figure needs across.
+/// Units that a figure needs across, and may have.
 const NARROWEST: f64 = 260.0;
+const WIDEST: f64 = 4000.0;
 
 /// The paper that figures are drawn on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,12 +46,12 @@ impl Sheet {
     /// If there is no room for text of that size.
     pub fn print(width: f64, text: f64) -> Result<Self, String> {
         let units = width * TEXT / text;
-        if !(units >= NARROWEST && units <= 4000.0 && text >= 3.0) {
+        if !((NARROWEST..=WIDEST).contains(&units) && text >= 3.0) {
             let least = NARROWEST * text / TEXT;
             return Err(format!(
                 "a figure of {width:.0} points with text of {text:.1} points cannot be drawn: with text of that size it needs \
                  {least:.0} to {:.0} points, and text needs 3",
-                4000.0 * text / TEXT
+                WIDEST * text / TEXT
             ));
         }
         Ok(Self { print: Some(Print { width, text }) })

@@ -3,6 +3,7 @@
 use super::{Best, Cell, Column, Number, NumberTable, Row, Show, TableSpec};
 use crate::base::registry::Named;
 use crate::report::ReportData;
+use crate::report::frontier::{AxisBarriers, CurveReport};
 
 /// The table.
 pub(super) struct Curves;
@@ -35,36 +36,7 @@ impl TableSpec for Curves {
             Column::new("barrier, speciality").short("barrier, spec."),
             Column::new("barrier, generality").short("barrier, gen."),
         ];
-        let list = |alphas: &[f64]| {
-            let all: Vec<String> = alphas.iter().map(f64::to_string).collect();
-            Cell::Text(if all.is_empty() { "none".to_owned() } else { all.join(", ") })
-        };
-        let row = |c: &crate::report::frontier::CurveReport| {
-            let best = c.best_alpha.as_ref();
-            let alpha = |alpha: Option<f64>| {
-                alpha.map_or(Cell::Nothing, |a| Cell::Number(Number::new(a, Show::Plain)))
-            };
-            let mean = |mean: Option<f64>| mean.map_or(Cell::Nothing, |m| Cell::percent(m, None));
-            let barrier = |b: &crate::report::frontier::AxisBarriers| {
-                b.metric.as_ref().map_or(Cell::Nothing, |b| Cell::percent(b.barrier.value, b.ci))
-            };
-            Row {
-                keys: vec![c.curve.clone().into()],
-                origin: Some(data.origin_of_curve(&c.curve)),
-                cells: vec![
-                    alpha(best.map(|b| b.alpha)),
-                    mean(best.map(|b| b.test_value)),
-                    alpha(best.map(|b| b.oracle_alpha)),
-                    mean(best.map(|b| b.oracle_value)),
-                    mean(best.map(|b| b.optimism)),
-                    list(&c.better_than_both_ends),
-                    list(&c.surely_better_than_both_ends),
-                    barrier(&c.speciality_barrier),
-                    barrier(&c.generality_barrier),
-                ],
-            }
-        };
-        let rows = data.frontier.curves.iter().map(row).collect();
+        let rows = data.frontier.curves.iter().map(|c| row(data, c)).collect();
         let how = data.frontier.curves.iter().find_map(|c| c.chosen_by.clone());
         let mut notes = vec![
             "Means are of speciality and generality, in percent. Alpha is the weight of the \
@@ -88,5 +60,33 @@ impl TableSpec for Curves {
             rows,
             notes,
         })
+    }
+}
+
+fn row(data: &ReportData, c: &CurveReport) -> Row {
+    let best = c.best_alpha.as_ref();
+    let list = |alphas: &[f64]| {
+        let all: Vec<String> = alphas.iter().map(f64::to_string).collect();
+        Cell::Text(if all.is_empty() { "none".to_owned() } else { all.join(", ") })
+    };
+    let alpha =
+        |alpha: Option<f64>| alpha.map_or(Cell::Nothing, |a| Cell::Number(Number::new(a, Show::Plain)));
+    let mean = |mean: Option<f64>| mean.map_or(Cell::Nothing, |m| Cell::percent(m, None));
+    let barrier =
+        |b: &AxisBarriers| b.metric.as_ref().map_or(Cell::Nothing, |b| Cell::percent(b.barrier.value, b.ci));
+    Row {
+        keys: vec![c.curve.clone().into()],
+        origin: Some(data.origin_of_curve(&c.curve)),
+        cells: vec![
+            alpha(best.map(|b| b.alpha)),
+            mean(best.map(|b| b.test_value)),
+            alpha(best.map(|b| b.oracle_alpha)),
+            mean(best.map(|b| b.oracle_value)),
+            mean(best.map(|b| b.optimism)),
+            list(&c.better_than_both_ends),
+            list(&c.surely_better_than_both_ends),
+            barrier(&c.speciality_barrier),
+            barrier(&c.generality_barrier),
+        ],
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Best, Cell, Column, Key, Number, NumberTable, Row, TableSpec};
 use crate::base::registry::Named;
-use crate::metric::METRICS;
+use crate::metric::{METRICS, Metric};
 use crate::report::ReportData;
 use crate::store::ProbeRecord;
 
@@ -29,7 +29,7 @@ impl TableSpec for Probes {
         let role = |p: &ProbeRecord| p.spec.role.name();
         let column = |p: &ProbeRecord| {
             let title = format!("{} ({}, {})", p.spec.id, p.spec.metric, role(p));
-            let higher = METRICS.get(&p.spec.metric).is_none_or(|m| m.higher_is_better());
+            let higher = METRICS.get(&p.spec.metric).is_none_or(Metric::higher_is_better);
             Column::new(title).best(if higher { Best::Largest } else { Best::Smallest })
         };
         let rows = data

@@ -33,45 +33,8 @@ impl TableSpec for Transfer {
             return None;
         }
         let level = data.manifest.suite.stats.confidence;
-        let n = targets.len();
-        let rows: Vec<Row> = data
-            .variants_in_order()
-            .into_iter()
-            .filter_map(|variant| {
-                let own = targets
-                    .iter()
-                    .map(|p| data.main(variant, p).map(Axis::of))
-                    .collect::<Option<Vec<_>>>()?;
-                let first = targets
-                    .iter()
-                    .map(|p| data.main(&start.id, p).map(Axis::of))
-                    .collect::<Option<Vec<_>>>()?;
-                let source = sources
-                    .iter()
-                    .map(|p| data.main(variant, p).map(Axis::of))
-                    .collect::<Option<Vec<_>>>()?;
-                let below = own.iter().zip(&first).filter(|(a, b)| a.value < b.value).count();
-                let surely = own.iter().zip(&first).filter(|(a, b)| {
-                    let difference = a.combine(b, |x, y| x - y);
-                    percentile(&difference.replicates, level).is_some_and(|i| i.high < 0.0)
-                });
-                let (source, target) = (Axis::mean(&source), Axis::mean(&own));
-                let count = |of: usize| {
-                    let number = Cell::Number(Number::new(of as f64, Show::Of(n)));
-                    if variant == start.id { Cell::Nothing } else { number }
-                };
-                Some(Row {
-                    keys: vec![Key::of_variant(data, variant)],
-                    origin: Some(data.origins(variant).swap_remove(0)),
-                    cells: vec![
-                        Cell::percent(source.value, source.interval(level)),
-                        Cell::percent(target.value, target.interval(level)),
-                        count(below),
-                        count(surely.count()),
-                    ],
-                })
-            })
-            .collect();
+        let of = |variant| row(data, variant, &start.id, (&sources, &targets));
+        let rows: Vec<Row> = data.variants_in_order().into_iter().filter_map(of).collect();
         let sure = format!("surely below {}", start.id);
         let columns = vec![
             Column::new("source").best(Best::Largest),
@@ -94,4 +57,36 @@ impl TableSpec for Transfer {
             ],
         })
     }
+}
+
+/// A variant against the pretrained model; none where a score is missing.
+fn row(
+    data: &ReportData,
+    variant: &str,
+    start: &str,
+    (sources, targets): (&[&ProbeRecord], &[&ProbeRecord]),
+) -> Option<Row> {
+    let level = data.manifest.suite.stats.confidence;
+    let on = |variant: &str, probes: &[&ProbeRecord]| {
+        probes.iter().map(|p| data.main(variant, p).map(Axis::of)).collect::<Option<Vec<Axis>>>()
+    };
+    let (own, first, source) = (on(variant, targets)?, on(start, targets)?, on(variant, sources)?);
+    let below = own.iter().zip(&first).filter(|(a, b)| a.value < b.value).count();
+    let surely = own.iter().zip(&first).filter(|(a, b)| {
+        let difference = a.combine(b, |x, y| x - y);
+        percentile(&difference.replicates, level).is_some_and(|i| i.high < 0.0)
+    });
+    let average = |all: &[Axis]| {
+        let mean = Axis::mean(all);
+        Cell::percent(mean.value, mean.interval(level))
+    };
+    let count = |n: usize| {
+        let number = Cell::Number(Number::new(n as f64, Show::Of(targets.len())));
+        if variant == start { Cell::Nothing } else { number }
+    };
+    Some(Row {
+        keys: vec![Key::of_variant(data, variant)],
+        origin: Some(data.origins(variant).swap_remove(0)),
+        cells: vec![average(&source), average(&own), count(below), count(surely.count())],
+    })
 }

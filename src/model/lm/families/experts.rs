@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Family;
-use super::read::{activation, llama_like, need_size, rotary, windows};
+use super::read::{attention_bias, late_windows, need_size, turning_llama};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, ExpertsConfig, HeadNorm, Positions};
+use crate::model::lm::config::{DecoderConfig, ExpertsConfig, HeadNorm};
 
 /// Mixtral.
 pub static MIXTRAL: Family = Family {
@@ -35,9 +35,7 @@ pub static QWEN3_MOE: Family = Family {
 };
 
 fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
+    let mut config = turning_llama(fields)?;
     // How training balances and disturbs the router.
     for key in ["router_aux_loss_coef", "router_jitter_noise", "output_router_logits"] {
         fields.value(key);
@@ -73,8 +71,7 @@ fn read_mixtral(fields: &Fields) -> Result<DecoderConfig, String> {
 fn read_olmoe(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = read_common(fields)?;
     config.eps = fields.or("rms_norm_eps", 1e-5)?;
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    attention_bias(fields, &mut config)?;
     config.norm_heads = HeadNorm::Whole;
     config.clip_qkv = fields.get("clip_qkv")?;
     let normed = fields.or("norm_topk_prob", false)?;
@@ -84,17 +81,13 @@ fn read_olmoe(fields: &Fields) -> Result<DecoderConfig, String> {
 
 fn read_qwen3(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = read_common(fields)?;
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    attention_bias(fields, &mut config)?;
     config.norm_heads = HeadNorm::Each;
     // Blocks without experts would have a perceptron of `intermediate_size`.
     fields.only("decoder_sparse_step", &[json!(1)])?;
     fields.only("mlp_only_layers", &[json!([]), Value::Null])?;
     config.hidden = need_size(fields, "moe_intermediate_size")?;
-    let window = fields.size("sliding_window")?;
-    let used = fields.or("use_sliding_window", false)?;
-    let first = fields.or("max_window_layers", 28)?;
-    config.windows = windows(fields, config.layers, window, |i| used && i >= first)?;
+    late_windows(fields, &mut config)?;
     // transformers 5 writes the second name.
     let key = if fields.has("num_experts") { "num_experts" } else { "num_local_experts" };
     let normed = fields.or("norm_topk_prob", false)?;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Family;
-use super::read::{activation, llama_like, rotary, windows};
+use super::read::{activation, attention_bias, llama_like, rotary, windows};
 use crate::base::account::Fields;
 use crate::model::lm::config::{
     Activation, Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Positions, Rotary, Stretch,
@@ -41,8 +41,7 @@ fn read_shared(fields: &Fields) -> Result<DecoderConfig, String> {
     config.norm = NormKind::RmsPlusOne;
     config.tied = fields.or("tie_word_embeddings", true)?;
     config.scales.embedding = Some((config.width as f64).sqrt());
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    attention_bias(fields, &mut config)?;
     Ok(config)
 }
 

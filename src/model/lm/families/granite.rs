@@ -1,9 +1,9 @@
 //! Granite 3 (dense).
 
 use super::Family;
-use super::read::{activation, llama_like, rotary};
+use super::read::{attention_bias, turning_llama};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Positions, Scales};
+use crate::model::lm::config::{DecoderConfig, Scales};
 
 /// Granite 3.
 pub static GRANITE: Family = Family {
@@ -15,11 +15,8 @@ pub static GRANITE: Family = Family {
 };
 
 fn read(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    let mut config = turning_llama(fields)?;
+    attention_bias(fields, &mut config)?;
     config.bias_mlp = fields.or("mlp_bias", false)?;
     config.scale = fields.or("attention_multiplier", 1.0)?;
     config.scales = Scales {

@@ -1,9 +1,9 @@
 //! Llama and Mistral.
 
 use super::Family;
-use super::read::{activation, llama_like, rotary};
+use super::read::{attention_bias, turning_llama};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Positions};
+use crate::model::lm::config::DecoderConfig;
 
 /// Llama 1 to 3.3, SmolLM, TinyLlama and others of its shape.
 pub static LLAMA: Family = Family {
@@ -24,19 +24,14 @@ pub static MISTRAL: Family = Family {
 };
 
 fn read_llama(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    let mut config = turning_llama(fields)?;
+    attention_bias(fields, &mut config)?;
     config.bias_mlp = fields.or("mlp_bias", false)?;
     Ok(config)
 }
 
 fn read_mistral(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
+    let mut config = turning_llama(fields)?;
     config.windows = vec![fields.size("sliding_window")?; config.layers];
     Ok(config)
 }

@@ -1,9 +1,9 @@
 //! OLMo 1 and 2.
 
 use super::Family;
-use super::read::{activation, llama_like, rotary};
+use super::read::{attention_bias, turning_llama};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Positions};
+use crate::model::lm::config::{Arrangement, DecoderConfig, HeadNorm, Names, NormKind};
 
 /// OLMo 1.
 pub static OLMO: Family = Family {
@@ -24,11 +24,8 @@ pub static OLMO2: Family = Family {
 };
 
 fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    let mut config = turning_llama(fields)?;
+    attention_bias(fields, &mut config)?;
     Ok(config)
 }
 

@@ -1,9 +1,9 @@
 //! Qwen 2, 2.5 and 3.
 
 use super::Family;
-use super::read::{activation, llama_like, rotary, windows};
+use super::read::{attention_bias, late_windows, turning_llama};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, HeadNorm, Positions};
+use crate::model::lm::config::{DecoderConfig, HeadNorm};
 
 /// Qwen 2 and 2.5.
 pub static QWEN2: Family = Family {
@@ -24,13 +24,8 @@ pub static QWEN3: Family = Family {
 };
 
 fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
-    let window = fields.size("sliding_window")?;
-    let used = fields.or("use_sliding_window", false)?;
-    let first = fields.or("max_window_layers", 28)?;
-    config.windows = windows(fields, config.layers, window, |i| used && i >= first)?;
+    let mut config = turning_llama(fields)?;
+    late_windows(fields, &mut config)?;
     Ok(config)
 }
 
@@ -42,8 +37,7 @@ fn read_qwen2(fields: &Fields) -> Result<DecoderConfig, String> {
 
 fn read_qwen3(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = read_common(fields)?;
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    attention_bias(fields, &mut config)?;
     config.norm_heads = HeadNorm::Each;
     Ok(config)
 }

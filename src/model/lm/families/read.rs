@@ -173,3 +173,27 @@ pub fn llama_like(fields: &Fields) -> Result<DecoderConfig, String> {
         names: LLAMA,
     })
 }
+
+/// The same with a SiLU perceptron and rotary positions, as most of them have.
+pub fn turning_llama(fields: &Fields) -> Result<DecoderConfig, String> {
+    let mut config = llama_like(fields)?;
+    config.activation = activation(fields, "hidden_act", "silu")?;
+    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
+    Ok(config)
+}
+
+/// Biases of all four projections of attention, or of none.
+pub fn attention_bias(fields: &Fields, config: &mut DecoderConfig) -> Result<(), String> {
+    let bias = fields.or("attention_bias", false)?;
+    (config.bias_qkv, config.bias_out) = (bias, bias);
+    Ok(())
+}
+
+/// Windows in the later blocks, where Qwen uses them at all.
+pub fn late_windows(fields: &Fields, config: &mut DecoderConfig) -> Result<(), String> {
+    let window = fields.size("sliding_window")?;
+    let used = fields.or("use_sliding_window", false)?;
+    let first = fields.or("max_window_layers", 28)?;
+    config.windows = windows(fields, config.layers, window, |i| used && i >= first)?;
+    Ok(())
+}

@@ -1,9 +1,9 @@
 //! SmolLM3.
 
 use super::Family;
-use super::read::{activation, llama_like, rotary, windows};
+use super::read::{attention_bias, turning_llama, windows};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Positions};
+use crate::model::lm::config::DecoderConfig;
 
 /// SmolLM3.
 pub static SMOLLM3: Family = Family {
@@ -15,11 +15,8 @@ pub static SMOLLM3: Family = Family {
 };
 
 fn read(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = llama_like(fields)?;
-    config.activation = activation(fields, "hidden_act", "silu")?;
-    config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
-    let bias = fields.or("attention_bias", false)?;
-    (config.bias_qkv, config.bias_out) = (bias, bias);
+    let mut config = turning_llama(fields)?;
+    attention_bias(fields, &mut config)?;
     config.bias_mlp = fields.or("mlp_bias", false)?;
     config.tied = fields.or("tie_word_embeddings", true)?;
     let every: usize = fields.or("no_rope_layer_interval", 4)?;
