@@ -125,7 +125,7 @@ fn check(keys: &FileKeys, asked: &Asked) {
         match listed.get(place) {
             None => wrong.push(format!("{place:?} is asked for ({kind}) and not listed")),
             Some(own) if !agrees(*own, kind) => {
-                wrong.push(format!("{place:?} is asked for as {kind}, listed as {own:?}"))
+                wrong.push(format!("{place:?} is asked for as {kind}, listed as {own:?}"));
             }
             Some(_) => {}
         }

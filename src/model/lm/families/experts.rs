@@ -35,7 +35,7 @@ pub static QWEN3_MOE: Family = Family {
 };
 
 fn read_common(fields: &Fields) -> Result<DecoderConfig, String> {
-    let mut config = turning_llama(fields)?;
+    let config = turning_llama(fields)?;
     // How training balances and disturbs the router.
     for key in ["router_aux_loss_coef", "router_jitter_noise", "output_router_logits"] {
         fields.value(key);
