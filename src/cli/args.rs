@@ -365,7 +365,7 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// The page of several results folders
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "figure_width")]
     pub html: Option<PathBuf>,
     /// Width of the figures as a paper prints them, such as 3.25in, 8.5cm or 234pt; without it they fit a screen
     #[arg(long, value_name = "LENGTH", value_parser = points)]

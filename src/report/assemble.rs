@@ -63,6 +63,13 @@ impl ReportData {
         main_metric(&self.scores, variant, probe)
     }
 
+    /// The alpha of a curve that was chosen on selection probes.
+    #[must_use]
+    pub fn chosen_alpha(&self, curve: &str) -> Option<f64> {
+        let report = self.frontier.curves.iter().find(|c| c.curve == curve)?;
+        report.best_alpha.as_ref().map(|b| b.alpha)
+    }
+
     /// How many examples of a probe were evaluated.
     #[must_use]
     pub fn examples_of(&self, probe: &ProbeRecord) -> usize {

@@ -104,8 +104,9 @@ pub fn write(data: &ReportData, out: &Path, sheet: Sheet) -> Result<(), ReportEr
         let svg = if sheet == Sheet::SCREEN { None } else { figure.draw(data, sheet).map_err(fail)? };
         let svg = svg.map_or_else(|| screen.clone(), |svg| sheet.sized(svg));
         write_atomic(&path("svg"), svg.as_bytes())?;
-        write_atomic(&path("png"), &sheet.png(&svg).map_err(fail)?)?;
-        write_atomic(&path("pdf"), &sheet.pdf(&svg).map_err(fail)?)?;
+        let tree = figures::tree(&svg).map_err(fail)?;
+        write_atomic(&path("png"), &sheet.png(&tree).map_err(fail)?)?;
+        write_atomic(&path("pdf"), &figures::pdf(&tree).map_err(fail)?)?;
         drawn.push((*figure, screen));
     }
     lm_eval::write(data, out)?;

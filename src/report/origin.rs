@@ -44,6 +44,12 @@ impl ReportData {
         places
     }
 
+    /// The first place of a variant.
+    #[must_use]
+    pub fn origin(&self, variant: &str) -> Origin {
+        self.origins(variant).into_iter().next().unwrap_or_default()
+    }
+
     /// What made a curve's fine-tuned end.
     #[must_use]
     pub fn origin_of_curve(&self, curve: &str) -> Origin {

@@ -27,13 +27,16 @@ pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
         Some(KeysOf::Registry) => &[&REGISTRY],
     };
     for file in chosen {
+        if output.json {
+            continue;
+        }
         if args.schema {
             output.result(&format!("{:#}", file.schema()));
-        } else if !output.json {
+        } else {
             file.tables.iter().for_each(|t| output.result(&grid(t).terminal(output.width)));
         }
     }
-    if output.json && !args.schema {
+    if output.json {
         output.json("keys", chosen.iter().map(|f| (f.name.to_owned(), f.schema())).collect());
     }
     Ok(Exit::Ok)

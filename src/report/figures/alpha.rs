@@ -97,9 +97,8 @@ fn panel(
         .x_desc("alpha")
         .y_desc("score, %")
         .draw()?;
-    let report = data.frontier.curves.iter().find(|c| c.curve == curve.id);
-    if let Some(chosen) = report.and_then(|c| c.best_alpha.as_ref()) {
-        let line = vec![(chosen.alpha, bounds.0), (chosen.alpha, bounds.1)];
+    if let Some(chosen) = data.chosen_alpha(&curve.id) {
+        let line = vec![(chosen, bounds.0), (chosen, bounds.1)];
         chart.draw_series(std::iter::once(PathElement::new(line, INK.mix(0.6).stroke_width(1))))?;
     }
     for line in &lines {

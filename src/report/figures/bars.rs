@@ -61,8 +61,7 @@ const MOST_BARS: usize = 14;
 fn variants(data: &ReportData) -> Vec<String> {
     let mut all: Vec<String> = data.manifest.checkpoints.iter().map(|c| c.id.clone()).collect();
     for curve in &data.manifest.curves {
-        let report = data.frontier.curves.iter().find(|r| r.curve == curve.id);
-        let chosen = report.and_then(|r| r.best_alpha.as_ref()).map(|b| b.alpha);
+        let chosen = data.chosen_alpha(&curve.id);
         let point = curve.points.iter().find(|p| Some(p.alpha) == chosen);
         if let Some(point) = point.filter(|p| !all.contains(&p.variant)) {
             all.push(point.variant.clone());

@@ -5,6 +5,7 @@ use plotters::prelude::*;
 
 use super::axis::{FractionAxis, Scale};
 use super::canvas::{FONT, INK, bar_mesh, colour, text_width};
+use super::legend::{Legend, Mark};
 use super::{Figure, Sheet};
 use crate::base::registry::Named;
 use crate::report::ReportData;
@@ -72,11 +73,7 @@ fn alphas_of(data: &ReportData, method: &MethodHalves) -> Vec<f64> {
         method.label.strip_prefix(&c.method).is_some_and(|r| r.starts_with(" at alpha "))
     };
     let curves = data.manifest.curves.iter().filter(of);
-    let alpha = |c: &crate::plan::Curve| {
-        let report = data.frontier.curves.iter().find(|r| r.curve == c.id);
-        report.and_then(|r| r.best_alpha.as_ref()).map_or(0.5, |b| b.alpha)
-    };
-    curves.map(alpha).collect()
+    curves.map(|c| data.chosen_alpha(&c.id).unwrap_or(0.5)).collect()
 }
 
 /// Units beside the bars.
@@ -143,10 +140,6 @@ fn paint(
         let place = (left + (step * (m as f64 + 0.5)) as i32, 46 + plot_height as i32 + 8);
         root.draw(&Text::new(method.label.clone(), place, style))?;
     }
-    for (i, part) in PARTS.iter().enumerate() {
-        let x = left + 4 + 80 * i as i32;
-        root.draw(&Rectangle::new([(x, 16), (x + 13, 29)], colour(i).filled()))?;
-        root.draw(&Text::new((*part).to_owned(), (x + 19, 16), (FONT, 14).into_font().color(&INK)))?;
-    }
-    Ok(())
+    let entry = |(i, part): (usize, &&str)| ((*part).to_owned(), Mark::Bar(colour(i)));
+    Legend::rows(PARTS.iter().enumerate().map(entry).collect(), plot_width as i32).draw(root, (left, 14))
 }

@@ -225,14 +225,14 @@ impl Frontier {
         }
         let line = along.iter().map(|(_, p)| (p.speciality, p.generality));
         chart.draw_series(LineSeries::new(line, paint.stroke_width(2)))?;
-        let chosen = data.frontier.curves.iter().find(|c| c.curve == id).and_then(|c| c.best_alpha.as_ref());
+        let chosen = data.chosen_alpha(id);
         for (alpha, p) in &along {
             let at = (p.speciality, p.generality);
             let pixel = chart.backend_coord(&at);
             let area = chart.plotting_area().strip_coord_spec();
             let (left, top) = chart.plotting_area().get_base_pixel();
             let pixel = (pixel.0 - left, pixel.1 - top);
-            let is_chosen = chosen.is_some_and(|c| c.alpha == *alpha);
+            let is_chosen = chosen == Some(*alpha);
             if *alpha == 0.0 {
                 area.draw(&Polygon::new(star(pixel, 11.0), INK.filled()))?;
             } else if *alpha == 1.0 {

@@ -13,7 +13,7 @@ mod sheet;
 mod shifts;
 
 pub use canvas::{method_paint, paint};
-pub use sheet::Sheet;
+pub use sheet::{Sheet, pdf, tree};
 
 use super::ReportData;
 use crate::base::registry::{Named, Registry};

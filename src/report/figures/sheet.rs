@@ -1,6 +1,6 @@
 //! The size that figures are drawn at: for a screen, or for print, where text has its size at the width that is printed.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use krilla::Document;
 use krilla::geom::Size;
@@ -79,39 +79,43 @@ impl Sheet {
     }
 
     /// A drawing as PNG.
-    pub fn png(self, svg: &str) -> Result<Vec<u8>, String> {
-        let tree = tree(svg)?;
+    pub fn png(self, tree: &Tree) -> Result<Vec<u8>, String> {
         let scale = if self.print.is_some() { PRINT_SCALE } else { SCREEN_SCALE };
         let size = tree.size().to_int_size().scale_by(scale).ok_or("the figure has no size")?;
         let mut pixmap = Pixmap::new(size.width(), size.height()).ok_or("the figure is too large")?;
-        resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
+        resvg::render(tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
         pixmap.encode_png().map_err(|e| e.to_string())
-    }
-
-    /// A drawing as a page of PDF, its fonts embedded.
-    pub fn pdf(self, svg: &str) -> Result<Vec<u8>, String> {
-        let tree = tree(svg)?;
-        // CSS pixels are 3/4 of a point.
-        let (width, height) = (tree.size().width() * 0.75, tree.size().height() * 0.75);
-        let size = Size::from_wh(width, height).ok_or("the figure has no size")?;
-        let mut document = Document::new();
-        let settings = PageSettings::from_wh(width, height).ok_or("the figure has no size")?;
-        let mut page = document.start_page_with(settings);
-        let mut surface = page.surface();
-        surface.draw_svg(&tree, size, SvgSettings::default()).ok_or("the figure cannot be drawn")?;
-        surface.finish();
-        page.finish();
-        document.finish().map_err(|e| format!("{e:?}"))
     }
 }
 
-/// A drawing, its text in the bundled font.
-fn tree(svg: &str) -> Result<Tree, String> {
+/// A drawing as a page of PDF, its fonts embedded.
+pub fn pdf(tree: &Tree) -> Result<Vec<u8>, String> {
+    // CSS pixels are 3/4 of a point.
+    let (width, height) = (tree.size().width() * 0.75, tree.size().height() * 0.75);
+    let size = Size::from_wh(width, height).ok_or("the figure has no size")?;
+    let mut document = Document::new();
+    let settings = PageSettings::from_wh(width, height).ok_or("the figure has no size")?;
+    let mut page = document.start_page_with(settings);
+    let mut surface = page.surface();
+    surface.draw_svg(tree, size, SvgSettings::default()).ok_or("the figure cannot be drawn")?;
+    surface.finish();
+    page.finish();
+    document.finish().map_err(|e| format!("{e:?}"))
+}
+
+/// The bundled fonts.
+static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     fonts.load_font_data(include_bytes!("../fonts/Roboto-Regular.ttf").to_vec());
     fonts.load_font_data(include_bytes!("../fonts/Roboto-Medium.ttf").to_vec());
     fonts.set_sans_serif_family("Roboto");
-    let options = Options { font_family: "Roboto".to_owned(), fontdb: Arc::new(fonts), ..Options::default() };
+    Arc::new(fonts)
+});
+
+/// A drawing, its text in the bundled font.
+pub fn tree(svg: &str) -> Result<Tree, String> {
+    let fonts = Arc::clone(&FONTS);
+    let options = Options { font_family: "Roboto".to_owned(), fontdb: fonts, ..Options::default() };
     Tree::from_str(svg, &options).map_err(|e| e.to_string())
 }
 
@@ -133,7 +137,7 @@ mod tests {
             "{sized}"
         );
         assert_eq!(Sheet::SCREEN.sized(SVG.to_owned()), SVG);
-        let png = image::load_from_memory(&sheet.png(&sized).unwrap()).unwrap();
+        let png = image::load_from_memory(&sheet.png(&tree(&sized).unwrap()).unwrap()).unwrap();
         // 3.25 inches at 300 dots, up to the rounding of units.
         assert!(png.width().abs_diff(975) <= 4, "{}", png.width());
         assert!(Sheet::print(40.0, 8.0).is_err() && Sheet::print(f64::NAN, 8.0).is_err());
@@ -141,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_pdf_embeds_its_font_and_is_the_same_each_time() {
-        let sheet = Sheet::print(234.0, 8.0).unwrap();
-        let pdf = sheet.pdf(SVG).unwrap();
+        let page = || pdf(&tree(SVG).unwrap()).unwrap();
+        let pdf = page();
         assert!(pdf.starts_with(b"%PDF-") && pdf.windows(6).any(|w| w == b"Roboto"));
-        assert_eq!(pdf, sheet.pdf(SVG).unwrap());
+        assert_eq!(pdf, page());
     }
 }

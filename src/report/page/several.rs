@@ -43,8 +43,7 @@ fn leaderboard(all: &[(&str, &ReportData)]) -> Grid {
             rows.push((point.mean, row));
         };
         for curve in &data.manifest.curves {
-            let report = data.frontier.curves.iter().find(|c| c.curve == curve.id);
-            let chosen = report.and_then(|r| r.best_alpha.as_ref()).map(|b| b.alpha);
+            let chosen = data.chosen_alpha(&curve.id);
             let place = curve.points.iter().find(|p| Some(p.alpha) == chosen).or(curve.points.last());
             if let Some((place, point)) = place.and_then(|p| Some((p, data.frontier.point(&p.variant)?))) {
                 add(&curve.id, Some(place.alpha), point);

@@ -42,7 +42,7 @@ impl TableSpec for Frontier {
                 let alpha = Key { shown, stored: alpha.unwrap_or_default() };
                 Row {
                     keys: vec![Key::of_variant(data, &p.variant), alpha],
-                    origin: Some(data.origins(&p.variant).swap_remove(0)),
+                    origin: Some(data.origin(&p.variant)),
                     cells: vec![
                         Cell::percent(p.speciality, p.speciality_ci),
                         Cell::percent(p.generality, p.generality_ci),

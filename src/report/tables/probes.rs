@@ -42,7 +42,7 @@ impl TableSpec for Probes {
                 };
                 Row {
                     keys: vec![Key::of_variant(data, v)],
-                    origin: Some(data.origins(v).swap_remove(0)),
+                    origin: Some(data.origin(v)),
                     cells: probes.iter().map(cell).collect(),
                 }
             })

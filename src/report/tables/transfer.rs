@@ -86,7 +86,7 @@ fn row(
     };
     Some(Row {
         keys: vec![Key::of_variant(data, variant)],
-        origin: Some(data.origins(variant).swap_remove(0)),
+        origin: Some(data.origin(variant)),
         cells: vec![average(&source), average(&own), count(below), count(surely.count())],
     })
 }
