@@ -21,7 +21,7 @@ pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use streamed::{Streamed, write_streamed};
-pub use weights::{Raw, TensorInfo, Weights, missing, of_tensor, values, var_builder};
+pub use weights::{Raw, TensorInfo, Weights, mapped, missing, of_tensor, slice_of, values, var_builder};
 
 use std::collections::BTreeMap;
 

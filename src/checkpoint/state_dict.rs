@@ -14,7 +14,7 @@ use super::gguf::GgufFile;
 use super::lora::{LoraConfig, LowRank};
 use super::naming::{AsStored, Naming, Share};
 use super::pickle::PickleFile;
-use super::weights::{Raw, TensorInfo, Weights, missing};
+use super::weights::{Raw, TensorInfo, Weights, is_finite, missing, slice_of};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::{open, write_atomic};
@@ -119,10 +119,6 @@ impl StateDict {
         self.sources.get(name).ok_or_else(|| missing(self, name))
     }
 
-    fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
-        tensor.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(|e| self.fail(name, e))
-    }
-
     pub(super) fn fail(&self, name: &str, source: candle_core::Error) -> CheckpointError {
         CheckpointError::Tensor { path: self.path.clone(), name: name.to_owned(), source }
     }
@@ -203,15 +199,19 @@ impl Weights for StateDict {
     /// As f32 on the CPU; every value is finite.
     fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let tensor = if self.is_adapted(name) { self.adapted(name)? } else { self.plain(name)? };
-        let values = self.values(name, &tensor)?;
-        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
-        if let Some(first) = bad.next() {
-            return Err(CheckpointError::NonFinite {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                count: 1 + bad.count(),
-                first,
-            });
+        let tensor = tensor.contiguous().map_err(|e| self.fail(name, e))?;
+        {
+            let lying = tensor.storage_and_layout();
+            let values = slice_of(&lying).map_err(|e| self.fail(name, e))?;
+            if !is_finite(values) {
+                let bad = || values.iter().enumerate().filter(|(_, v)| !v.is_finite());
+                return Err(CheckpointError::NonFinite {
+                    path: self.path.clone(),
+                    name: name.to_owned(),
+                    count: bad().count(),
+                    first: bad().next().map_or(0, |(i, _)| i),
+                });
+            }
         }
         Ok(tensor)
     }

@@ -1,10 +1,12 @@
 //! Anything that has tensors by name: the waist between where numbers come from (a file, an overlay, a point of a
 //! curve, a combination of many, tensors in memory) and who computes with them.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 
-use candle_core::{DType, Device, Shape, Tensor};
+use candle_core::{DType, Device, Layout, Shape, Storage, Tensor};
 use candle_nn::{Init, VarBuilder};
+use rayon::prelude::*;
 
 use super::{CheckpointError, Tensors};
 use crate::base::digest::Digest;
@@ -159,6 +161,33 @@ pub fn of_tensor<W: Weights + ?Sized>(
 pub fn values<W: Weights + ?Sized>(weights: &W, name: &str) -> Result<Vec<f32>, CheckpointError> {
     let flat = weights.load(name)?.flatten_all();
     flat.and_then(|t| t.to_vec1::<f32>()).map_err(of_tensor(weights, name))
+}
+
+/// The values of a contiguous f32 tensor on the CPU, where they lie.
+///
+/// # Errors
+/// If it is none.
+pub fn slice_of<'a>(
+    (storage, layout): &'a (impl Deref<Target = Storage>, &Layout),
+) -> candle_core::Result<&'a [f32]> {
+    match (&**storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(values), Some((from, to))) => Ok(&values.as_slice::<f32>()?[from..to]),
+        _ => candle_core::bail!("weights are read as contiguous f32 on the CPU"),
+    }
+}
+
+/// Whether no value is infinite or none.
+pub fn is_finite(values: &[f32]) -> bool {
+    // Without an early end, so that many are looked at at once.
+    let all = |part: &[f32]| part.iter().fold(true, |all, v| all & v.is_finite());
+    values.par_chunks(1 << 16).all(all)
+}
+
+/// The values of a tensor that lies in a mapped file as f32; nothing is copied. `None` if it does not, or if one is not
+/// finite: loading it says which.
+pub fn mapped<'a>(weights: &'a dyn Weights, name: &str) -> Option<&'a [f32]> {
+    let raw = weights.raw(name).filter(|r| r.info.dtype == "F32")?;
+    bytemuck::try_cast_slice(raw.bytes).ok().filter(|values| is_finite(values))
 }
 
 /// A builder of `candle-nn`'s and `candle-transformers`' models from any weights, nothing written.

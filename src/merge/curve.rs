@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Storage, Tensor};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::error::{MergeError, differences};
@@ -11,7 +11,7 @@ use super::groups::Groups;
 use super::path::{PathMethod, blend};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing, of_tensor};
+use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing, of_tensor, slice_of};
 
 /// What happens to a tensor along the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,12 +169,7 @@ pub fn merge_tensors(
     let mut out = vec![0.0f32; from.elem_count()];
     {
         let (a, b) = (from.storage_and_layout(), to.storage_and_layout());
-        let n = out.len();
-        let (Storage::Cpu(x), Storage::Cpu(y)) = (&*a.0, &*b.0) else {
-            candle_core::bail!("the ends of a merge live on the CPU");
-        };
-        let a = &x.as_slice::<f32>()?[a.1.start_offset()..][..n];
-        let b = &y.as_slice::<f32>()?[b.1.start_offset()..][..n];
+        let (a, b) = (slice_of(&a)?, slice_of(&b)?);
         let factors = method.factors(alpha, a, b);
         let stretches = out.par_chunks_mut(STRETCH).zip(a.par_chunks(STRETCH)).zip(b.par_chunks(STRETCH));
         stretches.for_each(|((out, a), b)| blend(alpha, factors, a, b, out));

@@ -5,7 +5,8 @@
 
 Writes `merges/`: three fine-tuned checkpoints and their base, and `expected.safetensors` with one tensor a method, setting and
 name. mergekit draws its random masks from PyTorch's global generator; here they are drawn as this program draws them
-(SplitMix64 of the first eight bytes of SHA-256 of [seed, tensor, checkpoint], and the place), everything else is mergekit's.
+(SplitMix64 of the first eight bytes of SHA-256 of [seed, tensor, checkpoint], and a counter): a number for each value where
+chances differ, and where they are one, 64 numbers at a time, digit by digit. Everything else is mergekit's.
 """
 
 import hashlib
@@ -47,12 +48,25 @@ class Masks:
         text = json.dumps([SEED, self.name, self.checkpoint], separators=(",", ":"))
         key = int(hashlib.sha256(text.encode()).hexdigest()[:16], 16)
         self.checkpoint += 1
-        with np.errstate(over="ignore"):
-            z = np.uint64(key) + np.arange(1, chances.numel() + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            drawn = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2.0**53
-        return (torch.from_numpy(drawn).reshape(chances.shape) < chances.double()).float()
+        numbers = self.drawn(key, chances.numel(), bool((chances == chances.flatten()[0]).all()))
+        return (torch.from_numpy(numbers).reshape(chances.shape) < chances.double()).float()
+
+    @staticmethod
+    def drawn(key, count, one):
+        if not one:
+            return (bits(key, np.arange(1, count + 1)) >> np.uint64(11)).astype(np.float64) / 2.0**53
+        words = -(-count // 64)
+        digits = bits(key, np.arange(words)[:, None] * 64 + np.arange(1, 54))
+        coins = (digits[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+        return (coins * 0.5 ** np.arange(1, 54)[:, None]).sum(1).flatten()[:count]
+
+
+def bits(key, counters):
+    with np.errstate(over="ignore"):
+        z = np.uint64(key) + counters.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
 
 
 def main():

@@ -7,6 +7,9 @@ use crate::base::rng::bits;
 /// Values that one task looks at.
 const STRETCH: usize = 1 << 16;
 
+/// Values whose differences are held at once: they stay in the nearest cache. A multiple of 64.
+pub(super) const BLOCK: usize = 1 << 10;
+
 /// Which values of a difference stay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sparsify {
@@ -49,13 +52,14 @@ pub(super) enum Kept {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bound {
     bits: u32,
-    /// Values of this size from this place on are at or above the bound.
+    /// Values of this size from this place on reach the bound.
     from: usize,
 }
 
 impl Bound {
-    fn reached(self, bits: u32, place: usize) -> bool {
-        bits > self.bits || (bits == self.bits && place >= self.from)
+    /// How many of `count` values from place `first` on lie before its own place.
+    fn before(self, first: usize, count: usize) -> usize {
+        self.from.saturating_sub(first).min(count)
     }
 }
 
@@ -70,14 +74,31 @@ fn limit(chance: f64) -> u64 {
     (chance * (1u64 << 53) as f64).ceil() as u64
 }
 
+/// 64 coins that fall with one chance, as `limit` gives it. The digits of 64 uniform numbers are drawn side by side, from
+/// the highest on, and only until each is known to lie below or above: some seven draws, one for a chance of a half.
+fn coins(key: u64, word: usize, limit: u64) -> u64 {
+    let (mut below, mut open) = (0u64, u64::MAX);
+    let mut counter = word as u64 * 64;
+    for digit in (limit.trailing_zeros()..53).rev() {
+        counter += 1;
+        let drawn = bits(key, counter);
+        if limit >> digit & 1 == 1 {
+            below |= open & !drawn;
+            open &= drawn;
+        } else {
+            open &= !drawn;
+        }
+        if open == 0 {
+            break;
+        }
+    }
+    below
+}
+
 /// Each value with the same chance.
 fn random(n: usize, density: f64, key: u64) -> Vec<u64> {
     let limit = limit(density);
-    let word = |w: usize| {
-        let places = w * 64..(w * 64 + 64).min(n);
-        places.rev().fold(0u64, |bits, place| (bits << 1) | u64::from(drawn(key, place) < limit))
-    };
-    (0..n.div_ceil(64)).into_par_iter().with_min_len(1024).map(word).collect()
+    (0..n.div_ceil(64)).into_par_iter().with_min_len(1024).map(|w| coins(key, w, limit)).collect()
 }
 
 impl Kept {
@@ -116,42 +137,86 @@ impl Kept {
         }
     }
 
-    /// Whether a value stays.
-    #[inline]
-    pub(super) fn stays(&self, difference: f32, place: usize) -> bool {
+    /// Clears what does not stay of differences from place `first` on, a multiple of 64.
+    #[inline(always)]
+    pub(super) fn clear(&self, differences: &mut [f32], first: usize) {
         match self {
-            Self::All => true,
-            Self::Nothing => false,
+            Self::All => {}
+            Self::Nothing => differences.fill(0.0),
             Self::Between { low, high } => {
-                let bits = difference.abs().to_bits();
-                low.reached(bits, place) && high.is_none_or(|h| !h.reached(bits, place))
+                let count = differences.len();
+                let mut from = 0;
+                // Between the places at which ties are broken, one rule holds.
+                let mut ends =
+                    [low.before(first, count), high.map_or(count, |h| h.before(first, count)), count];
+                ends.sort_unstable();
+                for to in ends {
+                    let least = low.bits + u32::from(from < low.before(first, count));
+                    let most = high.map_or(u32::MAX, |h| h.bits + u32::from(from < h.before(first, count)));
+                    for d in &mut differences[from..to] {
+                        let size = d.abs().to_bits();
+                        *d = if size >= least && size < most { *d } else { 0.0 };
+                    }
+                    from = to;
+                }
             }
-            Self::Mask(bits) => bits[place / 64] >> (place % 64) & 1 == 1,
+            Self::Mask(words) => {
+                for (part, word) in differences.chunks_mut(64).zip(&words[first / 64..]) {
+                    for (half, bits) in part.chunks_mut(32).zip([*word as u32, (*word >> 32) as u32]) {
+                        for (i, d) in half.iter_mut().enumerate() {
+                            let stays = 0u32.wrapping_sub(bits >> i & 1);
+                            *d = f32::from_bits(d.to_bits() & stays);
+                        }
+                    }
+                }
+            }
         }
     }
 
     /// Sums of absolute values: of all, and of what stays.
     pub(super) fn sums(&self, base: &[f32], tuned: &[f32]) -> (f64, f64) {
-        let of = |i: usize, b: &[f32], t: &[f32]| {
-            let mut sums = (0.0, 0.0);
-            for (j, (b, t)) in b.iter().zip(t).enumerate() {
-                let difference = t - b;
-                let size = f64::from(difference.abs());
-                sums.0 += size;
-                if self.stays(difference, i * STRETCH + j) {
-                    sums.1 += size;
-                }
-            }
-            sums
+        let of = |(i, (base, tuned)): (usize, (&[f32], &[f32]))| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let mut differences = [0.0f32; BLOCK];
+                    let (mut all, mut kept) = (0.0, 0.0);
+                    for (j, (base, tuned)) in base.chunks(BLOCK).zip(tuned.chunks(BLOCK)).enumerate() {
+                        let differences = &mut differences[..base.len()];
+                        subtract(tuned, base, differences);
+                        all += size(differences);
+                        self.clear(differences, i * STRETCH + j * BLOCK);
+                        kept += size(differences);
+                    }
+                    (all, kept)
+                },
+            )
         };
-        let parts: Vec<(f64, f64)> = base
-            .par_chunks(STRETCH)
-            .zip(tuned.par_chunks(STRETCH))
-            .enumerate()
-            .map(|(i, (b, t))| of(i, b, t))
-            .collect();
+        let stretches = base.par_chunks(STRETCH).zip(tuned.par_chunks(STRETCH)).enumerate();
+        let parts: Vec<(f64, f64)> = stretches.map(of).collect();
         parts.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
+}
+
+/// `tuned - base`.
+#[inline(always)]
+pub(super) fn subtract(tuned: &[f32], base: &[f32], out: &mut [f32]) {
+    for ((out, tuned), base) in out.iter_mut().zip(tuned).zip(base) {
+        *out = tuned - base;
+    }
+}
+
+/// Sum of absolute values, in lanes of f64.
+#[inline(always)]
+fn size(values: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; 16];
+    let (whole, rest) = values.as_chunks::<16>();
+    for part in whole {
+        for (lane, v) in lanes.iter_mut().zip(part) {
+            *lane += f64::from(v.abs());
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(v.abs())).sum::<f64>()
 }
 
 /// The bound below which `below` values lie: two passes over the bits, nothing is sorted or copied.
@@ -189,8 +254,13 @@ fn bound(base: &[f32], tuned: &[f32], below: usize) -> Bound {
     let (low, left) = place(&within, left);
     let found = (high << 16) | low;
     // So many of exactly this size come first.
-    let same = base.iter().zip(tuned).map(bits).enumerate().filter(|(_, b)| *b == found);
-    let from = same.map(|(i, _)| i).nth(left).unwrap_or(0);
+    let same = |(b, t): &(&f32, &f32)| bits((b, t)) == found;
+    let stretches = base.par_chunks(STRETCH).zip(tuned.par_chunks(STRETCH));
+    let counts: Vec<usize> = stretches.map(|(b, t)| b.iter().zip(t).filter(same).count()).collect();
+    let (stretch, left) = place(&counts, left);
+    let start = stretch as usize * STRETCH;
+    let within = base[start..].iter().zip(&tuned[start..]).enumerate();
+    let from = within.filter(|(_, pair)| same(pair)).map(|(i, _)| start + i).nth(left).unwrap_or(0);
     Bound { bits: found, from }
 }
 
@@ -229,19 +299,47 @@ fn ranked(
 mod tests {
     use super::*;
 
+    /// Places of what stays; a difference of nothing stands for one of its own size.
+    fn staying(kept: &Kept, differences: &[f32]) -> Vec<usize> {
+        let mut places = Vec::new();
+        for (block, values) in differences.chunks(BLOCK).enumerate() {
+            let mut cleared = values.to_vec();
+            // What is cleared is +0, and a value of nothing that stays is -0.
+            cleared.iter_mut().filter(|v| **v == 0.0).for_each(|v| *v = -0.0);
+            kept.clear(&mut cleared, block * BLOCK);
+            let stays = |(_, v): &(usize, &f32)| v.to_bits() != 0;
+            places.extend(cleared.iter().enumerate().filter(stays).map(|(i, _)| block * BLOCK + i));
+        }
+        places
+    }
+
+    #[test]
+    fn coins_fall_as_numbers_below_a_limit_do() {
+        // The same digits, put together one number at a time.
+        for chance in [0.5, 0.2, 0.7310585, 1e-3, 1.0 - 1e-9] {
+            let limit = limit(chance);
+            for word in 0..50 {
+                let digits: Vec<u64> = (1..=53).map(|d| bits(7, word as u64 * 64 + d)).collect();
+                let number = |coin: u32| digits.iter().fold(0u64, |n, d| n << 1 | d >> coin & 1);
+                let expected = (0..64).fold(0u64, |all, coin| all | u64::from(number(coin) < limit) << coin);
+                assert_eq!(coins(7, word, limit), expected, "{chance}");
+            }
+        }
+    }
+
     #[test]
     fn as_many_stay_as_are_asked_for_ties_included() {
         let base = vec![0.0f32; 1000];
         let tuned: Vec<f32> = (0..1000).map(|i| ((i % 7) as f32 - 3.0) * 0.1).collect();
         for density in [0.001, 0.2, 0.5, 0.999] {
             let kept = Kept::new(Sparsify::Magnitude, density, &base, &tuned, (&[1000], 0));
-            let staying: Vec<usize> = (0..1000).filter(|&i| kept.stays(tuned[i], i)).collect();
+            let staying = staying(&kept, &tuned);
             assert_eq!(staying.len(), ((density * 1000.0) as usize).max(1));
             let smallest = staying.iter().map(|&i| tuned[i].abs()).fold(1.0, f32::min);
             assert!((0..1000).all(|i| staying.contains(&i) || tuned[i].abs() <= smallest));
         }
         let kept = Kept::new(Sparsify::Outliers { gamma: 0.1 }, 0.3, &base, &tuned, (&[1000], 0));
-        assert_eq!((0..1000).filter(|&i| kept.stays(tuned[i], i)).count(), 300);
+        assert_eq!(staying(&kept, &tuned).len(), 300);
     }
 
     #[test]
@@ -251,7 +349,7 @@ mod tests {
         for how in [Sparsify::Random, Sparsify::Ranked { epsilon: 0.15 }] {
             let count = |key| {
                 let kept = Kept::new(how, 0.3, &base, &tuned, (&[200, 100], key));
-                (0..20_000).filter(|&i| kept.stays(tuned[i], i)).collect::<Vec<_>>()
+                staying(&kept, &tuned)
             };
             assert!((count(1).len() as f64 / 20_000.0 - 0.3).abs() < 0.02);
             assert_eq!(count(1), count(1));

@@ -121,12 +121,23 @@ struct OfTensor<'a> {
     tensor: &'a TensorView<'a>,
 }
 
+/// Values whose sums are held at once.
+const BLOCK: usize = 512;
+
 impl Stretches for OfTensor<'_> {
     fn fill(&self, first: usize, out: &mut [f32]) {
-        for (i, out) in out.iter_mut().enumerate() {
-            let each = self.tensor.of.iter().zip(&self.rule.weights);
-            let sum: f64 = each.map(|(v, w)| w * f64::from(v[first + i])).sum();
-            *out = (sum / self.rule.divisor) as f32;
-        }
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+                    let mut sums = [0.0f64; BLOCK];
+                    for (values, weight) in self.tensor.of.iter().zip(&self.rule.weights) {
+                        let values = &values[first + i * BLOCK..][..out.len()];
+                        sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += weight * f64::from(*v));
+                    }
+                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = (sum / self.rule.divisor) as f32);
+                }
+            },
+        );
     }
 }

@@ -7,7 +7,7 @@ mod task_arithmetic;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Storage, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use super::error::{MergeError, differences};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
-use crate::checkpoint::{CheckpointError, TensorInfo, Weights, missing, of_tensor};
+use crate::checkpoint::{CheckpointError, TensorInfo, Weights, mapped, missing, of_tensor, slice_of};
 
 /// What a combination may be told; mergekit's parameter names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -206,25 +206,40 @@ impl Combination {
     }
 }
 
+/// One tensor of one checkpoint.
+enum Source<'a> {
+    /// Where it lies in a mapped file.
+    Mapped(&'a [f32]),
+    /// Read, as contiguous f32.
+    Read(Tensor),
+}
+
+impl<'a> Source<'a> {
+    fn of(weights: &'a dyn Weights, name: &str) -> Result<Self, CheckpointError> {
+        if let Some(values) = mapped(weights, name) {
+            return Ok(Self::Mapped(values));
+        }
+        let tensor = weights.load(name)?.to_dtype(DType::F32).and_then(|t| t.contiguous());
+        tensor.map(Self::Read).map_err(of_tensor(weights, name))
+    }
+}
+
 impl Combination {
-    /// One tensor of contiguous f32 ones; their values are read where they lie.
-    fn combined(
-        &self,
-        name: &str,
-        shape: &[usize],
-        base: Option<&Tensor>,
-        of: &[Tensor],
-    ) -> candle_core::Result<Tensor> {
-        let n = shape.iter().product();
-        let guards: Vec<_> = of.iter().chain(base).map(Tensor::storage_and_layout).collect();
-        let slices = guards.iter().map(|(storage, layout)| match &**storage {
-            Storage::Cpu(values) => Ok(&values.as_slice::<f32>()?[layout.start_offset()..][..n]),
-            _ => candle_core::bail!("merges are made on the CPU"),
+    /// One tensor of the checkpoints, the base last; values are read where they lie.
+    fn combined(&self, name: &str, shape: &[usize], sources: &[Source<'_>]) -> candle_core::Result<Tensor> {
+        let lying = |source| match source {
+            &Source::Mapped(values) => (Some(values), None),
+            Source::Read(tensor) => (None, Some(tensor.storage_and_layout())),
+        };
+        let lying: Vec<_> = sources.iter().map(lying).collect();
+        let slices = lying.iter().filter_map(|(mapped, read)| match (mapped, read) {
+            (Some(values), _) => Some(Ok(*values)),
+            (None, read) => read.as_ref().map(slice_of),
         });
         let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
-        let base = if base.is_some() { slices.pop() } else { None };
+        let base = if self.base.is_some() { slices.pop() } else { None };
         let view = TensorView { name, shape, base, of: slices };
-        let mut out = vec![0.0f32; n];
+        let mut out = vec![0.0f32; shape.iter().product()];
         let made = self.rule.look(&view);
         out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| made.fill(i * STRETCH, out));
         Tensor::from_vec(out, shape, &Device::Cpu)
@@ -247,14 +262,9 @@ impl Weights for Combination {
         if !info.is_float() {
             return self.of[0].load(name);
         }
-        let load = |w: &Arc<dyn Weights>| {
-            let tensor = w.load(name)?.to_dtype(DType::F32).and_then(|t| t.contiguous());
-            tensor.map_err(of_tensor(self, name))
-        };
-        let base = self.base.as_ref().map(load).transpose()?;
-        let of: Vec<Tensor> = self.of.iter().map(load).collect::<Result<_, _>>()?;
-        let made = self.combined(name, &info.shape, base.as_ref(), &of);
-        made.map_err(of_tensor(self, name))
+        let sources = self.of.iter().chain(&self.base).map(|w| Source::of(&**w, name));
+        let sources: Vec<Source<'_>> = sources.collect::<Result<_, _>>()?;
+        self.combined(name, &info.shape, &sources).map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {

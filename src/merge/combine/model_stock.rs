@@ -1,7 +1,9 @@
 //! Model stock (Jang et al. 2024, arXiv:2403.19522): the mean of the fine-tuned weights, drawn to the base as far as their
 //! differences disagree, tensor by tensor.
 
-use super::{Combine, CombineSettings, Stretches, TensorRule, TensorView};
+use rayon::prelude::*;
+
+use super::{Combine, CombineSettings, STRETCH, Stretches, TensorRule, TensorView};
 use crate::base::registry::Named;
 
 /// The combination, and its rule.
@@ -41,8 +43,12 @@ impl TensorRule for ModelStock {
         let base = tensor.base.unwrap_or_default();
         let n = tensor.of.len();
         let product = |a: &[f32], b: &[f32]| -> f64 {
-            let each = a.iter().zip(b).zip(base);
-            each.map(|((a, b), w)| f64::from(a - w) * f64::from(b - w)).sum()
+            let part = |((a, b), w): ((&[f32], &[f32]), &[f32])| -> f64 {
+                a.iter().zip(b).zip(w).map(|((a, b), w)| f64::from(a - w) * f64::from(b - w)).sum()
+            };
+            let parts = a.par_chunks(STRETCH).zip(b.par_chunks(STRETCH)).zip(base.par_chunks(STRETCH));
+            // Added in their order, whatever the number of threads.
+            parts.map(part).collect::<Vec<f64>>().iter().sum()
         };
         let norms: Vec<f64> = tensor.of.iter().map(|v| product(v, v).sqrt()).collect();
         let mut cosines = Vec::new();

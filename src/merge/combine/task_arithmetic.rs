@@ -2,7 +2,7 @@
 //! them: some values of each difference go, and where signs are at odds the larger side counts. mergekit's generalised task
 //! arithmetic, with its defaults; they differ by settings alone.
 
-use super::kept::{Kept, Sparsify};
+use super::kept::{BLOCK, Kept, Sparsify, subtract};
 use super::{Combine, CombineSettings, Rescale, Stretches, TensorRule, TensorView, densities_of, weights_of};
 use crate::base::digest::Digest;
 use crate::base::registry::named_by_fields;
@@ -180,51 +180,84 @@ impl TensorRule for Rule {
                     if before < 1e-7 || after < 1e-7 { 1.0 } else { before / after }
                 }
             };
-            (*tuned, kept, scale as f32, self.weights[i] as f32)
+            Member { values: tuned, kept, scale: scale as f32, weight: self.weights[i] as f32 }
         });
         Box::new(Sum { rule: self, base, each: each.collect() })
     }
 }
 
+/// One checkpoint's share of a tensor.
+struct Member<'a> {
+    values: &'a [f32],
+    kept: Kept,
+    scale: f32,
+    weight: f32,
+}
+
 struct Sum<'a> {
     rule: &'a Rule,
     base: &'a [f32],
-    /// Values, what stays, scale, weight.
-    each: Vec<(&'a [f32], Kept, f32, f32)>,
+    each: Vec<Member<'a>>,
 }
 
 impl Stretches for Sum<'_> {
     fn fill(&self, first: usize, out: &mut [f32]) {
-        let total: f32 = self.each.iter().map(|e| e.3).sum();
-        let mut parts = vec![0.0f32; self.each.len()];
-        for (i, out) in out.iter_mut().enumerate() {
-            let place = first + i;
-            let base = self.base[place];
-            for ((tuned, kept, scale, weight), part) in self.each.iter().zip(&mut parts) {
-                let difference = tuned[place] - base;
-                *part = if kept.stays(difference, place) { difference * scale * weight } else { 0.0 };
-            }
-            let (mut sum, mut weights) = (parts.iter().sum::<f32>(), total);
-            if self.rule.elect {
-                // Zero counts as positive.
-                let positive = sum >= 0.0;
-                (sum, weights) = (0.0, 0.0);
-                for (part, (.., weight)) in parts.iter().zip(&self.each) {
-                    if (positive && *part > 0.0) || (!positive && *part < 0.0) {
-                        sum += part;
-                        weights += weight;
-                    }
+        let mut parts = vec![[0.0f32; BLOCK]; self.each.len()];
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+                    self.block(first + i * BLOCK, out, &mut parts);
                 }
-                if weights == 0.0 {
-                    weights = 1.0;
-                }
-            } else if weights.abs() < 1e-8 {
-                weights = 1.0;
+            },
+        );
+    }
+}
+
+impl Sum<'_> {
+    /// Values from place `first` on, one operation after the other over all of them.
+    #[inline(always)]
+    fn block(&self, first: usize, out: &mut [f32], parts: &mut [[f32; BLOCK]]) {
+        let n = out.len();
+        let base = &self.base[first..][..n];
+        out.fill(0.0);
+        for (each, part) in self.each.iter().zip(&mut *parts) {
+            let part = &mut part[..n];
+            subtract(&each.values[first..][..n], base, part);
+            each.kept.clear(part, first);
+            for (part, out) in part.iter_mut().zip(&mut *out) {
+                *part = *part * each.scale * each.weight;
+                *out += *part;
             }
-            if self.rule.normalize {
-                sum /= weights;
-            }
-            *out = base + sum * self.rule.lambda as f32;
         }
+        let mut weights = [self.each.iter().map(|e| e.weight).sum::<f32>(); BLOCK];
+        if self.rule.elect {
+            self.elect(out, parts, &mut weights);
+        } else if weights[0].abs() < 1e-8 {
+            weights = [1.0; BLOCK];
+        }
+        let lambda = self.rule.lambda as f32;
+        for ((out, base), weight) in out.iter_mut().zip(base).zip(weights) {
+            let sum = if self.rule.normalize { *out / weight } else { *out };
+            *out = base + sum * lambda;
+        }
+    }
+
+    /// Leaves of each sum what is on its side, and says what weighs there.
+    #[inline(always)]
+    fn elect(&self, sums: &mut [f32], parts: &[[f32; BLOCK]], weights: &mut [f32; BLOCK]) {
+        let mut sides = [0.0f32; BLOCK];
+        weights.fill(0.0);
+        for (each, part) in self.each.iter().zip(parts) {
+            let sides = sides.iter_mut().zip(&mut *weights);
+            for ((sum, part), (side, weight)) in sums.iter().zip(part).zip(sides) {
+                // Zero counts as positive.
+                let with = if *sum >= 0.0 { *part > 0.0 } else { *part < 0.0 };
+                *side += if with { *part } else { 0.0 };
+                *weight += if with { each.weight } else { 0.0 };
+            }
+        }
+        weights.iter_mut().for_each(|w| *w = if *w == 0.0 { 1.0 } else { *w });
+        sums.copy_from_slice(&sides[..sums.len()]);
     }
 }
