@@ -90,7 +90,8 @@ fn merge(c: &mut Criterion) {
 fn sweep(c: &mut Criterion) {
     let mut group = c.benchmark_group("sweep");
     group.sample_size(10);
-    let catalog = Catalog::open(Path::new("datasets.toml")).expect("the registry");
+    let catalog =
+        Catalog::open(Path::new("datasets.toml")).expect("the registry").beside(Path::new("suites"));
     let plan = || {
         let suite = Suite::open(Path::new("suites/demo.toml"), &catalog).expect("the demo");
         Plan::new(suite, &catalog, Some(64), Numerics::default(), None).expect("a plan")

@@ -219,48 +219,76 @@ fn size(values: &[f32]) -> f64 {
     lanes.iter().sum::<f64>() + rest.iter().map(|v| f64::from(v.abs())).sum::<f64>()
 }
 
-/// The bound below which `below` values lie: two passes over the bits, nothing is sorted or copied.
+/// Sizes of the differences of one stretch, in order, a block at a time.
+#[inline(always)]
+fn sizes(base: &[f32], tuned: &[f32], mut look: impl FnMut(&[u32])) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sizes = [0u32; BLOCK];
+            for (base, tuned) in base.chunks(BLOCK).zip(tuned.chunks(BLOCK)) {
+                let sizes = &mut sizes[..base.len()];
+                for ((size, base), tuned) in sizes.iter_mut().zip(base).zip(tuned) {
+                    *size = (tuned - base).abs().to_bits();
+                }
+                look(sizes);
+            }
+        },
+    );
+}
+
+/// How often each half of a size comes, as `count` counts a block.
+fn counted(base: &[f32], tuned: &[f32], count: impl Fn(&[u32], &mut [usize]) + Sync) -> Vec<usize> {
+    let none = || vec![0usize; 1 << 16];
+    let stretches = base.par_chunks(STRETCH).zip(tuned.par_chunks(STRETCH));
+    let counts = stretches.fold(none, |mut all, (base, tuned)| {
+        sizes(base, tuned, |sizes| count(sizes, &mut all));
+        all
+    });
+    counts.reduce(none, |mut a, b| {
+        a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        a
+    })
+}
+
+/// The bound below which `below` values lie: counts of the upper halves of all sizes, then of the lower halves of those with
+/// the right upper one. Nothing is sorted or copied.
 fn bound(base: &[f32], tuned: &[f32], below: usize) -> Bound {
-    let bits = |(b, t): (&f32, &f32)| (t - b).abs().to_bits();
-    let count = |of: &(dyn Fn(u32) -> Option<usize> + Sync)| -> Vec<usize> {
-        base.par_chunks(STRETCH)
-            .zip(tuned.par_chunks(STRETCH))
-            .fold(
-                || vec![0usize; 1 << 16],
-                |mut all, (b, t)| {
-                    b.iter().zip(t).map(bits).filter_map(of).for_each(|i| all[i] += 1);
-                    all
-                },
-            )
-            .reduce(
-                || vec![0usize; 1 << 16],
-                |mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                    a
-                },
-            )
-    };
-    let place = |all: &[usize], mut left: usize| -> (u32, usize) {
-        for (i, &n) in all.iter().enumerate() {
+    // The place in which a rank falls, and its rank there.
+    let place = |counts: &[usize], mut left: usize| -> (usize, usize) {
+        for (i, &n) in counts.iter().enumerate() {
             if left < n {
-                return (i as u32, left);
+                return (i, left);
             }
             left -= n;
         }
-        (u32::from(u16::MAX), 0)
+        (counts.len() - 1, 0)
     };
-    let (high, left) = place(&count(&|b| Some((b >> 16) as usize)), below);
-    let within = count(&move |b| (b >> 16 == high).then_some((b & 0xffff) as usize));
-    let (low, left) = place(&within, left);
-    let found = (high << 16) | low;
+    let upper = counted(base, tuned, |sizes, all| sizes.iter().for_each(|s| all[(s >> 16) as usize] += 1));
+    let (high, left) = place(&upper, below);
+    let high = high as u32;
+    let lower = counted(base, tuned, |sizes, all| {
+        for few in sizes.chunks(16) {
+            // Few are of this half; that none is is seen at once.
+            if few.iter().fold(false, |any, s| any | (s >> 16 == high)) {
+                few.iter().filter(|s| *s >> 16 == high).for_each(|s| all[(s & 0xffff) as usize] += 1);
+            }
+        }
+    });
+    let (low, left) = place(&lower, left);
+    let found = (high << 16) | low as u32;
     // So many of exactly this size come first.
-    let same = |(b, t): &(&f32, &f32)| bits((b, t)) == found;
+    let same = |base: &[f32], tuned: &[f32]| {
+        let mut count = 0;
+        sizes(base, tuned, |sizes| count += sizes.iter().map(|s| usize::from(*s == found)).sum::<usize>());
+        count
+    };
     let stretches = base.par_chunks(STRETCH).zip(tuned.par_chunks(STRETCH));
-    let counts: Vec<usize> = stretches.map(|(b, t)| b.iter().zip(t).filter(same).count()).collect();
-    let (stretch, left) = place(&counts, left);
-    let start = stretch as usize * STRETCH;
+    let (stretch, left) = place(&stretches.map(|(b, t)| same(b, t)).collect::<Vec<_>>(), left);
+    let start = stretch * STRETCH;
     let within = base[start..].iter().zip(&tuned[start..]).enumerate();
-    let from = within.filter(|(_, pair)| same(pair)).map(|(i, _)| start + i).nth(left).unwrap_or(0);
+    let same = within.filter(|(_, (b, t))| (*t - *b).abs().to_bits() == found);
+    let from = same.map(|(i, _)| start + i).nth(left).unwrap_or(0);
     Bound { bits: found, from }
 }
 
