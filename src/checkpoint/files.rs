@@ -15,6 +15,8 @@ const WHOLE: [&str; 2] = ["model.safetensors", "open_clip_model.safetensors"];
 const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.index.json"];
 /// Pickles under a fixed name.
 const PICKLES: [&str; 3] = ["pytorch_model.bin", "open_clip_pytorch_model.bin", "model-best.pth.tar"];
+/// The Fisher information of a checkpoint, beside its weights: no weights itself.
+pub const FISHER_FILE: &str = "fisher.safetensors";
 /// Endings of weights under any name.
 const ENDINGS: [&str; 6] = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];
 
@@ -47,7 +49,9 @@ pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointErro
         .filter_map(Result::ok)
         .map(|e| e.path())
         .filter(|p| {
-            p.is_file() && p.extension().is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)))
+            p.is_file()
+                && p.file_name().is_none_or(|n| n != FISHER_FILE)
+                && p.extension().is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)))
         })
         .collect();
     lone.sort();

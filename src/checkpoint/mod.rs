@@ -17,6 +17,7 @@ mod weights;
 
 pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
+pub use files::FISHER_FILE;
 pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};

@@ -82,6 +82,12 @@ const TRAIN: Table = Table {
             key("crop", Numbers, "none", "bounds of a random crop's share of the image, such as [0.9, 1.0]"),
             key("flip", Flag, "false", "whether half of the images are mirrored"),
             key("save_every", Count, "200", "steps between states that training goes on from"),
+            key(
+                "save_fisher",
+                Count,
+                "0",
+                "training examples for the Fisher information that is written beside the weights",
+            ),
             key("tau", Number(0.0, 1.0), "0.5", "how far towards `finetuned` training starts"),
         ],
         &[

@@ -49,6 +49,12 @@ const CHECKPOINT: Table = Table {
             key("method", Text, "`finetuned`", "what made it: legends, colours and averages go by it"),
             key("base", Text, "none", "the checkpoint that an adapter, a head or a combination belongs to"),
             key("classes", Text, "the data set's", "a file with the classes of its own head, one a line"),
+            key(
+                "fisher",
+                Text,
+                "`fisher.safetensors` beside it",
+                "a file with its Fisher information, for `fisher` merges",
+            ),
             key("seed", Count, "none", "the seed it was tuned from"),
             key("seeds", Numbers, "none", "one checkpoint for each; `id` and `source` hold `{seed}`"),
             key("probes", Texts, "all", "globs of the probes that it is evaluated on"),

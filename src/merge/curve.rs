@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use super::error::{MergeError, differences};
 use super::groups::Groups;
-use super::path::{PathMethod, blend};
+use super::importance;
+use super::path::{PathMethod, blend, blend_weighed};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::checkpoint::{Cached, CheckpointError, TensorInfo, Weights, missing, of_tensor, slice_of};
@@ -58,6 +59,8 @@ pub struct Ends {
     to: Arc<Cached>,
     fates: BTreeMap<String, Fate>,
     groups: Groups,
+    /// How much the values of each end matter, where the path weighs by that.
+    importance: Option<[Arc<dyn Weights>; 2]>,
 }
 
 impl Ends {
@@ -76,7 +79,18 @@ impl Ends {
         let names: Vec<&str> = from.floats().into_iter().filter(|n| !skip(n)).collect();
         let fate = |name: &&str| ((*name).to_owned(), filter.fate(&*from, &*to, name));
         let fates = names.par_iter().map(fate).collect();
-        Ok(Self { from, to, fates, groups: filter.groups.clone() })
+        Ok(Self { from, to, fates, groups: filter.groups.clone(), importance: None })
+    }
+
+    /// With the Fisher information of both ends, for a path that weighs by it.
+    ///
+    /// # Errors
+    /// If a tensor that is interpolated has none.
+    pub fn weighed(mut self, importance: [Arc<dyn Weights>; 2]) -> Result<Self, MergeError> {
+        let interpolated = |name: &str| self.fates.get(name) == Some(&Fate::Interpolated);
+        importance::check(&[&*self.from as &dyn Weights, &*self.to], &importance, interpolated)?;
+        self.importance = Some(importance);
+        Ok(self)
     }
 
     /// What happens to each tensor.
@@ -136,18 +150,27 @@ impl Weights for Point<'_> {
                 // Both ends are part of the curve: what is wrong with either is said, whatever alpha is.
                 let (from, to) = (self.ends.from.load(name)?, self.ends.to.load(name)?);
                 let alpha = self.ends.alpha(self.alpha, name);
-                merge_tensors(self.method, alpha, &from, &to).map_err(of_tensor(self, name))
+                let merged = match (self.method.weighs(), &self.ends.importance) {
+                    (true, Some([a, b])) => {
+                        merge_weighed(alpha, [&from, &to], [&a.load(name)?, &b.load(name)?])
+                    }
+                    (true, None) => Err(candle_core::Error::Msg("no Fisher information is given".to_owned())),
+                    (false, _) => merge_tensors(self.method, alpha, &from, &to),
+                };
+                merged.map_err(of_tensor(self, name))
             }
         }
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let ends = (self.ends.from.digest(digests)?, self.ends.to.digest(digests)?);
+        let importance = self.ends.importance.iter().flatten().map(|w| w.digest(digests));
+        let importance: Vec<Digest> = importance.collect::<Result<_, _>>()?;
         let of = |(name, fate): (&String, &Fate)| {
             (name.clone(), format!("{fate:?}"), self.ends.alpha(self.alpha, name))
         };
         let fates: Vec<_> = self.ends.fates.iter().map(of).collect();
-        Ok(Digest::of_value(&(ends, fates, self.method.name())))
+        Ok(Digest::of_value(&(ends, importance, fates, self.method.name())))
     }
 
     fn label(&self) -> String {
@@ -175,6 +198,25 @@ pub fn merge_tensors(
         stretches.for_each(|((out, a), b)| blend(alpha, factors, a, b, out));
     }
     Tensor::from_vec(out, from.shape(), &Device::Cpu)
+}
+
+/// Combines two f32 tensors of one shape, weighed by how much their values matter (`fisher`).
+pub fn merge_weighed(
+    alpha: f64,
+    ends: [&Tensor; 2],
+    importance: [&Tensor; 2],
+) -> candle_core::Result<Tensor> {
+    let [from, to, f, g] = [ends[0], ends[1], importance[0], importance[1]].map(Tensor::contiguous);
+    let all = [from?, to?, f?, g?];
+    let lying = all.each_ref().map(Tensor::storage_and_layout);
+    let slices = lying.iter().map(slice_of).collect::<candle_core::Result<Vec<_>>>()?;
+    let mut out = vec![0.0f32; all[0].elem_count()];
+    out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| {
+        let part = |of: usize| &slices[of][i * STRETCH..][..out.len()];
+        let (ends, importance) = ([part(0), part(1)], [part(2), part(3)]);
+        blend_weighed(alpha, ends, importance, out);
+    });
+    Tensor::from_vec(out, all[0].shape(), &Device::Cpu)
 }
 
 #[cfg(test)]

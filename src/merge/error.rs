@@ -18,6 +18,14 @@ pub enum MergeError {
         /// Each difference in words.
         problems: Vec<String>,
     },
+    /// Fisher information does not fit its checkpoint.
+    #[error("`{label}` {what}; `save_fisher` in a recipe writes it for what was trained")]
+    Importance {
+        /// Where it comes from.
+        label: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The settings of a combination mean nothing.
     #[error("`{method}`: {problem}")]
     Settings {

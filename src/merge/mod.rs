@@ -4,6 +4,7 @@ mod combine;
 mod curve;
 mod error;
 mod groups;
+mod importance;
 mod mergekit;
 mod path;
 mod preflight;
@@ -11,9 +12,10 @@ mod preflight;
 pub use combine::{
     COMBINES, Combination, Combine, CombineSettings, Each, Rescale, Stretches, TensorRule, TensorView,
 };
-pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors};
+pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors, merge_weighed};
 pub use error::{MergeError, differences};
 pub use groups::Groups;
+pub use importance::open_importance;
 pub use mergekit::{MergeFile, MergeFileError, MergeKind};
-pub use path::{PATHS, PathMethod, blend};
+pub use path::{PATHS, PathMethod, blend, blend_weighed};
 pub use preflight::Preflight;

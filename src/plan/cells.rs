@@ -123,6 +123,7 @@ pub(super) fn expand(
                 return Err(PlanError::Ends { from: sweep.from.clone(), to: to.clone(), what });
             }
             answers_with_scores(sweep, to, probes, suite)?;
+            has_importance(sweep, to, checkpoints)?;
             curves.push(curve(suite, sweep, to, &mut variants));
         }
     }
@@ -149,6 +150,21 @@ fn answers_with_scores(
                 sweep.merge
             ),
         }),
+        None => Ok(()),
+    }
+}
+
+/// What is weighed by Fisher information has it at both ends.
+fn has_importance(
+    sweep: &SweepSpec,
+    to: &str,
+    checkpoints: &BTreeMap<String, CheckpointInfo>,
+) -> Result<(), PlanError> {
+    if !PATHS.get(&sweep.merge).is_some_and(PathMethod::weighs) {
+        return Ok(());
+    }
+    match [sweep.from.as_str(), to].into_iter().find(|id| checkpoints[*id].importance.is_none()) {
+        Some(id) => Err(PlanError::NoImportance { checkpoint: id.to_owned(), merge: sweep.merge.clone() }),
         None => Ok(()),
     }
 }
@@ -234,9 +250,14 @@ pub(super) fn cells(
                 *id = digest(id);
                 info
             }
-            VariantInputs::Merged { from, to, .. } => {
+            VariantInputs::Merged { from, to, merge, .. } => {
                 let info = &checkpoints[from.as_str()];
-                (*from, *to) = (digest(from), digest(to));
+                let weighs = PATHS.get(merge).is_some_and(PathMethod::weighs);
+                let end = |id: &str| match checkpoints[id].importance.as_ref().filter(|_| weighs) {
+                    Some(importance) => format!("{} weighed by {}", digest(id), importance.digest),
+                    None => digest(id),
+                };
+                (*from, *to) = (end(from), end(to));
                 info
             }
         };

@@ -9,7 +9,8 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::HubRepository;
 use crate::catalog::Catalog;
-use crate::merge::{COMBINES, Combination, MergeFile};
+use crate::checkpoint::{FISHER_FILE, Weights};
+use crate::merge::{COMBINES, Combination, MergeFile, open_importance};
 use crate::model::{self, Architecture, ModelError};
 use crate::suite::{CheckpointSpec, CombineSpec, Suite};
 
@@ -21,13 +22,31 @@ pub struct CheckpointInfo {
     pub digest: Digest,
     /// Digest of the tokenizer.
     pub tokenizer: Digest,
+    /// Its Fisher information, if it has one.
+    pub importance: Option<Importance>,
+}
+
+/// How much each value of a checkpoint matters.
+#[derive(Clone)]
+pub struct Importance {
+    /// A number a value.
+    pub weights: Arc<dyn Weights>,
+    /// Digest of its file.
+    pub digest: Digest,
 }
 
 impl CheckpointInfo {
     /// Takes a checkpoint's digests.
     pub fn new(architecture: Arc<dyn Architecture>, digests: &FileDigests) -> Result<Self, ModelError> {
         let (digest, tokenizer) = (architecture.digest(digests)?, architecture.tokenizer_digest()?);
-        Ok(Self { architecture, digest, tokenizer })
+        Ok(Self { architecture, digest, tokenizer, importance: None })
+    }
+
+    /// With the Fisher information of a file.
+    fn with_importance(self, path: &Path, digests: &FileDigests) -> Result<Self, ModelError> {
+        let weights = open_importance(path).map_err(|e| ModelError::Unlike(e.to_string()))?;
+        let digest = weights.digest(digests)?;
+        Ok(Self { importance: Some(Importance { weights, digest }), ..self })
     }
 }
 
@@ -91,11 +110,16 @@ fn open_checkpoint(
         Some(base) => base.architecture.over(&path, classes.as_deref()),
         None => model::open(&path, classes.as_deref()),
     };
-    opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(|source| {
-        match catalog.beside_suite(&path).filter(|_| !path.exists()) {
-            Some(looked) => PlanError::NotThere { checkpoint: spec.id.clone(), source, looked },
-            None => wrap(source),
-        }
+    let named = spec.fisher.as_ref().map(|f| catalog.find(Path::new(f)));
+    let importance = named.or_else(|| Some(path.join(FISHER_FILE)).filter(|f| f.is_file()));
+    let info = opened.and_then(|a| CheckpointInfo::new(a, catalog.digests()));
+    let info = info.and_then(|info| match &importance {
+        Some(file) => info.with_importance(file, catalog.digests()),
+        None => Ok(info),
+    });
+    info.map_err(|source| match catalog.beside_suite(&path).filter(|_| !path.exists()) {
+        Some(looked) => PlanError::NotThere { checkpoint: spec.id.clone(), source, looked },
+        None => wrap(source),
     })
 }
 
@@ -109,7 +133,12 @@ fn combine(
     let of: Vec<Arc<dyn Architecture>> = spec.of.iter().map(|id| Arc::clone(&all[id].architecture)).collect();
     let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
     let base = base.map(|b| Arc::clone(b.architecture.weights()));
-    let weights = Combination::new(method, &spec.settings, base, weights)
+    let importance: Vec<Arc<dyn Weights>> = if method.weighs() {
+        spec.of.iter().filter_map(|id| Some(Arc::clone(&all[id].importance.as_ref()?.weights))).collect()
+    } else {
+        Vec::new()
+    };
+    let weights = Combination::weighed(method, &spec.settings, base, weights, importance)
         .map_err(|e| ModelError::Unlike(e.to_string()))?;
     of[0].combined(weights, &of[1..])
 }

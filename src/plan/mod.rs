@@ -108,6 +108,17 @@ pub enum PlanError {
         /// Why.
         reason: String,
     },
+    /// A path weighs by what a checkpoint does not say.
+    #[error(
+        "checkpoint `{checkpoint}` has no Fisher information, by which `{merge}` weighs: write it with `save_fisher` in the \
+         recipe (of a checkpoint as it is: with `steps = 0`) and name the file with `fisher`"
+    )]
+    NoImportance {
+        /// The checkpoint.
+        checkpoint: String,
+        /// The path.
+        merge: String,
+    },
     /// A checkpoint cannot answer what a probe asks.
     #[error("checkpoint `{checkpoint}` cannot answer probe `{probe}`: {reason}")]
     CannotAnswer {

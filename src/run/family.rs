@@ -218,10 +218,15 @@ fn pair(
     };
     let from = Arc::clone(&plan.checkpoints[&curve.from].architecture);
     let to = Arc::clone(&plan.checkpoints[&curve.to].architecture);
-    let ends = Ends::new(start, end, &filter, |name| from.is_head(name))?;
+    let path = PATHS.get(&curve.merge).expect("the suite was validated");
+    let mut ends = Ends::new(start, end, &filter, |name| from.is_head(name))?;
+    if path.weighs() {
+        let of = |id: &String| plan.checkpoints[id].importance.as_ref().map(|i| Arc::clone(&i.weights));
+        let importance = of(&curve.from).zip(of(&curve.to)).expect("the plan was checked");
+        ends = ends.weighed(importance.into())?;
+    }
     let is_shared = |stage: &usize| ends.shares(|name| from.stage_of(name) == Some(*stage));
     let shared = (0..from.stages()).take_while(is_shared).count();
-    let path = PATHS.get(&curve.merge).expect("the suite was validated");
     let source = Origin::Pair { from, to, ends, path, head };
     Ok(Family { source, members, shared: if share { shared } else { 0 } })
 }

@@ -143,6 +143,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
             }
         }
         let classes = section.text("classes").map(|c| c.value);
+        let fisher = section.text("fisher").map(|f| f.value);
         let seed = section.count("seed").map(|s| s.value);
         let seeds = read_seeds(section, seed, id.as_deref(), source.as_ref().map(|s| s.value.as_str()));
         let probes = read_globs(section, "probes");
@@ -159,6 +160,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                     combine: combine.clone(),
                     base: base.clone(),
                     classes: classes.clone(),
+                    fisher: fisher.as_ref().map(|f| fill(f)),
                     seed,
                     probes: probes.clone(),
                 });

@@ -103,6 +103,9 @@ pub struct CheckpointSpec {
     /// File with the class names of the head's rows, relative to the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<String>,
+    /// File with its Fisher information, or the folder that holds one; the one beside its weights, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fisher: Option<String>,
     /// Training seed; checkpoints of one method that differ only in it are averaged in tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 
 use super::optimiser::Optimising;
 use super::outputs::OutputTerm;
@@ -16,7 +16,7 @@ use super::{Recipe, Schedule, TrainError, TunedModel, inputs, problems};
 use crate::base::digest::Digest;
 use crate::base::registry::Named as _;
 use crate::catalog::Catalog;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{FISHER_FILE, Tensors, write_safetensors};
 
 /// What happens while a model is tuned.
 #[derive(Clone, Debug)]
@@ -144,6 +144,10 @@ impl<'a> Run<'a> {
             let what = "a distance to the start is one of weights; what trains here is none";
             return Err(TrainError::Unfit(what.to_owned()));
         }
+        if recipe.save_fisher > 0 && !trained.are_weights() {
+            let what = "`save_fisher` is about weights; what trains here is none";
+            return Err(TrainError::Unfit(what.to_owned()));
+        }
         let parameters = trained.parameters();
         let values = parameters.values().map(|v| v.elem_count()).sum();
         let decays = |var: &Var| recipe.decay_all || var.rank() >= 2;
@@ -169,8 +173,8 @@ impl<'a> Run<'a> {
             trained,
             log: HEADER.to_owned(),
         };
-        this.importance =
-            this.weight_terms().map(|t| this.fisher(&**t)).collect::<std::result::Result<_, _>>()?;
+        let importance = this.weight_terms().map(|t| t.fisher().map(|n| this.fisher(n)).transpose());
+        this.importance = importance.collect::<std::result::Result<_, _>>()?;
         this.start_on_the_way()?;
         Ok(this)
     }
@@ -195,9 +199,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Mean squared gradients of single examples at the start.
-    fn fisher(&self, term: &dyn WeightTerm) -> std::result::Result<Option<Tensors>, TrainError> {
-        let Some(count) = term.fisher() else { return Ok(None) };
+    /// Mean squared gradients of so many single examples, as the weights are now.
+    fn fisher(&self, count: usize) -> std::result::Result<Tensors, TrainError> {
         let examples = self.problem.examples().draw(&self.problem.rng().stream(77), 0, count);
         let parameters = self.trained.parameters();
         let mut all = Tensors::new();
@@ -214,7 +217,7 @@ impl<'a> Run<'a> {
                 all.insert(name.clone(), sum);
             }
         }
-        Ok(Some(all))
+        Ok(all)
     }
 
     fn penalties(&self) -> Vec<(&'static str, String)> {
@@ -385,6 +388,10 @@ impl<'a> Run<'a> {
             }
         };
         write_model(self.recipe, model)?;
+        if self.recipe.save_fisher > 0 {
+            let fisher = self.fisher(self.recipe.save_fisher)?;
+            write_safetensors(&self.recipe.out.join(FISHER_FILE), &fisher, DType::F32)?;
+        }
         let data = self.recipe.data.iter().zip(self.problem.digests()).map(|(data, digest)| TrainingData {
             dataset: data.dataset.clone(),
             split: data.split.clone(),

@@ -93,6 +93,19 @@ def main():
                 given[spec.name] = value
             torch.bernoulli = Masks(tensor)
             expected[f"{case}/{tensor}"] = method.merge_group(group, **given).contiguous()
+    # Weighed by how much each value matters: the mean of all, and the way from the first to the second, as formulas say.
+    matters = [{n: torch.rand_like(t) ** 4 for n, t in base.items()} for _ in range(3)]
+    matters[0]["a.bias"][:9] = 0
+    for i, one in enumerate(matters):
+        save_file(one, HERE / f"fisher-{i}.safetensors")
+    for tensor in shapes:
+        factors = [w * m[tensor].clamp(min=1e-8).double() for w, m in zip([0.6, 0.4, 0.5], matters)]
+        total = sum(f * t[tensor].double() for f, t in zip(factors, tuned))
+        expected[f"fisher/{tensor}"] = (total / sum(factors)).float()
+        for t in (0.25, 0.9):
+            f, g = [(s * m[tensor].clamp(min=1e-8)).double() for s, m in ((1 - t, matters[0]), (t, matters[1]))]
+            between = (f * tuned[0][tensor] + g * tuned[1][tensor]) / (f + g)
+            expected[f"fisher-path-{t}/{tensor}"] = between.float()
     for t in (0.25, 0.5, 0.9):
         for tensor in shapes:
             a, b = base[tensor][None], tuned[0][tensor][None]

@@ -96,6 +96,8 @@ def fisher(parameters, singles):
 def train(parameters, loss, method, singles=(), tuned=None):
     """Ten steps; `loss(terms)` is the loss with the terms on outputs, `singles` those of one example each, `tuned` the fine-tuned
     end of a path. `loss` reads the values of `parameters` when it is called."""
+    if method == "fisher":
+        return fisher(parameters, singles)
     start = {n: p.detach().clone() for n, p in parameters.items()}
     tensors = list(parameters.values())
     importance = fisher(parameters, singles) if method == "ewc" else None
@@ -199,7 +201,7 @@ def clip_track(expected):
     pixels = (raw - mean) / std
     tok = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     methods = ["full", "l1", "l2-sp", "kd-kl", "kd-logits", "kd-features", "spider", "magnitude-mask", "sma", "sgd", "linear-probe",
-               "graft", "ewc", "mergetune"]
+               "graft", "ewc", "mergetune", "fisher"]
     full = None
     for method in methods:
         model = clip_model()
@@ -331,7 +333,7 @@ def language_track(expected):
         before, whole = tok.encode(prompt).ids, tok.encode(f"{prompt} {target}").ids
         assert whole[: len(before)] == before
         sequences.append((torch.tensor([whole]), len(before)))
-    for method in ["full", "l2-sp", "kd-kl", "spider", "magnitude-mask", "graft", "ewc"]:
+    for method in ["full", "l2-sp", "kd-kl", "spider", "magnitude-mask", "graft", "ewc", "fisher"]:
         config = transformers.AutoConfig.from_pretrained(ROOT / "lm/llama")
         config._attn_implementation = "eager"
         model = transformers.LlamaForCausalLM.from_pretrained(ROOT / "lm/llama", config=config).eval().float()

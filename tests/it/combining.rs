@@ -90,6 +90,59 @@ fn an_ensemble_of_heads_is_their_interpolation_and_one_of_towers_is_not() {
 }
 
 #[test]
+fn fisher_information_that_is_one_everywhere_changes_nothing_and_must_be_there() {
+    let bench = Bench::new("");
+    let (start, tuned) = (weights(&demo("zero-shot")), weights(&demo("ft-noto")));
+    let fisher = |factor: f64| -> Tensors {
+        let of = |(name, tensor): (&String, &candle_core::Tensor)| {
+            (name.clone(), (tensor.ones_like().unwrap() * factor).unwrap())
+        };
+        start.iter().map(of).collect()
+    };
+    let store = |name: &str, tensors: &Tensors| {
+        write_safetensors(&bench.out(name), tensors, candle_core::DType::F32).unwrap();
+    };
+    folder(&bench, "tuned", &tuned);
+    with_sweep(&bench, "tuned", "merge = \"fisher\"\n");
+    let plan = || specbench().arg("plan").arg(bench.suite()).assert();
+    let log = String::from_utf8_lossy(&plan().code(4).get_output().stderr).into_owned();
+    assert!(log.contains("`zero-shot` has no Fisher information, by which `fisher` weighs"), "{log}");
+    // Beside the fine-tuned checkpoint, and named for the pretrained one.
+    store("tuned/fisher.safetensors", &fisher(2.0));
+    let name_it = |file: &str| {
+        let text = std::fs::read_to_string(bench.suite()).unwrap();
+        let key = format!("role = \"pretrained\"\nfisher = {:?}", bench.out(file));
+        std::fs::write(bench.suite(), text.replacen("role = \"pretrained\"", &key, 1)).unwrap();
+    };
+    name_it("start.safetensors");
+    let log = String::from_utf8_lossy(&plan().failure().get_output().stderr).into_owned();
+    assert!(log.contains("start.safetensors"), "{log}");
+    store("start.safetensors", &fisher(2.0));
+    bench.run("out", &["--limit", "40"]).assert().success();
+    let of = |variant: &str, probe: &str| predictions(&bench, variant, probe);
+    for probe in ["noto", "novel", "flat"] {
+        let (plain, weighed) = (of("ft-noto@0.4", probe), of("ft-noto+fisher@0.4", probe));
+        let off = plain.loss.iter().zip(&weighed.loss).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{probe}: {off}");
+    }
+    // Another file, another result: that of alpha 0.1, where the start matters six times as much.
+    let before = of("ft-noto+fisher@0.4", "novel");
+    store("start.safetensors", &fisher(12.0));
+    bench.run("out", &["--limit", "40"]).assert().success();
+    assert!(of("ft-noto+fisher@0.4", "novel").loss != before.loss);
+    // A tensor that differs and has none.
+    let mut partial = fisher(1.0);
+    partial.remove("visual_projection.weight");
+    store("start.safetensors", &partial);
+    let assert = bench.run("other", &["--limit", "40"]).assert().failure();
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(
+        log.contains("has nothing for `visual_projection.weight`, which the checkpoints differ in"),
+        "{log}"
+    );
+}
+
+#[test]
 fn what_means_nothing_for_outputs_is_said() {
     for (sweep, code, expected) in [
         ("merge = \"output-ensemble\"\nhead = \"to\"\n", 2, "are about tensors"),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use specbench::checkpoint::{StateDict, Weights};
-use specbench::merge::{COMBINES, Combination, CombineSettings, Each, PATHS, merge_tensors};
+use specbench::checkpoint::{StateDict, Tensors, Weights};
+use specbench::merge::{COMBINES, Combination, CombineSettings, Each, PATHS, merge_tensors, merge_weighed};
 
 use crate::support::root;
 
@@ -66,6 +66,36 @@ fn combinations_are_mergekits() {
             assert!(off < 1e-6, "{case}, {name}: {off}");
         }
     }
+}
+
+#[test]
+fn what_is_weighed_by_fisher_information_is_the_formulas() {
+    let expected = open("expected");
+    let all = |name: &str| (0..3).map(|i| open(&format!("{name}-{i}"))).collect::<Vec<_>>();
+    let (tuned, fisher) = (all("tuned"), all("fisher"));
+    let settings = CombineSettings { weights: Some(vec![0.6, 0.4, 0.5]), ..Default::default() };
+    let method = COMBINES.get("fisher").unwrap();
+    let combined = |importance| Combination::weighed(method, &settings, None, tuned.clone(), importance);
+    let made = combined(fisher.clone()).unwrap();
+    let off = |found: &candle_core::Tensor, case: &str| {
+        let right = expected.load(case).unwrap();
+        (found - right).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    for name in ["a.weight", "a.bias", "b.weight", "scale"] {
+        assert!(off(&made.load(name).unwrap(), &format!("fisher/{name}")) < 1e-6, "{name}");
+        let of = |i: usize| (tuned[i].load(name).unwrap(), fisher[i].load(name).unwrap());
+        let ((a, f), (b, g)) = (of(0), of(1));
+        for alpha in [0.25, 0.9] {
+            let found = merge_weighed(alpha, [&a, &b], [&f, &g]).unwrap();
+            assert!(off(&found, &format!("fisher-path-{alpha}/{name}")) < 1e-6, "{name}, {alpha}");
+        }
+    }
+    // What is missing is said.
+    let error = combined(Vec::new()).err().unwrap().to_string();
+    assert!(error.contains("weighs by Fisher information"), "{error}");
+    let partial = Tensors::from([("a.bias".to_owned(), fisher[0].load("a.bias").unwrap())]);
+    let error = combined(vec![fisher[0].clone(), fisher[1].clone(), Arc::new(partial)]).err().unwrap();
+    assert!(error.to_string().contains("has nothing for `a.weight`"), "{error}");
 }
 
 #[test]

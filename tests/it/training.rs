@@ -152,6 +152,30 @@ fn ten_steps_of_every_method_are_pytorchs() {
 }
 
 #[test]
+fn fisher_information_is_pytorchs() {
+    let expected = StateDict::open(&golden().join("expected.safetensors")).unwrap().load_all().unwrap();
+    let bench = bench();
+    for track in ["clip", "lm"] {
+        let text = recipe(&bench, track, "full", "", "save_fisher = 64").replace("steps = 10", "steps = 0");
+        let weights = tuned(&bench, &text, track);
+        let found =
+            StateDict::open(&bench.out(track).join("fisher.safetensors")).unwrap().load_all().unwrap();
+        let mut compared = 0;
+        for (name, right) in &expected {
+            let Some(name) = name.strip_prefix(&format!("{track}/fisher/")) else { continue };
+            let (size, off) = (largest(right, &right.zeros_like().unwrap()), largest(right, &found[name]));
+            assert!(size > 0.0 && off < 1e-4 * size, "{name}: {off} of {size}");
+            compared += 1;
+        }
+        assert_eq!(compared, 2);
+        // What was trained has it, and nothing else.
+        let is_trained = |name: &String| track == "lm" || !name.starts_with("text") && name != "logit_scale";
+        let trained: Vec<&String> = weights.keys().filter(|n| is_trained(n)).collect();
+        assert_eq!(found.keys().collect::<Vec<_>>(), trained);
+    }
+}
+
+#[test]
 fn methods_at_their_limits() {
     let bench = bench();
     for track in ["clip", "lm"] {

@@ -1,5 +1,6 @@
 //! Combinations of many checkpoints into one. To add one, write a file with a `Combine` and list it here.
 
+mod fisher;
 mod kept;
 mod linear;
 mod model_stock;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::error::{MergeError, differences};
+use super::importance;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
@@ -90,6 +92,11 @@ pub trait Combine: Named + Sync {
     /// Whether it works on differences to a `base`.
     fn needs_base(&self) -> bool;
 
+    /// Whether it weighs values by how much they matter, which must be said beside each checkpoint.
+    fn weighs(&self) -> bool {
+        false
+    }
+
     /// Whether what is combined is decided on a selection probe.
     fn selects(&self) -> bool {
         false
@@ -115,6 +122,8 @@ pub struct TensorView<'a> {
     pub base: Option<&'a [f32]>,
     /// The values of each checkpoint.
     pub of: Vec<&'a [f32]>,
+    /// How much they matter to each, if that is asked for and not all share the tensor.
+    pub importance: Vec<&'a [f32]>,
 }
 
 /// How a tensor is combined.
@@ -139,6 +148,7 @@ pub static COMBINES: Registry<dyn Combine> = Registry {
         &task_arithmetic::DARE_TIES,
         &task_arithmetic::DELLA,
         &task_arithmetic::DELLA_LINEAR,
+        &fisher::FisherMean,
         &linear::GreedySoup,
         &linear::Linear,
         &model_stock::ModelStock,
@@ -175,6 +185,8 @@ pub struct Combination {
     method: &'static dyn Combine,
     base: Option<Arc<dyn Weights>>,
     of: Vec<Arc<dyn Weights>>,
+    /// How much the values of each matter, if the method weighs by that.
+    importance: Vec<Arc<dyn Weights>>,
     rule: Box<dyn TensorRule>,
     settings: CombineSettings,
 }
@@ -183,12 +195,26 @@ impl Combination {
     /// Checks that all have the same tensors, and lets the method look at them.
     ///
     /// # Errors
-    /// If names or shapes differ, or there is nothing to combine.
+    /// If names or shapes differ, or there is nothing to combine, or the method weighs by what is not given.
     pub fn new(
         method: &'static dyn Combine,
         settings: &CombineSettings,
         base: Option<Arc<dyn Weights>>,
         of: Vec<Arc<dyn Weights>>,
+    ) -> Result<Self, MergeError> {
+        Self::weighed(method, settings, base, of, Vec::new())
+    }
+
+    /// As [`Combination::new`], with the Fisher information of each checkpoint for a method that weighs by it.
+    ///
+    /// # Errors
+    /// As there, and if a tensor that is not the same in all of them has none.
+    pub fn weighed(
+        method: &'static dyn Combine,
+        settings: &CombineSettings,
+        base: Option<Arc<dyn Weights>>,
+        of: Vec<Arc<dyn Weights>>,
+        importance: Vec<Arc<dyn Weights>>,
     ) -> Result<Self, MergeError> {
         let wrong = |problem: String| MergeError::Settings { method: method.name().to_owned(), problem };
         let first = of.first().ok_or_else(|| wrong("nothing is combined".to_owned()))?;
@@ -201,8 +227,17 @@ impl Combination {
                 return Err(MergeError::Mismatch { from: first.label(), to: other.label(), problems });
             }
         }
+        if method.weighs() {
+            if importance.len() != of.len() {
+                return Err(wrong(
+                    "it weighs by Fisher information, which its checkpoints do not have".to_owned(),
+                ));
+            }
+            let weights: Vec<&dyn Weights> = of.iter().map(|w| &**w).collect();
+            importance::check(&weights, &importance, |_| true)?;
+        }
         let rule = method.rule(settings, of.len()).map_err(wrong)?;
-        Ok(Self { method, base, of, rule, settings: settings.clone() })
+        Ok(Self { method, base, of, importance, rule, settings: settings.clone() })
     }
 }
 
@@ -225,7 +260,7 @@ impl<'a> Source<'a> {
 }
 
 impl Combination {
-    /// One tensor of the checkpoints, the base last; values are read where they lie.
+    /// One tensor of the checkpoints, then its importance to each, the base last; values are read where they lie.
     fn combined(&self, name: &str, shape: &[usize], sources: &[Source<'_>]) -> candle_core::Result<Tensor> {
         let lying = |source| match source {
             &Source::Mapped(values) => (Some(values), None),
@@ -238,7 +273,8 @@ impl Combination {
         });
         let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
         let base = if self.base.is_some() { slices.pop() } else { None };
-        let view = TensorView { name, shape, base, of: slices };
+        let importance = slices.split_off(self.of.len());
+        let view = TensorView { name, shape, base, of: slices, importance };
         let mut out = vec![0.0f32; shape.iter().product()];
         let made = self.rule.look(&view);
         out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| made.fill(i * STRETCH, out));
@@ -262,7 +298,9 @@ impl Weights for Combination {
         if !info.is_float() {
             return self.of[0].load(name);
         }
-        let sources = self.of.iter().chain(&self.base).map(|w| Source::of(&**w, name));
+        let importance = self.importance.iter().filter(|i| i.contains(name));
+        let all = self.of.iter().chain(importance).chain(&self.base);
+        let sources = all.map(|w| Source::of(&**w, name));
         let sources: Vec<Source<'_>> = sources.collect::<Result<_, _>>()?;
         self.combined(name, &info.shape, &sources).map_err(of_tensor(self, name))
     }
@@ -270,7 +308,9 @@ impl Weights for Combination {
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let base = self.base.as_ref().map(|b| b.digest(digests)).transpose()?;
         let of: Vec<Digest> = self.of.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
-        Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of)))
+        let importance: Vec<Digest> =
+            self.importance.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
+        Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of, importance)))
     }
 
     fn label(&self) -> String {
@@ -299,7 +339,7 @@ mod tests {
     #[test]
     fn many_of_one_are_that_one() {
         let values: Vec<f32> = (0..STRETCH + 7).map(|i| (i as f32).sin()).collect();
-        for method in COMBINES.items.iter().filter(|m| !m.needs_base()) {
+        for method in COMBINES.items.iter().filter(|m| !m.needs_base() && !m.weighs()) {
             let found = combined(method.name(), &CombineSettings::default(), None, &[&values[..]; 3]);
             assert_eq!(found, values, "{}", method.name());
         }

@@ -1,11 +1,14 @@
 //! Paths between two checkpoints: what a sweep walks along. To add one, write a file with a `PathMethod` and list it
 //! here.
 
+mod fisher;
 mod output_ensemble;
 mod slerp;
 mod wise_ft;
 
 use std::ops::RangeInclusive;
+
+pub use fisher::blend_weighed;
 
 use crate::base::registry::{Named, Registry};
 
@@ -16,6 +19,11 @@ pub trait PathMethod: Named + Sync {
 
     /// Whether the factors depend on the whole tensor, which then cannot be combined in parts.
     fn needs_whole_tensors(&self) -> bool {
+        false
+    }
+
+    /// Whether it weighs values by how much they matter: both ends must have that said beside them.
+    fn weighs(&self) -> bool {
         false
     }
 
@@ -44,8 +52,10 @@ pub fn blend(alpha: f64, [keep, take]: [f32; 2], from: &[f32], to: &[f32], out: 
 }
 
 /// All paths.
-pub static PATHS: Registry<dyn PathMethod> =
-    Registry { kind: "merge", items: &[&output_ensemble::OutputEnsemble, &slerp::Slerp, &wise_ft::WiseFt] };
+pub static PATHS: Registry<dyn PathMethod> = Registry {
+    kind: "merge",
+    items: &[&fisher::Fisher, &output_ensemble::OutputEnsemble, &slerp::Slerp, &wise_ft::WiseFt],
+};
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use super::folder::CheckpointFolder;
 use super::zero_shot::zero_shot;
 use crate::base::fs::read_lines;
 use crate::checkpoint::{Budget, Cached, Weights as _};
-use crate::merge::{Ends, PathMethod, Preflight, TensorFilter, merge_tensors};
+use crate::merge::{Ends, PathMethod, Preflight, TensorFilter, merge_tensors, open_importance};
 use crate::model::point::fits;
 use crate::model::{HeadRows, ModelError, PointRequest, WriteError};
 
@@ -116,6 +116,12 @@ impl PointPlan {
         // Each tensor is needed once or twice; none is kept.
         let held = |folder: &CheckpointFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
         let ends = Ends::new(held(&self.from), held(&self.to), &self.filter, CheckpointFolder::is_head)?;
+        let ends = if self.path.weighs() {
+            let [a, b] = [&self.from.path, &self.to.path].map(|p| open_importance(p));
+            ends.weighed([a?, b?])?
+        } else {
+            ends
+        };
         let mut tensors = ends.at(self.path, self.alpha).load_all().map_err(ModelError::from)?;
         let mut classifier = None;
         match &self.heads {

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::folder::{LanguageFolder, family};
 use crate::base::fs::write_atomic;
 use crate::checkpoint::{CheckpointError, GgufFile, Raw, Streamed, Weights, of_tensor, write_streamed};
-use crate::merge::{Fate, PathMethod, Preflight, merge_tensors};
+use crate::merge::{Fate, PathMethod, Preflight, merge_tensors, merge_weighed, open_importance};
 use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
 
@@ -18,6 +19,8 @@ pub struct LanguagePoint {
     to: LanguageFolder,
     path: &'static dyn PathMethod,
     alpha: f64,
+    /// Fisher information of both ends, where the path weighs by it.
+    importance: Option<[Arc<dyn Weights>; 2]>,
     /// What would happen to each tensor.
     pub look: Preflight,
 }
@@ -42,7 +45,12 @@ impl LanguagePoint {
         if let Some(difference) = from.differs_from(&to, &[])? {
             look.problems.push(format!("the {difference} differs"));
         }
-        Ok(Self { from, to, path, alpha: asked.alpha, look })
+        let importance = if path.weighs() {
+            Some([open_importance(asked.from)?, open_importance(asked.to)?])
+        } else {
+            None
+        };
+        Ok(Self { from, to, path, alpha: asked.alpha, importance, look })
     }
 
     /// What stands against merging them, if anything does.
@@ -71,9 +79,15 @@ impl LanguagePoint {
             let from = part(&*self.from.weights, name, rows.clone())?;
             match self.look.fates.get(name) {
                 Some(Fate::Interpolated) => {
-                    let to = part(&*self.to.weights, name, rows)?;
-                    merge_tensors(self.path, self.alpha, &from, &to)
-                        .map_err(of_tensor(&*self.from.weights, name))
+                    let to = part(&*self.to.weights, name, rows.clone())?;
+                    let merged = match &self.importance {
+                        Some([f, g]) => {
+                            let (f, g) = (part(&**f, name, rows.clone())?, part(&**g, name, rows)?);
+                            merge_weighed(self.alpha, [&from, &to], [&f, &g])
+                        }
+                        None => merge_tensors(self.path, self.alpha, &from, &to),
+                    };
+                    merged.map_err(of_tensor(&*self.from.weights, name))
                 }
                 // What both ends share is read from one.
                 _ => Ok(from),

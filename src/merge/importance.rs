@@ -1,0 +1,54 @@
+//! How much each value of a checkpoint matters: the diagonal of its Fisher information, and means that are weighed by it.
+//!
+//! Matena and Raffel 2022 (arXiv:2111.09832), equation 4; as a path: mlfoundations/wise-ft, `--fisher`. `specbench tune` writes
+//! it beside a checkpoint (`save_fisher`): the mean squared gradient of single training examples.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::MergeError;
+use crate::checkpoint::{FISHER_FILE, StateDict, Weights};
+
+/// Nothing counts less than this (mlfoundations/wise-ft, `--fisher_floor`).
+pub const FLOOR: f32 = 1e-8;
+
+/// Opens the Fisher information of a checkpoint: the file that is named, or the one in the folder that is.
+///
+/// # Errors
+/// If it is named and not there, or damaged.
+pub fn open_importance(path: &Path) -> Result<Arc<dyn Weights>, MergeError> {
+    let file: PathBuf = if path.is_dir() { path.join(FISHER_FILE) } else { path.to_owned() };
+    Ok(Arc::new(StateDict::open(&file)?))
+}
+
+/// Whether all of `weights` can be weighed by `importance`: the tensors that `admits` names and that not all share have one in
+/// each, of their shape.
+///
+/// # Errors
+/// With the first tensor for which that does not hold.
+pub(super) fn check(
+    weights: &[&dyn Weights],
+    importance: &[Arc<dyn Weights>],
+    admits: impl Fn(&str) -> bool,
+) -> Result<(), MergeError> {
+    let Some((first, others)) = weights.split_first() else { return Ok(()) };
+    let wrong = |of: &dyn Weights, what: String| MergeError::Importance { label: of.label(), what };
+    for name in first.floats().into_iter().filter(|n| admits(n)) {
+        if importance.iter().all(|i| !i.contains(name)) && others.iter().all(|o| first.same(*o, name)) {
+            continue;
+        }
+        for (weights, importance) in weights.iter().zip(importance) {
+            let (Some(info), shape) = (importance.info(name), weights.info(name).map(|i| i.shape)) else {
+                return Err(wrong(
+                    &**importance,
+                    format!("has nothing for `{name}`, which the checkpoints differ in"),
+                ));
+            };
+            if Some(&info.shape) != shape.as_ref() {
+                let (here, there) = (info.shape, shape.unwrap_or_default());
+                return Err(wrong(&**importance, format!("has {here:?} for `{name}`, which is {there:?}")));
+            }
+        }
+    }
+    Ok(())
+}
