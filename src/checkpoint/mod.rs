@@ -14,6 +14,7 @@ mod pickle;
 mod state_dict;
 mod streamed;
 mod weights;
+mod with;
 
 pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
@@ -23,6 +24,7 @@ pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use streamed::{Streamed, write_streamed};
 pub use weights::{Raw, TensorInfo, Weights, mapped, missing, of_tensor, slice_of, values, var_builder};
+pub use with::With;
 
 use std::collections::BTreeMap;
 

@@ -96,6 +96,13 @@ const TRAIN: Table = Table {
             key("rank", Count, "8", "of LoRA's factors"),
             key("lora_alpha", Number(0.0, 1e6), "16", "LoRA's factor times its rank"),
             key("targets", Texts, "q_proj, v_proj", "modules that LoRA changes"),
+            key(
+                "adapter_ratio",
+                Number(0.0, 1.0),
+                "0.2",
+                "how much of CLIP-Adapter's output the features become",
+            ),
+            key("adapter_reduction", Count, "4", "how much narrower CLIP-Adapter's middle is"),
             key("vectors", Count, "4", "learned context vectors"),
         ],
         OF_TERMS,

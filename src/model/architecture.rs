@@ -12,7 +12,7 @@ use super::{Head, HeadChoice, HeadRows, ModelError, Placement, clip, lm};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
-use crate::checkpoint::Weights;
+use crate::checkpoint::{Tensors, Weights};
 use crate::image::Rgb;
 use crate::merge::Combination;
 use crate::task::{Answer, AskKind, Candidates, Question};
@@ -193,6 +193,12 @@ pub trait Architecture: Send + Sync {
     /// Writes the checkpoint as a folder of its own, in the layout that it has. Weights are stored in `dtype`, if given, else
     /// in the type that they have.
     fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError>;
+
+    /// Tensors that `other` has and these weights lack, with values that leave every answer as it is: with them, these weights
+    /// are an end of a path to the other's.
+    fn neutral(&self, _other: &dyn Architecture) -> Result<Tensors, ModelError> {
+        Ok(Tensors::new())
+    }
 
     /// Whether a tensor belongs to a head: heads are combined candidate by candidate, not tensor by tensor.
     fn is_head(&self, _tensor: &str) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{RunError, RunOptions};
-use crate::checkpoint::{Budget, Cached};
+use crate::checkpoint::{Budget, Cached, With};
 use crate::merge::{Ends, Groups, PATHS, PathMethod, TensorFilter};
 use crate::model::{Architecture, Model, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
@@ -219,6 +219,12 @@ fn pair(
     let from = Arc::clone(&plan.checkpoints[&curve.from].architecture);
     let to = Arc::clone(&plan.checkpoints[&curve.to].architecture);
     let path = PATHS.get(&curve.merge).expect("the suite was validated");
+    let more = from.neutral(&*to)?;
+    let start = match more.is_empty() {
+        true => start,
+        // What it holds is held already.
+        false => Cached::new(Arc::new(With { weights: start, more }), Budget::new(0)),
+    };
     let mut ends = Ends::new(start, end, &filter, |name| from.is_head(name))?;
     if path.weighs() {
         let of = |id: &String| plan.checkpoints[id].importance.as_ref().map(|i| Arc::clone(&i.weights));

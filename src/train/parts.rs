@@ -41,6 +41,11 @@ pub trait Trained: Send + Sync {
         None
     }
 
+    /// What is written alone, to lie over the checkpoint that was tuned, if that is enough.
+    fn part(&self) -> Option<Tensors> {
+        None
+    }
+
     /// Whether each value is a weight of the model under its own name, so that it has a distance to the start.
     fn are_weights(&self) -> bool {
         true

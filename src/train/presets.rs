@@ -58,6 +58,14 @@ pub static METHODS: Registry<Preset> = Registry {
                 &[],
             )
         },
+        &preset(
+            "clip-adapter",
+            "two layers after the image tower, mixed into its features",
+            "arXiv:2110.04544",
+            "adapter",
+            &[],
+            &[],
+        ),
         &preset("coop", "learned context before the class names", "arXiv:2109.01134", "context", &[], &[]),
         &preset(
             "early-stop",

@@ -100,6 +100,11 @@ pub trait Problem: Send + Sync {
         Err(TrainError::Unfit("learned context is of image-text models".to_owned()))
     }
 
+    /// Numbers in a feature vector of images, where there is such a thing.
+    fn feature_size(&self) -> std::result::Result<usize, TrainError> {
+        Err(TrainError::Unfit("an image adapter is of image-text models".to_owned()))
+    }
+
     /// The finished model.
     fn finish(&self, weights: Tensors) -> std::result::Result<TunedModel, TrainError>;
 }

@@ -382,6 +382,9 @@ impl<'a> Run<'a> {
                 let tensors = parameters.map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
                 TunedModel::Adapter { config, tensors }
             }
+            None if let Some(part) = self.trained.part() => {
+                TunedModel::Part { tensors: part.into_iter().map(|(n, t)| (n, t.detach())).collect() }
+            }
             None => {
                 let weights = self.trained.weights(self.problem.start())?;
                 self.problem.finish(weights.into_iter().map(|(n, t)| (n, t.detach())).collect())?

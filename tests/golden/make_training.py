@@ -286,7 +286,8 @@ def prompts_track(expected, pixels, labels, tok):
 
     with torch.no_grad():
         scale = model.logit_scale.exp()
-        f = unit(model.visual_projection(model.vision_model(pixels).pooler_output))
+        raw = model.visual_projection(model.vision_model(pixels).pooler_output)
+        f = unit(raw)
         each = [unit(encode(texts([t.replace("{}", c) for t in TEMPLATES]))) for c in CLASSES]
         zero_shot = torch.stack([unit(e.mean(0)) for e in each])
         first = model.text_model.embeddings.token_embedding.weight[torch.tensor(texts(["a photo of a"])[0][1:-1])].clone()
@@ -311,6 +312,21 @@ def prompts_track(expected, pixels, labels, tok):
         if method == "coop":
             tuned = trained["context"]
         expected[f"clip/{method}/prompt.context"] = trained["context"]
+    # CLIP-Adapter: two layers without bias, one fifth of the features.
+    torch.manual_seed(5)
+    size = raw.shape[1]
+    layers = [torch.nn.Linear(size, size // 4, bias=False), torch.nn.Linear(size // 4, size, bias=False)]
+    names = ["image_adapter.down.weight", "image_adapter.up.weight"]
+    parameters = {n: layer.weight for n, layer in zip(names, layers)}
+    stored = {f"fc.{2 * i}.weight": layer.weight.detach().clone() for i, layer in enumerate(layers)}
+    save_file(stored, HERE / "adapter.safetensors", {"format": "pt"})
+
+    def adapted(_):
+        changed = layers[1](layers[0](raw).relu()).relu()
+        return F.cross_entropy(scale * unit(0.2 * changed + 0.8 * raw) @ zero_shot.T, labels)
+
+    for name, value in train(parameters, adapted, "clip-adapter").items():
+        expected[f"clip/clip-adapter/{name}"] = value
     # One template: its captions leave nothing to be drawn.
     captions = [texts([TEMPLATES[0].replace("{}", CLASSES[label])])[0] for label in labels]
     parameters = dict(model.named_parameters())

@@ -143,6 +143,55 @@ fn fisher_information_that_is_one_everywhere_changes_nothing_and_must_be_there()
 }
 
 #[test]
+fn an_image_adapter_is_an_end_of_a_path_from_the_model_without() {
+    let bench = Bench::new("");
+    // In the names of the released code, which stores no ratio.
+    let down: Vec<f32> = (0..16 * 96).map(|i| (i as f32 * 0.37).sin()).collect();
+    let up: Vec<f32> = (0..96 * 16).map(|i| (i as f32 * 0.73).cos()).collect();
+    let t = |v: &[f32], shape: (usize, usize)| {
+        candle_core::Tensor::from_slice(v, shape, &candle_core::Device::Cpu).unwrap()
+    };
+    let adapter = Tensors::from([
+        ("fc.0.weight".to_owned(), t(&down, (16, 96))),
+        ("fc.2.weight".to_owned(), t(&up, (96, 16))),
+    ]);
+    write_safetensors(&bench.out("adapter.safetensors"), &adapter, candle_core::DType::F32).unwrap();
+    let of = |id: &str, source: &str| {
+        format!(
+            "[[checkpoint]]\nid = \"{id}\"\nrole = \"finetuned\"\nsource = {:?}\nbase = \"zero-shot\"\n",
+            bench.out(source)
+        )
+    };
+    let suite = SMALL.replace("[[sweep]]", &format!("{}[[sweep]]", of("adapter", "adapter.safetensors")));
+    let sweep =
+        "\n[[sweep]]\nmerge = \"wise-ft\"\nfrom = \"zero-shot\"\nto = [\"adapter\"]\nalphas = [0.001, 0.5]\n";
+    std::fs::write(bench.suite(), format!("{suite}{sweep}")).unwrap();
+    bench.run("out", &["--limit", "40"]).assert().success();
+    let far = |variant: &str| {
+        let (a, b) = (predictions(&bench, "zero-shot", "novel"), predictions(&bench, variant, "novel"));
+        a.loss.iter().zip(&b.loss).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    // Near its start it is the model without; the further, the less.
+    assert!(far("adapter@0.001") < 0.05, "{}", far("adapter@0.001"));
+    assert!(
+        far("adapter@0.5") > 0.05 && far("adapter") > far("adapter@0.5"),
+        "{} {}",
+        far("adapter@0.5"),
+        far("adapter")
+    );
+    let mut inspect = specbench();
+    inspect.arg("inspect").arg(bench.out("adapter.safetensors")).arg("--base").arg(demo("zero-shot"));
+    let out = String::from_utf8_lossy(&inspect.assert().success().get_output().stdout).into_owned();
+    assert!(out.contains("width 16, ratio 0.2, the released code's: it holds none"), "{out}");
+    // One layer without the other.
+    let half = Tensors::from([("fc.0.weight".to_owned(), t(&down, (16, 96)))]);
+    write_safetensors(&bench.out("adapter.safetensors"), &half, candle_core::DType::F32).unwrap();
+    let assert = specbench().arg("plan").arg(bench.suite()).assert().code(4);
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(log.contains("the first layer of an image adapter without the second"), "{log}");
+}
+
+#[test]
 fn what_means_nothing_for_outputs_is_said() {
     for (sweep, code, expected) in [
         ("merge = \"output-ensemble\"\nhead = \"to\"\n", 2, "are about tensors"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use specbench::catalog::Catalog;
-use specbench::checkpoint::{StateDict, Tensors, Weights as _};
+use specbench::checkpoint::{StateDict, Tensors, Weights as _, write_safetensors};
 use specbench::model::lm::LanguageFolder;
 use specbench::suite::Suite;
 use specbench::train::{Recipe, TrainError, TuneEvent, TuneOptions, tune};
@@ -86,6 +86,20 @@ fn largest(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }
 
+/// The golden CLIP with the golden adapter, in the released code's names.
+fn with_adapter(bench: &Bench) -> std::path::PathBuf {
+    let folder = bench.out("adapted");
+    std::fs::create_dir(&folder).unwrap();
+    for entry in std::fs::read_dir(golden().join("clip")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let mut all = weights(&golden().join("clip"));
+    all.extend(StateDict::open(&golden().join("adapter.safetensors")).unwrap().load_all().unwrap());
+    write_safetensors(&folder.join("model.safetensors"), &all, candle_core::DType::F32).unwrap();
+    folder
+}
+
 /// Largest difference to the golden weights of a variant, and how many tensors were compared.
 fn against(expected: &Tensors, prefix: &str, found: &Tensors) -> (f32, usize) {
     let mut worst = (0.0f32, 0);
@@ -123,6 +137,7 @@ fn ten_steps_of_every_method_are_pytorchs() {
         ("clip", "coop", "coop", "vectors = 5"),
         ("clip", "kgcoop", "kgcoop", "vectors = 5"),
         ("clip", "mergetune-features", "mergetune-features", "vectors = 5"),
+        ("clip", "clip-adapter", "clip-adapter", ""),
         ("clip", "flyp", "flyp", ""),
         ("lm", "full", "full", ""),
         ("lm", "l2-sp", "l2-sp", "penalty = 500.0\nreduction = \"mean\""),
@@ -139,6 +154,10 @@ fn ten_steps_of_every_method_are_pytorchs() {
             _ => String::new(),
         };
         let mut text = recipe(&bench, track, preset, &head, train);
+        if method == "clip-adapter" {
+            text =
+                text.replace(&format!("{:?}", golden().join("clip")), &format!("{:?}", with_adapter(&bench)));
+        }
         if method == "flyp" {
             text = text.replace("\"shapes\"", "\"shapes-one\"");
         }
@@ -399,7 +418,7 @@ fn what_is_there_is_kept_and_grids_are_all_made() {
     // By the same recipe, but from another checkpoint, it is another one.
     let start = bench.out("llama/model.safetensors");
     let other = weights(&bench.out("made/full-1"));
-    specbench::checkpoint::write_safetensors(&start, &other, candle_core::DType::F32).unwrap();
+    write_safetensors(&start, &other, candle_core::DType::F32).unwrap();
     assert_eq!(run(&["--only", "full"]).0.matches("there already").count(), 0);
     assert_eq!(run(&["--only", "full"]).0.matches("there already").count(), 2);
 }

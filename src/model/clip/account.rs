@@ -2,6 +2,7 @@
 
 use super::classifier::is_head;
 use super::config::ClipConfig;
+use super::image_adapter::ImageAdapter;
 use super::names::CONTEXT;
 use crate::base::account::{left_over, some_of};
 use crate::base::harmless::TENSORS;
@@ -16,10 +17,14 @@ pub(super) fn is_complete(weights: &StateDict) -> bool {
 /// Checks names and shapes against the configuration. A whole checkpoint must have every tensor; in a part none may
 /// be left over either, or the checkpoint below would be measured in its place.
 pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> Result<(), CheckpointError> {
-    let expected = config.tensors();
+    let mut expected = config.tensors();
+    let adapter = ImageAdapter::expected(weights.entries().get(ImageAdapter::DOWN), config.projection_dim);
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
+    if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
+        return Err(fail("holds the first layer of an image adapter without the second".to_owned()));
+    }
     let names = weights.entries().keys().map(String::as_str);
-    let unknown = names.filter(|n| !expected.contains_key(*n) && !is_head(n));
+    let unknown = names.filter(|n| !expected.contains_key(*n) && !adapter.contains_key(*n) && !is_head(n));
     if let Some(names) = left_over(unknown, &[TENSORS]) {
         return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
     }
@@ -30,6 +35,7 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
             return Err(fail(format!("lacks {}, which its configuration asks for", some_of(&missing))));
         }
     }
+    expected.extend(adapter);
     for (name, info) in weights.entries() {
         let Some(shape) = expected.get(name) else { continue };
         // Scales are stored as numbers or as lists of one.
@@ -79,6 +85,9 @@ pub(super) fn describe(weights: &StateDict) -> String {
     }
     if has("classifier.") {
         parts.push("linear head");
+    }
+    if has("image_adapter.") {
+        parts.push("image adapter");
     }
     if has(CONTEXT) {
         parts.push("learned context");

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use super::classifier::Classifier;
 use super::config::Family;
 use super::folder::CheckpointFolder;
+use super::image_adapter::ImageAdapter;
 use super::layout::FolderLayout;
 use super::text::TextTower;
 use super::vision::VisionTower;
@@ -17,7 +18,7 @@ use super::zero_shot::{context_texts, prompts, zero_shot};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
-use crate::checkpoint::Weights;
+use crate::checkpoint::{Tensors, Weights};
 use crate::merge::Combination;
 use crate::model::{
     Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Kernels, Model, ModelError, ModelType,
@@ -100,7 +101,7 @@ impl Architecture for CheckpointFolder {
         };
         let image = format!("{} pixels, patches of {}, {}", v.image_size, v.patch_size, tower(&v.tower));
         let text = format!("{} tokens of {}, {}", t.max_position_embeddings, t.vocab_size, tower(&t.tower));
-        Ok(vec![
+        let mut all = vec![
             ("holds", self.kind()),
             ("layout", self.layout.name().to_owned()),
             ("model", c.family.name().to_owned()),
@@ -109,7 +110,16 @@ impl Architecture for CheckpointFolder {
             ("joint embedding", c.projection_dim.to_string()),
             ("classifier", classes.unwrap_or_else(|| "none (zero-shot head)".to_owned())),
             ("preprocessing", format!("{:?}", self.reader.0)),
-        ])
+        ];
+        if let Some(down) = self.weights.info(ImageAdapter::DOWN) {
+            let width = down.shape.first().copied().unwrap_or_default();
+            let ratio = match ImageAdapter::ratio_of(&*self.weights)? {
+                Some(ratio) => format!("{ratio:.3}"),
+                None => format!("{}, the released code's: it holds none", ImageAdapter::USUAL_RATIO),
+            };
+            all.push(("image adapter", format!("width {width}, ratio {ratio}")));
+        }
+        Ok(all)
     }
 
     fn can(&self, ask: AskKind) -> Result<(), String> {
@@ -180,6 +190,14 @@ impl Architecture for CheckpointFolder {
     fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError> {
         let tensors = self.weights.load_all()?;
         self.write_with(out, &tensors, self.classifier.as_ref(), dtype.unwrap_or(DType::F32))
+    }
+
+    fn neutral(&self, other: &dyn Architecture) -> Result<Tensors, ModelError> {
+        let adapts = |w: &Arc<dyn Weights>| w.contains(ImageAdapter::DOWN);
+        if adapts(&self.weights) || !adapts(other.weights()) {
+            return Ok(Tensors::new());
+        }
+        Ok(ImageAdapter::neutral(&**other.weights())?)
     }
 
     fn is_head(&self, tensor: &str) -> bool {

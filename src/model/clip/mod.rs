@@ -9,6 +9,7 @@ mod classifier;
 mod config;
 mod folder;
 pub mod hugging_face;
+mod image_adapter;
 mod json;
 mod layers;
 mod layout;
@@ -26,6 +27,7 @@ pub use config::{
     Activation, ClipConfig, Family, ImagePool, TextConfig, TextPool, TowerConfig, VisionConfig,
 };
 pub use folder::CheckpointFolder;
+pub use image_adapter::ImageAdapter;
 pub use layout::FolderLayout;
 pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;

@@ -3,6 +3,7 @@
 //! Follows the conversion of `transformers` (`convert_clip_original_pytorch_to_hf.py`): the joint
 //! query-key-value projection is cut into three, the two projections are transposed.
 
+use super::image_adapter::ImageAdapter;
 use crate::base::account::is_harmless;
 use crate::base::harmless::TENSORS;
 use crate::checkpoint::{Naming, Share};
@@ -73,13 +74,16 @@ fn is_part(name: &str) -> bool {
     hugging_face(name).is_some()
 }
 
-/// The name of a head or of learned context under which it is known here, whatever the layout of the
+/// The name of a head, of learned context or of an adapter under which it is known here, whatever the layout of the
 /// rest: WiSE-FT's `classification_head`, a bare linear layer, CoOp's `ctx`.
 fn head_or_context(name: &str) -> Option<&'static str> {
     Some(match name {
         "classification_head.weight" | "classifier.weight" | "weight" => "classifier.weight",
         "classification_head.bias" | "classifier.bias" | "bias" => "classifier.bias",
         "ctx" | CONTEXT => CONTEXT,
+        // CLIP-Adapter's two layers, alone or in its `CustomCLIP`.
+        "fc.0.weight" | "adapter.fc.0.weight" => ImageAdapter::DOWN,
+        "fc.2.weight" | "adapter.fc.2.weight" => ImageAdapter::UP,
         _ => return None,
     })
 }

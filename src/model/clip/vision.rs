@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool, VisionConfig};
+use super::image_adapter::ImageAdapter;
 use super::layers::{Attention, Block, Mlp, blocks};
 use crate::checkpoint::{Weights, of_tensor};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of};
@@ -23,6 +24,7 @@ pub struct VisionTower {
     blocks: Vec<Block>,
     norm_out: LayerNorm,
     pooling: Pooling,
+    adapter: Option<ImageAdapter>,
 }
 
 /// From the last tokens to one feature vector.
@@ -77,8 +79,15 @@ impl VisionTower {
             blocks: blocks(&weights, "vision_model", &c.tower)?,
             norm_out: weights.norm("vision_model.post_layernorm", d, eps)?,
             pooling,
+            adapter: ImageAdapter::of(source)?,
             config: c.clone(),
         })
+    }
+
+    /// The tower alone.
+    #[must_use]
+    pub fn without_adapter(self) -> Self {
+        Self { adapter: None, ..self }
     }
 
     /// Number of stages: embedding, blocks, pooling.
@@ -97,7 +106,8 @@ impl VisionTower {
         if let Some(rest) = name.strip_prefix("vision_model.encoder.layers.") {
             return rest.split('.').next()?.parse::<usize>().ok().map(|i| i + 1);
         }
-        let pooling = ["vision_model.post_layernorm.", "vision_model.head.", "visual_projection."];
+        let pooling =
+            ["vision_model.post_layernorm.", "vision_model.head.", "visual_projection.", "image_adapter."];
         pooling.iter().any(|p| name.starts_with(p)).then_some(last)
     }
 
@@ -111,7 +121,13 @@ impl VisionTower {
         for stage in stages {
             state = match stage {
                 0 => self.embed(&state)?,
-                s if s == last => self.pool(&state)?,
+                s if s == last => {
+                    let features = self.pool(&state)?;
+                    match &self.adapter {
+                        Some(adapter) => adapter.forward(&features)?,
+                        None => features,
+                    }
+                }
                 s => self.blocks[s - 1].forward(&state, None)?,
             };
         }

@@ -17,8 +17,8 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::Tensors;
 use crate::model::clip::{
-    CONTEXT, CheckpointFolder, Classifier, TextTower, VisionTower, class_embeddings, context_places,
-    context_texts, prompts, zero_shot,
+    CONTEXT, CheckpointFolder, Classifier, ImageAdapter, TextTower, VisionTower, class_embeddings,
+    context_places, context_texts, prompts, zero_shot,
 };
 use crate::model::{Kernels, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
@@ -82,18 +82,17 @@ impl Images {
         })
     }
 
-    /// Features of unit norm of all examples at the start, computed once.
+    /// Features of all examples at the start, before its adapter, computed once.
     fn frozen(&self) -> Result<&Tensor> {
         if let Some(known) = self.frozen.get() {
             return Ok(known);
         }
         let wrap = candle_core::Error::wrap;
         let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference).map_err(wrap)?;
+        let tower = tower.without_adapter();
         let all: Vec<usize> = (0..self.pool.len()).collect();
-        let parts: Vec<Tensor> = all
-            .par_chunks(64)
-            .map(|part| normalise_rows(&tower.forward(&self.pool.batch(part)?)?))
-            .collect::<Result<_>>()?;
+        let parts: Vec<Tensor> =
+            all.par_chunks(64).map(|part| tower.forward(&self.pool.batch(part)?)).collect::<Result<_>>()?;
         Ok(self.frozen.get_or_init(|| Tensor::cat(&parts, 0).unwrap_or_else(|_| parts[0].clone())))
     }
 
@@ -131,14 +130,14 @@ impl Images {
         Ok(Outputs { logits, features, classes, tuned: None, scale: self.scale, targets })
     }
 
-    /// Features at the start of the very images that a step sees.
+    /// Features at the start, before its adapter, of the very images that a step sees.
     fn starting(&self, step: usize, examples: &[usize]) -> Result<Tensor> {
         if self.pool.is_drawn() {
             let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference);
-            let tower = tower.map_err(candle_core::Error::wrap)?;
+            let tower = tower.map_err(candle_core::Error::wrap)?.without_adapter();
             let parts: Vec<Tensor> = examples
                 .par_chunks(examples.len().div_ceil(SHARDS))
-                .map(|part| normalise_rows(&tower.forward(&self.pool.batch_at(step, part)?)?))
+                .map(|part| tower.forward(&self.pool.batch_at(step, part)?))
                 .collect::<Result<_>>()?;
             return Tensor::cat(&parts, 0);
         }
@@ -148,7 +147,7 @@ impl Images {
 
     /// The model at the start on some examples: hand-written prompts where the context is learned.
     fn teacher(&self, step: usize, examples: &[usize], targets: &Tensor, prompted: bool) -> Result<Outputs> {
-        let features = self.starting(step, examples)?;
+        let features = adapted(&self.start, self.starting(step, examples)?)?;
         let rows = prompted.then(|| self.zero_shot.clone());
         let mut outputs = self.outputs(&self.start, features, rows, targets.clone())?;
         // What the anchor is: the zero-shot rows, whatever the head started as.
@@ -156,6 +155,15 @@ impl Images {
         outputs.tuned = self.tuned.clone();
         Ok(outputs)
     }
+}
+
+/// Features of unit norm, with the adapter mixed in that is among some weights, if one is.
+fn adapted(weights: &Tensors, features: Tensor) -> Result<Tensor> {
+    let adapter = ImageAdapter::of(weights).map_err(candle_core::Error::wrap)?;
+    normalise_rows(&match adapter {
+        Some(adapter) => adapter.forward(&features)?,
+        None => features,
+    })
 }
 
 /// A whole checkpoint, or a part of one on top of `base`.
@@ -269,8 +277,9 @@ impl Problem for Images {
         terms: &[&dyn OutputTerm],
     ) -> std::result::Result<StepOutcome, TrainError> {
         let weights = weights()?;
-        let moves =
-            weights.iter().any(|(n, t)| t.track_op() && !matches!(self.part(n), Part::Head | Part::Other));
+        let moves = weights.iter().any(|(n, t)| {
+            t.track_op() && !ImageAdapter::owns(n) && !matches!(self.part(n), Part::Head | Part::Other)
+        });
         let vision = VisionTower::new(&self.folder.config, &weights, Kernels::Differentiable)?;
         let context = weights.get(CONTEXT);
         let text = context.map(|_| TextTower::new(&self.folder.config, &weights, Kernels::Differentiable));
@@ -292,8 +301,11 @@ impl Problem for Images {
         let features = backward::encode(&jobs)?;
         let cuts = backward::cut(&features)?;
         let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
-        let seen =
-            if moves { normalise_rows(&join(&cuts[..images])?)? } else { self.starting(step, examples)? };
+        let seen = if moves {
+            normalise_rows(&join(&cuts[..images])?)?
+        } else {
+            adapted(&weights, self.starting(step, examples)?)?
+        };
         let rows = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
         let prompted = rows.is_some();
         let labels: Vec<u32> = examples.iter().map(|&i| self.pool.labels[i]).collect();
@@ -349,10 +361,11 @@ impl Problem for Images {
         Ok(table.index_select(&Tensor::new(ids, &Device::Cpu)?, 0)?)
     }
 
-    fn finish(&self, mut weights: Tensors) -> std::result::Result<TunedModel, TrainError> {
-        if let Some(context) = weights.remove(CONTEXT) {
-            return Ok(TunedModel::Part { tensors: Tensors::from([(CONTEXT.to_owned(), context)]) });
-        }
+    fn feature_size(&self) -> std::result::Result<usize, TrainError> {
+        Ok(self.folder.config.projection_dim)
+    }
+
+    fn finish(&self, weights: Tensors) -> std::result::Result<TunedModel, TrainError> {
         Ok(TunedModel::Changed {
             from: Arc::clone(&self.folder),
             tensors: weights,

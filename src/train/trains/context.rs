@@ -62,6 +62,10 @@ impl Trained for Learned {
         Ok(all)
     }
 
+    fn part(&self) -> Option<Tensors> {
+        Some(Tensors::from([(CONTEXT.to_owned(), self.0[CONTEXT].as_tensor().clone())]))
+    }
+
     fn are_weights(&self) -> bool {
         false
     }

@@ -1,5 +1,6 @@
 //! What trains. To add a choice, write a file with a `TrainsKind` and list it here.
 
+mod adapter;
 mod context;
 mod low_rank;
 mod whole;
@@ -11,6 +12,7 @@ use crate::base::registry::Registry;
 pub static TRAINS: Registry<dyn TrainsKind> = Registry {
     kind: "choice of what trains",
     items: &[
+        &adapter::AdapterKind,
         &context::ContextKind,
         &whole::FULL,
         &whole::HEAD,
