@@ -19,7 +19,15 @@ pub fn findings(data: &ReportData) -> Vec<String> {
         let (Some(start), Some(end)) = (end(curve.points.first()), end(curve.points.last())) else {
             continue;
         };
-        all.push(ends(data, curve, start, end));
+        // Curves of one pair of ends say once what lies between them.
+        let told = |other: &&Curve| {
+            let variants =
+                |c: &Curve| [c.points.first(), c.points.last()].map(|p| p.map(|p| p.variant.clone()));
+            variants(other) == variants(curve)
+        };
+        if each.iter().find(told).is_some_and(|first| first.id == curve.id) {
+            all.push(ends(data, curve, start, end));
+        }
         let report = data.frontier.curves.iter().find(|r| r.curve == curve.id);
         if let Some(report) = report {
             all.push(between(curve, report));
@@ -113,6 +121,11 @@ fn ends(data: &ReportData, curve: &Curve, start: &Point, end: &Point) -> String 
     )
 }
 
+/// Where a curve leads; by its name as well, if it has one of its own.
+fn goal(curve: &Curve) -> String {
+    if curve.id == curve.to { curve.to.clone() } else { format!("{} (curve {})", curve.to, curve.id) }
+}
+
 /// Whether some alpha is better than both ends.
 fn between(curve: &Curve, report: &CurveReport) -> String {
     let list = |alphas: &[f64]| alphas.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
@@ -120,13 +133,13 @@ fn between(curve: &Curve, report: &CurveReport) -> String {
     let beat = if better.len() == 1 { "beats" } else { "beat" };
     let on_the_way = format!(
         "On the way to {}, alpha {} {beat} both ends on the mean of speciality and generality",
-        curve.to,
+        goal(curve),
         list(better)
     );
     if better.is_empty() {
         format!(
             "No alpha on the way to {} beats both ends on the mean of speciality and generality.",
-            curve.to
+            goal(curve)
         )
     } else if report.surely_better_than_both_ends.is_empty() {
         format!(
@@ -147,7 +160,7 @@ fn chosen(curve: &Curve, report: &CurveReport) -> Option<String> {
         "Alpha {} was chosen for {} by the {how}: mean {} on the test probes. The oracle, alpha {}, \
          reaches {}; choosing on the test probes would have added {}.",
         best.alpha,
-        curve.to,
+        goal(curve),
         percent(best.test_value, None),
         best.oracle_alpha,
         percent(best.oracle_value, None),
