@@ -393,6 +393,7 @@ pub enum KeysOf {
     Suite,
     Recipe,
     Registry,
+    Task,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,7 @@
 //! The person at the terminal: arguments, progress, messages, exit codes. The only module that
 //! prints and the only one that reads the environment.
 
+mod answers;
 mod args;
 mod commands;
 mod data_args;
@@ -13,11 +14,10 @@ mod stop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use serde_json::json;
-
 use crate::base::guard::is_guarded;
+use answers::ErrorAnswer;
 use args::Cli;
+use clap::Parser as _;
 use error::{CliError, Exit};
 use output::Output;
 use stop::Stop;
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(&cli.global);
-    let stop = Stop::watch();
+    let stop = Stop::watch(&output);
     quiet_panics();
     let threads = threads(cli.global.threads, &output);
     let work = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
             output.error(&error.message);
             // One object, whatever happens: a result that says what is wrong is enough.
             if output.json && !output.has_answered() {
-                output.json("error", json!({"message": error.message, "exit": error.exit as u8}));
+                output.json(&ErrorAnswer { message: error.message, exit: error.exit as u8 });
             }
             error.exit
         }

@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
+use super::answers::{Answer, format_of};
 use super::args::{ColorArg, Global};
-
-/// Raised whenever what `--json` prints changes its meaning.
-const JSON_VERSION: u32 = 1;
 
 /// Where text goes and how it looks.
 #[derive(Clone)]
@@ -92,14 +90,13 @@ impl Output {
         }
     }
 
-    /// A machine-readable result: an object that begins with its `format`; a list is its `items`.
-    pub fn json(&self, kind: &str, value: Value) {
+    /// A machine-readable result: an object that begins with its `format`.
+    pub fn json<T: Answer>(&self, answer: &T) {
         self.answered.store(true, Ordering::Relaxed);
-        let mut all =
-            Map::from_iter([("format".to_owned(), format!("specbench-{kind}-{JSON_VERSION}").into())]);
-        match value {
-            Value::Object(map) => all.extend(map),
-            other => drop(all.insert("items".to_owned(), other)),
+        let mut all = Map::from_iter([("format".to_owned(), format_of(T::KIND).into())]);
+        let value = serde_json::to_value(answer).expect("plain data always has a JSON form");
+        if let Value::Object(map) = value {
+            all.extend(map);
         }
         self.result(&Value::Object(all).to_string());
     }

@@ -44,6 +44,8 @@ pub struct Progress<'a> {
     done: u64,
     total: u64,
     last: Instant,
+    /// Work in between that counts something else: what, how much is done, of how much.
+    between: Option<(&'static str, u64, u64)>,
 }
 
 impl<'a> Progress<'a> {
@@ -59,7 +61,35 @@ impl<'a> Progress<'a> {
         });
         // The clock goes on while something is prepared.
         bar.iter().for_each(|bar| bar.enable_steady_tick(TICK));
-        Self { output, bar, what, done: 0, total, last: Instant::now() }
+        Self { output, bar, what, done: 0, total, last: Instant::now(), between: None }
+    }
+
+    /// Something else is counted for a while: so many at most.
+    pub fn begin(&mut self, what: &'static str, most: u64) {
+        self.between = Some((what, 0, most));
+        self.within(0);
+    }
+
+    /// Adds to that.
+    pub fn within(&mut self, n: u64) {
+        let Some((what, done, most)) = &mut self.between else { return };
+        *done += n;
+        let text = format!("{done} of at most {most} {what} first");
+        match &self.bar {
+            Some(bar) => bar.set_message(text),
+            None if self.last.elapsed() >= INTERVAL => {
+                self.last = Instant::now();
+                self.output.note(&text);
+            }
+            None => {}
+        }
+    }
+
+    /// What was counted at first is counted again.
+    pub fn end(&mut self) {
+        if self.between.take().is_some() {
+            self.message(self.what.to_owned());
+        }
     }
 
     /// Adds to what is done.

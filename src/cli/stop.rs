@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::output::Output;
+
 /// What an interrupt does.
 #[derive(Clone, Default)]
 pub struct Stop {
@@ -22,14 +24,15 @@ impl Drop for Orderly {
 impl Stop {
     /// Watches for SIGINT and SIGTERM. Files are written under temporary names, so ending at once leaves nothing half
     /// done.
-    pub fn watch() -> Self {
+    pub fn watch(output: &Output) -> Self {
         let this = Self::default();
-        let stop = this.clone();
+        let (stop, output) = (this.clone(), output.clone());
         // Without a handler an interrupt still ends the process, so a failure here is no reason to stop.
         let _ = ctrlc::set_handler(move || {
             if !stop.orderly.load(Ordering::Relaxed) || stop.asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
+            output.note("stopping once what is in work is kept; a second time stops at once");
         });
         this
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::CompareError;
@@ -15,7 +16,7 @@ use crate::stats::{
 };
 
 /// One variant on one probe, before and after.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CellChange {
     /// The variant on the second side.
     pub variant: String,
@@ -71,7 +72,7 @@ pub struct CellChange {
 }
 
 /// Change of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClassChange {
     /// Its name.
     pub class: String,
@@ -84,7 +85,7 @@ pub struct ClassChange {
 }
 
 /// A side of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Which {
     /// The one that is compared with: A, the baseline.
@@ -94,7 +95,7 @@ pub enum Which {
 }
 
 /// Something that only one side has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unpaired {
     /// The side that has it.
     pub only_in: Which,
@@ -120,7 +121,7 @@ impl fmt::Display for Unpaired {
 const PATTERNS: usize = 9_999;
 
 /// Everything that changed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Cells that both sides have.
     pub cells: Vec<CellChange>,

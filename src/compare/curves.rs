@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::options::Options;
@@ -10,7 +11,7 @@ use crate::stats::{Aggregate, Drawing, Interval, Swaps, height_at, hypervolume, 
 use crate::suite::ProbeRole;
 
 /// A curve, before and after.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CurveChange {
     /// The curve on the second side.
     pub curve: String,

@@ -5,6 +5,7 @@
 //! that the chance of any false alarm on unchanged models stays below the significance, however many alphas and probes
 //! there are. Neighbouring alphas move together and cost little.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::comparison::{CellChange, Comparison, Unpaired, Which};
@@ -14,7 +15,7 @@ use crate::stats::Interval;
 use crate::suite::{CurveGate, GateSpec, ProbeRole};
 
 /// How a gated metric came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GateOutcome {
     /// No fall, or one within the tolerance or not significant.
@@ -24,7 +25,7 @@ pub enum GateOutcome {
 }
 
 /// One gated metric.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct GateVerdict {
     /// `variant/probe`, or `curve/quantity`.
     pub name: String,

@@ -22,6 +22,7 @@ impl Kind {
             Self::Texts => "list of texts".to_owned(),
             Self::Numbers => "list of numbers".to_owned(),
             Self::NumbersOrText => "list of numbers, or text".to_owned(),
+            Self::Any => "text or list".to_owned(),
             Self::NumberOrNumbers => "number, or list of numbers".to_owned(),
         }
     }
@@ -31,6 +32,9 @@ impl Table {
     /// Its heading, as it stands in a file.
     #[must_use]
     pub fn heading(&self) -> String {
+        if self.path.is_empty() {
+            return "at the top".to_owned();
+        }
         let path = self.path.replacen('*', "NAME", 1).replacen('*', "SPLIT", 1);
         // The tables of a registry are named, not numbered.
         if self.times == Times::Many && !self.path.ends_with('*') {
@@ -47,14 +51,21 @@ impl FileKeys {
     pub fn markdown(&self) -> String {
         let mut text = format!("## {}\n\nA {} says {}.\n", self.name, self.name, self.summary);
         for table in self.tables {
-            let _ = write!(text, "\n### `{}`\n\n{}\n\n", table.heading(), table.summary);
+            let heading = match self.language {
+                "toml" => format!("`{}`", table.heading()),
+                _ if table.path.is_empty() => table.heading(),
+                _ => format!("`{}`", table.path),
+            };
+            let _ = write!(text, "\n### {heading}\n\n{}\n\n", table.summary);
             text.push_str("| key | value | without it | what it is for |\n| --- | --- | --- | --- |\n");
             for key in table.all() {
                 let Key { name, kind, default, summary } = key;
                 let without = default.unwrap_or("**needed**");
                 let _ = writeln!(text, "| `{name}` | {} | {without} | {summary} |", kind.words());
             }
-            let _ = write!(text, "\n```toml\n{}```\n", table.example);
+            if !table.example.is_empty() {
+                let _ = write!(text, "\n```{}\n{}```\n", self.language, table.example);
+            }
         }
         text
     }

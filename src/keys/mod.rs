@@ -1,4 +1,4 @@
-//! Every key of a suite, a recipe and the registry: its kind, its default, what it is for. A test holds this against what the
+//! Every key of a suite, a recipe, the registry and a task file: its kind, its default, what it is for. A test holds this against what the
 //! readers ask for, so that neither can go without the other.
 
 mod markdown;
@@ -6,29 +6,33 @@ mod recipe;
 mod registry;
 mod schema;
 mod suite;
+mod task;
 
 pub use recipe::RECIPE;
 pub use registry::REGISTRY;
 pub use suite::SUITE;
+pub use task::TASK;
 
 /// A kind of file.
 #[derive(Debug)]
 pub struct FileKeys {
-    /// "suite", "recipe", "registry".
+    /// "suite", "recipe", "registry", "task".
     pub name: &'static str,
     /// What such a file is.
     pub summary: &'static str,
     /// Its tables.
     pub tables: &'static [Table],
+    /// What it is written in.
+    pub language: &'static str,
 }
 
 /// All kinds of files.
-pub static FILES: [&FileKeys; 3] = [&SUITE, &RECIPE, &REGISTRY];
+pub static FILES: [&FileKeys; 4] = [&SUITE, &RECIPE, &REGISTRY, &TASK];
 
 /// A table of a file.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name, with those of the tables it lies in: `sweep.group`; `*` is a name of the user's.
+    /// Its name, with those of the tables it lies in: `sweep.group`; `*` is a name of the user's, and nothing is the top.
     pub path: &'static str,
     /// How often it stands.
     pub times: Times,
@@ -87,6 +91,8 @@ pub enum Kind {
     NumbersOrText,
     /// A number or a list of numbers.
     NumberOrNumbers,
+    /// A text, a number, a list or a table.
+    Any,
 }
 
 /// A key that may be left out.

@@ -9,6 +9,7 @@ pub static RECIPE: FileKeys = FileKeys {
     name: "recipe",
     summary: "how checkpoints are fine-tuned; `[[method]]` and `[grid]` make many of one file",
     tables: &[HEAD, TRAIN, DATA, VALIDATION, TERM, UPDATE],
+    language: "toml",
 };
 
 const HEAD: Table = Table {

@@ -9,6 +9,7 @@ pub static REGISTRY: FileKeys = FileKeys {
     name: "registry",
     summary: "where data lie and what their classes are called: datasets.toml, beside a suite or `--registry`",
     tables: &[ENTRY, COLUMNS, SPLIT, ARCHIVE],
+    language: "toml",
 };
 
 const ENTRY: Table = Table {

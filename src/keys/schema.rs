@@ -27,6 +27,7 @@ impl Kind {
             Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
             Self::Numbers => numbers(),
             Self::NumbersOrText => json!({"anyOf": [numbers(), {"type": "string"}]}),
+            Self::Any => json!({}),
             Self::NumberOrNumbers => json!({"anyOf": [{"type": "number"}, numbers()]}),
         }
     }
@@ -77,6 +78,9 @@ fn object(tables: &[Table], within: &str) -> Value {
     }
     let mut others = json!(false);
     let inner = tables.iter().filter_map(|t| {
+        if t.path == within {
+            return None;
+        }
         let rest =
             if within.is_empty() { Some(t.path) } else { t.path.strip_prefix(within)?.strip_prefix('.') };
         rest.map(|rest| (rest, t))

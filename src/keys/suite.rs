@@ -11,6 +11,7 @@ pub static SUITE: FileKeys = FileKeys {
     name: "suite",
     summary: "what is evaluated on what: checkpoints, the ways between them, probes",
     tables: &[HEAD, CHECKPOINT, SWEEP, GROUP, PROBE, AGGREGATE, STATS, GATE, REFERENCES],
+    language: "toml",
 };
 
 const HEAD: Table = Table {

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{FILES, FileKeys, Kind, RECIPE, REGISTRY, SUITE};
+use serde_json::{Value, json};
+
+use super::{FILES, FileKeys, Kind, RECIPE, REGISTRY, SUITE, TASK};
 use crate::base::config::{Document, TABLE};
 use crate::catalog::{Catalog, read_document};
 use crate::merge::COMBINES;
 use crate::suite::Suite;
+use crate::task::language::Definition;
 use crate::train::{METHODS, Recipe, TERMS, TRAINS, UPDATES};
 
 type Asked = BTreeMap<(String, &'static str), String>;
@@ -103,6 +106,7 @@ fn expected(kind: Kind) -> String {
         Kind::Count => "a whole number, 0 or more".to_owned(),
         Kind::Number(low, high) if low == f64::MIN && high == f64::MAX => "a number".to_owned(),
         Kind::Number(low, high) => format!("a number, {low} to {high}"),
+        Kind::Any => "anything".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Texts => "a list of texts".to_owned(),
         Kind::Numbers | Kind::NumbersOrText | Kind::NumberOrNumbers => {
@@ -139,6 +143,72 @@ fn every_key_that_is_read_is_listed_and_the_other_way_round() {
     let all =
         [(&SUITE, asked_of_suites()), (&RECIPE, asked_of_recipes()), (&REGISTRY, asked_of_registries())];
     all.iter().for_each(|(keys, asked)| check(keys, asked));
+}
+
+/// A task with some keys besides those that must be there.
+fn task(more: Value) -> Result<(), String> {
+    let mut all = json!({"task": "t", "doc_to_target": "a", "doc_to_choice": ["a", "b"], "output_type": "multiple_choice"});
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Definition::of_keys(&all).map(|_| ()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn keys_of_tasks_are_those_that_are_read() {
+    for table in TASK.tables {
+        // A key that is there with nothing as its value: what nobody reads is refused by name.
+        let with = |name: &str| {
+            let one = json!({name: null, "metric": "acc", "function": "lowercase"});
+            let part = |keys: &[&str]| -> Value {
+                one.as_object()
+                    .unwrap()
+                    .iter()
+                    .filter(|(k, _)| *k == name || keys.contains(&k.as_str()))
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect()
+            };
+            match table.path {
+                "" => part(&[]),
+                "metric_list" => json!({"metric_list": [part(&["metric"])]}),
+                "filter_list" => json!({"filter_list": [{name: null, "filter": []}]}),
+                "filter_list.filter" => json!({"filter_list": [{"filter": [part(&["function"])]}]}),
+                path => json!({path: part(&[])}),
+            }
+        };
+        for key in table.all().filter(|k| k.default.is_some() && k.name != "include") {
+            let regex = json!({"filter_list": [{"filter": [{"function": "regex", key.name: null}]}]});
+            let read = if table.path == "filter_list.filter" { task(regex) } else { task(with(key.name)) };
+            assert_eq!(read, Ok(()), "{}.{}", table.path, key.name);
+        }
+        let unknown = task(with("no_such_key")).unwrap_err();
+        assert!(unknown.contains("no_such_key"), "{unknown}");
+    }
+    // Whatever shipped files say is listed.
+    let listed = |path: &str, name: &str| {
+        TASK.tables.iter().any(|t| t.path == path && t.all().any(|k| k.name == name))
+    };
+    let is_table = |name: &str| TASK.tables.iter().any(|t| t.path == name);
+    for folder in ["suites/tasks", "suites/lm_demo", "suites/lm_real"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "yaml") {
+                continue;
+            }
+            let file: Value = serde_yaml_ng::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            for (name, value) in file.as_object().unwrap() {
+                assert!(listed("", name) || is_table(name), "{}: {name}", path.display());
+                let inner = value.as_array().map_or_else(|| vec![value], |all| all.iter().collect());
+                for key in inner
+                    .iter()
+                    .filter_map(|v| v.as_object())
+                    .flat_map(|m| m.keys())
+                    .filter(|_| is_table(name))
+                {
+                    let known = listed(name, key) || is_table(&format!("{name}.{key}"));
+                    assert!(known, "{}: {name}.{key}", path.display());
+                }
+            }
+        }
+    }
 }
 
 #[test]

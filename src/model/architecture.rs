@@ -224,8 +224,13 @@ pub trait Architecture: Send + Sync {
         None
     }
 
-    /// That head: stored rows as they are, or computed from `weights`.
-    fn head(&self, _weights: &dyn Weights, _candidates: &Candidates) -> Result<HeadRows, ModelError> {
+    /// That head: stored rows as they are, or computed from `weights`; `made` hears of each so many prompts.
+    fn head(
+        &self,
+        _weights: &dyn Weights,
+        _candidates: &Candidates,
+        _made: &mut dyn FnMut(usize),
+    ) -> Result<HeadRows, ModelError> {
         Err(ModelError::Unlike(format!("`{}` has no heads", self.path().display())))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cells::CellScore;
@@ -15,7 +16,7 @@ use crate::store::Manifest;
 use crate::suite::ProbeRole;
 
 /// One variant in the plane of speciality and generality.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Point {
     /// The variant.
     pub variant: String,
@@ -48,7 +49,7 @@ pub struct Point {
 }
 
 /// A barrier with its interval.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BarrierReport {
     /// The barrier.
     #[serde(flatten)]
@@ -58,7 +59,7 @@ pub struct BarrierReport {
 }
 
 /// The barriers of one axis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AxisBarriers {
     /// In the probes' metric.
     pub metric: Option<BarrierReport>,
@@ -67,7 +68,7 @@ pub struct AxisBarriers {
 }
 
 /// Both axes at one alpha, with intervals that hold at all alphas of the curve together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Band {
     /// Weight of the fine-tuned end.
     pub alpha: f64,
@@ -78,7 +79,7 @@ pub struct Band {
 }
 
 /// What is said of one curve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CurveReport {
     /// The curve.
     pub curve: String,
@@ -107,7 +108,7 @@ pub struct CurveReport {
 }
 
 /// The dominated area of all points.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hypervolume {
     /// The area.
     pub value: f64,
@@ -118,7 +119,7 @@ pub struct Hypervolume {
 }
 
 /// Content of `frontier.json`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FrontierReport {
     /// How probes became axes, in words.
     pub axes: String,

@@ -1,5 +1,6 @@
 //! Ways of fine-tuning compared as whole curves, means over seeds, with paired resamples.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::points::OnAxes;
@@ -10,7 +11,7 @@ use crate::stats::{
 use crate::store::Manifest;
 
 /// What is said of one method.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MethodReport {
     /// Its name as the suite gives it, and the merge where it is not WiSE-FT.
     pub method: String,
@@ -41,7 +42,7 @@ pub struct MethodReport {
 }
 
 /// Ways of fine-tuning, compared.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MethodsReport {
     /// What differences are taken to.
     pub baseline: String,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -125,7 +126,13 @@ struct PassRun<'a> {
     heads: Vec<Vec<(usize, Vec<Option<Head>>)>>,
     /// Number of a cell within the pass, by (variant, probe).
     cells: BTreeMap<(usize, usize), u32>,
+    /// When a segment in work saw first that a stop was asked for.
+    asked: OnceLock<Instant>,
 }
+
+/// How long a segment goes on after a stop was asked for, so that what is nearly done is kept: a third of the minute that a
+/// queue gives between its warning and the end.
+const FLUSH: Duration = Duration::from_secs(20);
 
 /// A batch of read examples.
 struct Batch {
@@ -161,13 +168,14 @@ impl<'a> PassRun<'a> {
             heads: members * probes.len(),
             prompts: members * probes.iter().map(|&p| prompts(p)).sum::<usize>(),
         });
-        let one = |f: &Family, p: usize| Ok((p, heads(f, &plan.probes[p], placement)?));
+        let mut hear = |prompts| listen(RunEvent::Prompts { prompts });
+        let mut one = |f: &Family, p: usize| Ok((p, heads(f, &plan.probes[p], placement, &mut hear)?));
         let heads = models
             .families
             .iter()
             .map(|f| probes.iter().map(|&p| one(f, p)).collect())
             .collect::<Result<Vec<_>, RunError>>()?;
-        Ok(Self { plan, options, pass, placement, models, heads, cells })
+        Ok(Self { plan, options, pass, placement, models, heads, cells, asked: OnceLock::new() })
     }
 
     /// Evaluates this shard's segments; of a race, as many rounds as it needs.
@@ -262,6 +270,14 @@ impl<'a> PassRun<'a> {
         self.cells.keys().map(|&(_, probe)| uses(probe)).sum()
     }
 
+    /// Ends a segment in work, if a stop was asked for and it takes too long to be finished first.
+    fn check_stop(&self) -> Result<(), RunError> {
+        match self.options.check_stop() {
+            Err(_) if self.asked.get_or_init(Instant::now).elapsed() < FLUSH => Ok(()),
+            checked => checked,
+        }
+    }
+
     /// The tokens that it was made of.
     fn segment(&self, segment: LoadedSegment, listen: &mut dyn FnMut(RunEvent)) -> Result<Tokens, RunError> {
         let index = segment.index;
@@ -353,7 +369,7 @@ impl<'a> PassRun<'a> {
         };
         let mut rows = Vec::new();
         for first in (0..family.members.len()).step_by(at_once) {
-            self.options.check_stop()?;
+            self.check_stop()?;
             let members = first..(first + at_once).min(family.members.len());
             let formed: Vec<Box<dyn Model>>;
             let models: &[Box<dyn Model>] = match &self.models.models[number] {
@@ -369,7 +385,7 @@ impl<'a> PassRun<'a> {
             let found = tasks
                 .par_iter()
                 .map(|&(m, b)| {
-                    self.options.check_stop()?;
+                    self.check_stop()?;
                     self.rows((number, m), &*models[m - first], &batches[b].positions, &states[b])
                 })
                 .collect::<Result<Vec<_>, RunError>>()?;
@@ -392,7 +408,7 @@ impl<'a> PassRun<'a> {
         let family = &self.models.families[number];
         let Some(path) = family.of_outputs() else { return Ok(Vec::new()) };
         let answered = |b: usize, end: usize| -> Result<_, RunError> {
-            self.options.check_stop()?;
+            self.check_stop()?;
             let heads: Vec<Option<&Head>> = self.heads[number].iter().map(|h| h.1[end].as_ref()).collect();
             Ok(ends[end].finish(&states[b], family.shared, &heads)?)
         };

@@ -22,12 +22,17 @@ use crate::task::Candidates;
 const HEAD: &str = "head";
 
 /// The heads of a family on one probe, one per member (one per end, where outputs are combined); equal heads share their tensors. None where each question brings
-/// its own candidates.
-pub fn heads(family: &Family, probe: &Probe, placement: &Placement) -> Result<Vec<Option<Head>>, RunError> {
+/// its own candidates. `hear` is told of each so many prompts.
+pub fn heads(
+    family: &Family,
+    probe: &Probe,
+    placement: &Placement,
+    hear: &mut dyn FnMut(usize),
+) -> Result<Vec<Option<Head>>, RunError> {
     let Some(candidates) = probe.task.candidates() else {
         return Ok(vec![None; family.members.len().max(2)]);
     };
-    Ok(made(family, probe, candidates, placement)?.into_iter().map(Some).collect())
+    Ok(made(family, probe, candidates, placement, hear)?.into_iter().map(Some).collect())
 }
 
 fn made(
@@ -35,21 +40,22 @@ fn made(
     probe: &Probe,
     candidates: &Candidates,
     placement: &Placement,
+    hear: &mut dyn FnMut(usize),
 ) -> Result<Vec<Head>, RunError> {
     let wrap = |e| RunError::from(ModelError::compute(format!("head of probe `{}`", probe.spec.id))(e));
     let finish = |end: HeadRows| Head::new(&end.rows, end.bias, &placement.device).map_err(wrap);
     let alphas: Vec<f64> = family.members.iter().map(|m| m.alpha).collect();
     match &family.source {
         Origin::Single { architecture, weights } => {
-            let head = finish(architecture.head(&**weights, candidates)?)?;
+            let head = finish(architecture.head(&**weights, candidates, hear)?)?;
             Ok(vec![head; alphas.len()])
         }
         Origin::Pair { from, to, ends, path, head } => {
             if path.of_outputs() {
-                let end = |(end, alpha): (&Arc<dyn Architecture>, f64)| {
-                    finish(end.head(&ends.at(*path, alpha), candidates)?)
+                let mut end = |(end, alpha): (&Arc<dyn Architecture>, f64)| {
+                    finish(end.head(&ends.at(*path, alpha), candidates, hear)?)
                 };
-                return [(from, 0.0), (to, 1.0)].into_iter().map(end).collect();
+                return [(from, 0.0), (to, 1.0)].into_iter().map(&mut end).collect();
             }
             let fixed = match head {
                 HeadRule::From => Some((from, 0.0)),
@@ -57,21 +63,21 @@ fn made(
                 HeadRule::Interpolate => None,
             };
             if let Some((end, alpha)) = fixed {
-                let head = finish(end.head(&ends.at(*path, alpha), candidates)?)?;
+                let head = finish(end.head(&ends.at(*path, alpha), candidates, hear)?)?;
                 return Ok(vec![head; alphas.len()]);
             }
             let is_made = |end: &Arc<dyn Architecture>| {
                 end.head_choice(candidates).is_some_and(|h| h.kind == HeadKind::ZeroShot)
             };
             if is_made(from) && is_made(to) {
-                let made = |&alpha: &f64| finish(from.head(&ends.at(*path, alpha), candidates)?);
+                let mut made = |&alpha: &f64| finish(from.head(&ends.at(*path, alpha), candidates, hear)?);
                 if ends.shares(|name| from.makes_head(name)) {
                     return Ok(vec![made(&0.0)?; alphas.len()]);
                 }
-                return alphas.iter().map(made).collect();
+                return alphas.iter().map(&mut made).collect();
             }
-            let start = from.head(&ends.at(*path, 0.0), candidates)?;
-            let end = to.head(&ends.at(*path, 1.0), candidates)?;
+            let start = from.head(&ends.at(*path, 0.0), candidates, hear)?;
+            let end = to.head(&ends.at(*path, 1.0), candidates, hear)?;
             let blend = |alpha: f64| -> Result<Head, RunError> {
                 let alpha = ends.alpha(alpha, HEAD);
                 let merged = start.blend(&end, |a, b| merge_tensors(*path, alpha, a, b)).map_err(wrap)?;

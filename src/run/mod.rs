@@ -178,6 +178,11 @@ pub enum RunEvent {
         /// Prompts of all of them.
         prompts: usize,
     },
+    /// Some of those prompts are done.
+    Prompts {
+        /// How many.
+        prompts: usize,
+    },
     /// Crops of this pass cannot be kept; the run goes on without.
     NotKept {
         /// Data set and split.

@@ -1,9 +1,10 @@
 //! What happens between the two ends of a curve.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The interpolation barrier of one quantity along a curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Barrier {
     /// Largest shortfall against the straight line between the ends; negative where every point
     /// inside lies above the line.
@@ -32,7 +33,7 @@ pub fn barrier(points: &[(f64, f64)], higher_is_better: bool) -> Option<Barrier>
 }
 
 /// An alpha chosen on selection probes, beside the one that the test probes would have chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Selection {
     /// Chosen on the selection probes.
     pub alpha: f64,

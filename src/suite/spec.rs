@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
@@ -271,7 +272,7 @@ pub enum IntervalMethod {
 }
 
 /// A property of whole curves that the gate may watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CurveGate {
     /// The area that the curve dominates.
@@ -281,7 +282,7 @@ pub enum CurveGate {
 }
 
 /// What `specbench check` fails on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateSpec {
     /// Falls up to this fraction pass.
     pub tolerance: f64,

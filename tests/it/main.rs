@@ -6,6 +6,7 @@
     reason = "tests make and damage files, and may panic"
 )]
 
+mod answers;
 mod classes;
 mod cli;
 mod combining;

@@ -140,7 +140,12 @@ impl Architecture for Mock {
     fn head_choice(&self, _: &Candidates) -> Option<HeadChoice> {
         Some(HeadChoice { kind: HeadKind::ZeroShot, rows: Vec::new(), missing: Vec::new() })
     }
-    fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError> {
+    fn head(
+        &self,
+        weights: &dyn Weights,
+        candidates: &Candidates,
+        _: &mut dyn FnMut(usize),
+    ) -> Result<HeadRows, ModelError> {
         let places: Vec<u32> = candidates.places.iter().map(|&p| p as u32).collect();
         let n = places.len();
         let all = weights.load("head")?;

@@ -30,8 +30,14 @@ setTimeout(() => {
   select.value = select.options[select.options.length - 1].value;
   select.dispatchEvent(new Event("change"));
   const after = document.querySelectorAll("#explore .point").length;
+  const by = document.querySelector("select[aria-label='wrong by']");
+  const examples = [...document.querySelectorAll("details.view .examples > *")];
+  by.value = "ft-noto@0.4";
+  by.dispatchEvent(new Event("change"));
+  const left = examples.filter((e) => !e.hidden);
+  const mistakes = [examples.length, left.length, left.filter((e) => e.dataset.along[1] === "0").length];
   const wrong = document.title.startsWith("error") || document.title.includes("EVIL");
-  document.title = wrong ? document.title : JSON.stringify({ points: points.length, after, tip, up, down });
+  document.title = wrong ? document.title : JSON.stringify({ points: points.length, after, tip, up, down, mistakes });
 }, 100);
 </script>"##;
 
@@ -63,6 +69,9 @@ fn the_page_can_be_explored_and_runs_nothing_that_a_name_says() {
     assert_eq!((&seen["points"], &seen["after"]), (&3.into(), &3.into()));
     let tip = seen["tip"].as_str().unwrap();
     assert!(tip.contains("alpha 0.4") && tip.contains("speciality ") && tip.contains('['), "{tip}");
+    // Of the examples that the fine-tuned model lost, those that the one in between has wrong as well.
+    let mistakes: [usize; 3] = serde_json::from_value(seen["mistakes"].clone()).unwrap();
+    assert!(mistakes[0] > mistakes[1] && mistakes[1] > 0 && mistakes[1] == mistakes[2], "{mistakes:?}");
     assert_eq!(seen["up"], serde_json::json!(["0", "0.4", "1"]));
     assert_eq!(seen["down"], serde_json::json!(["1", "0.4", "0"]));
 }

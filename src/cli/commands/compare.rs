@@ -3,9 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use crate::base::fs::write_atomic;
+use crate::cli::answers::{BlessAnswer, CheckAnswer};
 use crate::cli::args::{BlessArgs, CheckArgs, CompareArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -66,7 +65,7 @@ pub fn compare(args: &CompareArgs, output: &Output) -> Result<Exit, CliError> {
         output.note(&format!("page: {}", file.display()));
     }
     if output.json {
-        output.json("compare", json!(comparison));
+        output.json(&comparison);
         return Ok(Exit::Ok);
     }
     output.result(&cells.grid().terminal(output.width));
@@ -135,8 +134,7 @@ pub fn bless(args: &BlessArgs, output: &Output) -> Result<Exit, CliError> {
     ));
     if output.json {
         let (variants, probes, cells) = (side.variants.len(), side.probes.len(), side.cells.len());
-        let value = json!({"baseline": args.to, "variants": variants, "probes": probes, "cells": cells});
-        output.json("bless", value);
+        output.json(&BlessAnswer { baseline: args.to.clone(), variants, probes, cells });
     }
     Ok(Exit::Ok)
 }
@@ -200,8 +198,8 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result<Exit, CliError> {
         }
     }
     if output.json {
-        let verdict = if failed { "regression" } else { "pass" };
-        output.json("check", json!({"verdict": verdict, "gate": gate, "metrics": verdicts}));
+        let verdict = if failed { "regression" } else { "pass" }.to_owned();
+        output.json(&CheckAnswer { verdict, gate: gate.clone(), metrics: verdicts });
     } else {
         let table = verdicts_grid(&verdicts, 8).terminal(output.width);
         output.verdicts(&table, &[" pass "], &[" REGRESSION "]);

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::places;
 use crate::base::python_random::PythonRandom;
 use crate::catalog::{Catalog, CatalogError, Split, State};
+use crate::cli::answers::{DataItem, DataListAnswer, ShotsAnswer, SplitItem, VerifyAnswer, VerifyItem};
 use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -46,13 +45,17 @@ pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
     if output.json {
         let split = |s: &Split| {
             let here = catalog.files(s).iter().all(|f| f.exists());
-            json!({"split": s.name, "examples": s.examples, "here": here})
+            SplitItem { split: s.name.clone(), examples: s.examples.map(|n| n as u64), here }
         };
-        let one = |e: &crate::catalog::DatasetEntry| {
-            json!({"name": e.name, "summary": e.summary, "layout": e.layout, "licence": e.licence, "origin": e.origin,
-                "splits": e.splits.values().map(split).collect::<Vec<_>>()})
+        let one = |e: &crate::catalog::DatasetEntry| DataItem {
+            name: e.name.clone(),
+            summary: e.summary.clone(),
+            layout: e.layout.clone(),
+            licence: e.licence.clone(),
+            origin: e.origin.clone(),
+            splits: e.splits.values().map(split).collect(),
         };
-        output.json("data-list", json!(catalog.entries().map(one).collect::<Vec<_>>()));
+        output.json(&DataListAnswer { items: catalog.entries().map(one).collect() });
         return Ok(Exit::Ok);
     }
     let grid = Grid {
@@ -111,7 +114,7 @@ fn shots(catalog: &Catalog, args: &ShotsArgs, output: &Output) -> Result<Exit, C
     let chosen = catalog.draw_shots(entry, &split.name, &labels, args.shots, &mut random).map_err(fail)?;
     let ids: Vec<&str> = chosen.iter().map(|&i| data.examples()[i].id.as_str()).collect();
     if output.json {
-        output.json("data-shots", json!(ids));
+        output.json(&ShotsAnswer { items: ids.iter().map(|id| (*id).to_owned()).collect() });
     } else {
         output.result(&ids.join("\n"));
     }
@@ -134,13 +137,16 @@ fn verify(
     let count = |state| verdicts.iter().filter(|v| v.state == state).count();
     let (bad, missing) = (count(State::Bad), count(State::Missing));
     if output.json {
-        let list: Vec<_> = verdicts
+        let items = verdicts
             .iter()
-            .map(|v| {
-                json!({"dataset": v.dataset, "split": v.part, "state": v.state.name(), "detail": v.detail})
+            .map(|v| VerifyItem {
+                dataset: v.dataset.clone(),
+                split: v.part.clone(),
+                state: v.state.name().to_owned(),
+                detail: v.detail.clone(),
             })
             .collect();
-        output.json("data-verify", json!(list));
+        output.json(&VerifyAnswer { items });
     } else {
         for v in &verdicts {
             output.result(&format!("{:8} {} {}: {}", v.state.name(), v.dataset, v.part, v.detail));

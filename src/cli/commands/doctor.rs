@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::places;
+use crate::cli::answers::{DoctorAnswer, DoctorItem};
 use crate::cli::args::Global;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -33,8 +32,13 @@ pub fn doctor(global: &Global, output: &Output) -> Result<Exit, CliError> {
 
 fn show(checks: &[Check], output: &Output) {
     if output.json {
-        let one = |c: &Check| json!({"check": c.what, "state": c.state.name(), "found": c.found, "advice": c.advice});
-        output.json("doctor", json!(checks.iter().map(one).collect::<Vec<_>>()));
+        let one = |c: &Check| DoctorItem {
+            check: c.what.to_owned(),
+            state: c.state.name().to_owned(),
+            found: c.found.clone(),
+            advice: c.advice.clone(),
+        };
+        output.json(&DoctorAnswer { items: checks.iter().map(one).collect() });
         return;
     }
     let row = |c: &Check| vec![c.what.to_owned(), c.state.name().to_owned(), c.found.clone()];

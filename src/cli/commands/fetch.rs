@@ -1,13 +1,12 @@
 //! `specbench data fetch`.
 
-use indicatif::HumanBytes;
-use serde_json::json;
-
 use crate::catalog::{Archive, Catalog, DatasetEntry, FetchError, Wanted};
+use crate::cli::answers::{FetchAnswer, FetchArchive, FetchFile};
 use crate::cli::args::FetchArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::report::Grid;
+use indicatif::HumanBytes;
 
 pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exit, CliError> {
     let wanted = match catalog.wanted(&args.names) {
@@ -36,22 +35,28 @@ pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exi
 fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &Output) {
     let missing: u64 = wanted.iter().filter(|w| !w.here).map(|w| w.bytes).sum();
     if output.json {
-        let files: Vec<_> = wanted
-            .iter()
-            .map(|w| {
-                json!({"dataset": w.entry.name, "split": w.split, "repository": w.repository.to_string(),
-                    "file": w.file, "bytes": w.bytes, "here": w.here, "licence": w.entry.licence})
-            })
-            .collect();
-        let archives: Vec<_> = archives
-            .iter()
-            .map(|(e, a)| {
-                json!({"dataset": e.name, "file": a.file, "url": a.url, "bytes": a.bytes,
-                    "sha256": a.sha256.as_str(), "licence": e.licence})
-            })
-            .collect();
-        let all = json!({"files": files, "bytes_to_fetch": missing, "archives": archives});
-        output.json("data-fetch", all);
+        let file = |w: &Wanted<'_>| FetchFile {
+            dataset: w.entry.name.clone(),
+            split: w.split.to_owned(),
+            repository: w.repository.to_string(),
+            file: w.file.to_string(),
+            bytes: w.bytes,
+            here: w.here,
+            licence: w.entry.licence.clone(),
+        };
+        let archive = |(e, a): &(&DatasetEntry, &Archive)| FetchArchive {
+            dataset: e.name.clone(),
+            file: a.file.to_string(),
+            url: a.url.to_string(),
+            bytes: a.bytes,
+            sha256: a.sha256.as_str().to_owned(),
+            licence: e.licence.clone(),
+        };
+        output.json(&FetchAnswer {
+            files: wanted.iter().map(file).collect(),
+            bytes_to_fetch: missing,
+            archives: archives.iter().map(archive).collect(),
+        });
         return;
     }
     let row = |w: &Wanted<'_>| {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
+use crate::cli::answers::ImportAnswer;
 use crate::cli::args::ImportArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -37,11 +36,13 @@ pub fn import(args: &ImportArgs, output: &Output) -> Result<Exit, CliError> {
     let imported = import::import(found, &wanted)?;
     let (with_examples, all) = imported.cells;
     if output.json {
-        let result = json!({
-            "out": args.out, "cells": all, "with_examples": with_examples, "left_out": left_out,
-            "frontier": imported.data.frontier,
+        output.json(&ImportAnswer {
+            out: args.out.clone(),
+            cells: all,
+            with_examples,
+            left_out,
+            frontier: imported.data.frontier,
         });
-        output.json("import", result);
     } else {
         super::report::show(&imported.data, &args.out, output);
         output.result(&format!("{all} scores, {with_examples} of them with their examples"));

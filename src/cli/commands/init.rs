@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use super::places;
+use crate::cli::answers::InitAnswer;
 use crate::cli::args::{Global, InitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -38,9 +37,8 @@ pub fn init(global: &Global, args: &InitArgs, output: &Output) -> Result<Exit, C
     let (variants, probes) = (plan.variants.len(), plan.probes.len());
     output.note(&format!("{variants} models on {probes} probes; look at the suite, then"));
     if output.json {
-        let value = json!({"suite": written.suite, "files": written.files, "remarks": written.remarks,
-            "variants": variants, "probes": probes});
-        output.json("init", value);
+        let (suite, files, remarks) = (written.suite, written.files, written.remarks);
+        output.json(&InitAnswer { suite, files, remarks, variants, probes });
     } else {
         output.result(&format!("specbench run {}", written.suite.display()));
     }

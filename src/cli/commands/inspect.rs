@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use crate::base::file_digests::FileDigests;
 use crate::base::fs::read_lines;
+use crate::cli::answers::InspectAnswer;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::model::{self, Architecture, ModelError};
@@ -27,9 +26,8 @@ pub fn inspect(
     let opened = opened.map_err(fail)?;
     let facts = facts(&*opened).map_err(fail)?;
     if output.json {
-        let map: serde_json::Map<String, serde_json::Value> =
-            facts.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
-        output.json("inspect", json!(map));
+        let all = facts.iter().map(|(k, v)| ((*k).to_owned(), v.clone()));
+        output.json(&InspectAnswer(all.collect()));
     } else {
         let grid = Grid {
             title: path.display().to_string(),

@@ -5,14 +5,16 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::base::fs::write_atomic;
+use crate::cli::answers;
+use crate::cli::answers::KeysAnswer;
 use crate::cli::args::{KeysArgs, KeysOf};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::keys::{FILES, FileKeys, RECIPE, REGISTRY, SUITE, Table};
+use crate::keys::{FILES, FileKeys, RECIPE, REGISTRY, SUITE, TASK, Table};
 use crate::report::Grid;
 
 /// What the page says above the keys.
-const HEAD: &str = "# Keys\n\nEvery key of a suite, a recipe and the registry. Written by `specbench keys --out`; the schemas \
+const HEAD: &str = "# Keys\n\nEvery key of a suite, a recipe, the registry and a task file. Written by `specbench keys --out`; the schemas \
                     beside this page are for editors (`#:schema suite.json` in the first line, with taplo).\n\n";
 
 pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
@@ -25,6 +27,7 @@ pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
         Some(KeysOf::Suite) => &[&SUITE],
         Some(KeysOf::Recipe) => &[&RECIPE],
         Some(KeysOf::Registry) => &[&REGISTRY],
+        Some(KeysOf::Task) => &[&TASK],
     };
     for file in chosen {
         if output.json {
@@ -37,7 +40,7 @@ pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
         }
     }
     if output.json {
-        output.json("keys", chosen.iter().map(|f| (f.name.to_owned(), f.schema())).collect());
+        output.json(&KeysAnswer(chosen.iter().map(|f| (f.name.to_owned(), f.schema())).collect()));
     }
     Ok(Exit::Ok)
 }
@@ -66,9 +69,10 @@ fn write(out: &Path, output: &Output) -> Result<(), CliError> {
     for file in FILES {
         put(&format!("{}.json", file.name), format!("{:#}\n", file.schema()))?;
     }
-    output.note(&format!("keys.md and {} schemas: {}", FILES.len(), out.display()));
+    put("output.json", format!("{:#}\n", answers::schema()))?;
+    output.note(&format!("keys.md and {} schemas: {}", FILES.len() + 1, out.display()));
     if output.json {
-        output.json("keys", json!({"out": out}));
+        output.json(&KeysAnswer([("out".to_owned(), json!(out))].into()));
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! `specbench list`.
 
-use serde_json::json;
-
 use super::places;
 use crate::base::embedded;
 use crate::base::registry::{Named, Registry};
+use crate::cli::answers::{ListAnswer, ListItem};
 use crate::cli::args::{Global, ListKind};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -74,9 +73,12 @@ fn show<T: Named + ?Sized>(registry: &Registry<T>, output: &Output) {
 
 fn rows(kind: &str, output: &Output, all: &[(&str, &str, &str)]) {
     if output.json {
-        let list: Vec<_> =
-            all.iter().map(|(n, s, r)| json!({"name": n, "summary": s, "reference": r})).collect();
-        output.json("list", json!(list));
+        let one = |&(name, summary, reference): &(&str, &str, &str)| ListItem {
+            name: name.to_owned(),
+            summary: summary.to_owned(),
+            reference: reference.to_owned(),
+        };
+        output.json(&ListAnswer { items: all.iter().map(one).collect() });
         return;
     }
     let grid = Grid {

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use super::places;
+use crate::cli::answers::MergeAnswer;
 use crate::cli::args::{Global, MergeArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -54,9 +53,8 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     rows.push(vec!["merge".to_owned(), weights.label()]);
     rows.push(vec!["tensors".to_owned(), weights.floats().len().to_string()]);
     if output.json {
-        let all: serde_json::Map<_, _> =
-            rows.iter().map(|row| (row[0].clone(), row[1].clone().into())).collect();
-        output.json("merge", serde_json::Value::Object(all));
+        let all = rows.iter().map(|row| (row[0].clone(), row[1].clone()));
+        output.json(&MergeAnswer::File(all.collect()));
     } else {
         let headers = ["what", "value"].map(str::to_owned).to_vec();
         let title = args.method.clone();
@@ -126,12 +124,16 @@ fn show((path, alpha): (&str, f64), look: &Preflight, plan: &HeadPlan, output: &
         ("copied (the filter keeps the first)", Fate::Kept),
     ];
     if output.json {
-        let list = |f: Fate| look.with(f).collect::<Vec<_>>();
-        let value = json!({
-            "interpolated": list(Fate::Interpolated), "equal": list(Fate::Shared), "kept": list(Fate::Kept),
-            "skipped": look.skipped, "untied": look.untied, "problems": look.problems, "heads": plan.text(),
+        let list = |f: Fate| look.with(f).map(str::to_owned).collect();
+        output.json(&MergeAnswer::Point {
+            interpolated: list(Fate::Interpolated),
+            equal: list(Fate::Shared),
+            kept: list(Fate::Kept),
+            skipped: look.skipped.clone(),
+            untied: look.untied.clone(),
+            problems: look.problems.clone(),
+            heads: plan.text(),
         });
-        output.json("merge", value);
         return;
     }
     let mut rows: Vec<Vec<String>> = Vec::new();

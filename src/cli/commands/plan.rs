@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::json;
-
 use super::{make_plan, only};
 use crate::catalog::Catalog;
+use crate::cli::answers::{PlanAnswer, ProbeAnswer};
 use crate::cli::args::{Global, SelectArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::model::Numerics;
-use crate::plan::{Cell, Plan};
+use crate::plan::{Cell, Plan, Probe};
 use crate::report::Grid;
 use crate::store::{CellRecord, Manifest};
 use crate::suite::{CheckpointSpec, Suite};
@@ -47,18 +46,26 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         plan.cells.iter().filter(|c| todo(c)).map(|c| plan.probes[c.probe].positions.len()).sum();
     let decoded: usize = plan.passes(todo).iter().map(|p| p.positions.len()).sum();
     if output.json {
-        let value = json!({
-            "suite": plan.suite.name, "out": out,
-            "variants": plan.variants.iter().map(|v| &v.id).collect::<Vec<_>>(),
-            "probes": plan.probes.iter().map(|p| json!({
-                "id": p.spec.id, "examples": p.positions.len(), "classes": p.task.outputs().len(),
-                "data": p.data_digest, "licence": p.licence,
-            })).collect::<Vec<_>>(),
-            "heads": heads(&plan), "stale": stale, "notes": plan.fallbacks(),
-            "cells": plan.cells.len(), "cells_to_do": cells_to_do,
-            "images_to_decode": decoded, "predictions_to_make": predictions,
+        let probe = |p: &Probe| ProbeAnswer {
+            id: p.spec.id.clone(),
+            examples: p.positions.len(),
+            classes: p.task.outputs().len(),
+            data: p.data_digest.as_str().to_owned(),
+            licence: p.licence.clone(),
+        };
+        output.json(&PlanAnswer {
+            suite: plan.suite.name.clone(),
+            out,
+            variants: plan.variants.iter().map(|v| v.id.clone()).collect(),
+            probes: plan.probes.iter().map(probe).collect(),
+            heads: heads(&plan),
+            stale,
+            notes: plan.fallbacks(),
+            cells: plan.cells.len(),
+            cells_to_do,
+            images_to_decode: decoded,
+            predictions_to_make: predictions,
         });
-        output.json("plan", value);
         return Ok(Exit::Ok);
     }
     output.result(&probes(&plan).terminal(output.width));

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
 use url::Url;
 
+use crate::cli::answers::ReportAnswer;
 use crate::cli::args::ReportArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -26,7 +26,7 @@ pub fn report(args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
     let data = report::build(dir, sheet)?;
     drop(working);
     if output.json {
-        output.json("report", json!({ "out": dir, "frontier": data.frontier }));
+        output.json(&ReportAnswer::One { out: dir.clone(), frontier: Box::new(data.frontier) });
     } else {
         show(&data, dir, output);
     }
@@ -49,7 +49,7 @@ fn several(dirs: &[PathBuf], html: &Path, output: &Output) -> Result<Exit, CliEr
     }
     report::write_several(&all, html)?;
     if output.json {
-        output.json("report", json!({ "page": html, "runs": dirs }));
+        output.json(&ReportAnswer::Several { page: html.to_owned(), runs: dirs.to_vec() });
     } else {
         output.result(&format!("page: {}", html.display()));
     }

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::json;
-
 use super::{command_line, make_plan, only};
 use crate::catalog::Catalog;
+use crate::cli::answers::{RunAnswer, TokensAnswer};
 use crate::cli::args::{Global, RunArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -102,14 +101,16 @@ fn finish(
     report::write(&data, out, Sheet::SCREEN)?;
     drop(working);
     if output.json {
-        let value = json!({
-            "out": out, "finished": summary.finished, "reused": summary.reused,
-            "skipped": summary.skipped, "decoded": summary.decoded,
-            "tokens": { "computed": summary.tokens.computed, "without_sharing": summary.tokens.alone },
-            "seconds": started.elapsed().as_secs_f64(),
-            "frontier": data.frontier,
+        output.json(&RunAnswer {
+            out: out.to_owned(),
+            finished: summary.finished,
+            reused: summary.reused,
+            skipped: summary.skipped,
+            decoded: summary.decoded,
+            tokens: TokensAnswer { computed: summary.tokens.computed, without_sharing: summary.tokens.alone },
+            seconds: started.elapsed().as_secs_f64(),
+            frontier: data.frontier,
         });
-        output.json("run", value);
     } else {
         super::report::show(&data, out, output);
     }
@@ -163,12 +164,18 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
         RunEvent::Heads { name, heads, prompts } => {
             let text = format!("{name}: up to {prompts} prompts for {heads} heads");
             if let Some(progress) = progress {
-                progress.message(text.clone());
+                progress.begin("prompts", prompts as u64);
             }
             if prompts < MANY_PROMPTS {
                 return;
             }
             text
+        }
+        RunEvent::Prompts { prompts } => {
+            if let Some(progress) = progress {
+                progress.within(prompts as u64);
+            }
+            return;
         }
         RunEvent::Progress { predictions } => {
             if let Some(progress) = progress {
@@ -178,7 +185,7 @@ fn tell<'a>(event: RunEvent, output: &'a Output, progress: &mut Option<Progress<
         }
         RunEvent::Pass { name, variants, shared, resumed } => {
             if let Some(progress) = progress {
-                progress.message(PREDICTIONS.to_owned());
+                progress.end();
             }
             let resumed =
                 if resumed > 0 { format!(", {resumed} segments from before") } else { String::new() };

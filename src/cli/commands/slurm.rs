@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
-
 use super::places;
 use crate::base::fs::write_atomic;
+use crate::cli::answers::SlurmAnswer;
 use crate::cli::args::{Global, SlurmArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -97,7 +96,7 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
     };
     let (array, join) = (job.array(), job.join());
     if args.dry_run && output.json {
-        output.json("slurm", json!({"array": array, "join": join}));
+        output.json(&SlurmAnswer { array, join, out: None });
         return Ok(Exit::Ok);
     }
     if args.dry_run {
@@ -122,7 +121,7 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
     let joined = submit(&more, &join)?;
     output.note(&format!("job {joined}: joins them; if it is lost, the last shard has joined them, or `run` without `--shard` does"));
     if output.json {
-        output.json("slurm", json!({"array": number, "join": joined, "out": job.out}));
+        output.json(&SlurmAnswer { array: number, join: joined, out: Some(job.out) });
     } else {
         output.result(&number);
     }

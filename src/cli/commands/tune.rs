@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::places;
+use crate::cli::answers::TuneAnswer;
 use crate::cli::args::{Global, TuneArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
@@ -59,7 +58,7 @@ fn one(
         match event {
             TuneEvent::Kept(path) => {
                 if output.json {
-                    output.json("tune", json!({"checkpoint": path, "kept": true}));
+                    output.json(&TuneAnswer { checkpoint: path, kept: true });
                 } else {
                     let text =
                         format!("checkpoint: {} (there already; --fresh trains again)", path.display());
@@ -88,7 +87,7 @@ fn one(
             }
             // One line each, as they are done.
             TuneEvent::Written(path) if output.json => {
-                output.json("tune", json!({"checkpoint": path, "kept": false}));
+                output.json(&TuneAnswer { checkpoint: path, kept: false });
             }
             TuneEvent::Written(path) => output.result(&format!("checkpoint: {}", path.display())),
         }

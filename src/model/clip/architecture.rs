@@ -230,10 +230,15 @@ impl Architecture for CheckpointFolder {
         })
     }
 
-    fn head(&self, weights: &dyn Weights, candidates: &Candidates) -> Result<HeadRows, ModelError> {
+    fn head(
+        &self,
+        weights: &dyn Weights,
+        candidates: &Candidates,
+        made: &mut dyn FnMut(usize),
+    ) -> Result<HeadRows, ModelError> {
         let choice = self.head_choice(candidates).filter(|c| c.kind == HeadKind::Classifier);
         let Some(choice) = choice else {
-            return zero_shot(self, weights, &candidates.names, &candidates.templates);
+            return zero_shot(self, weights, &candidates.names, &candidates.templates, made);
         };
         let n = choice.rows.len();
         let index = Tensor::from_vec(choice.rows, n, &Device::Cpu);

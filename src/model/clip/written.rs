@@ -141,7 +141,7 @@ impl PointPlan {
     fn head(&self, ends: &Ends, classes: &[String], templates: &[String]) -> Result<HeadRows, WriteError> {
         let head = |folder: &CheckpointFolder, end: f64| -> Result<HeadRows, WriteError> {
             if folder.classifier.is_none() {
-                return Ok(zero_shot(folder, &ends.at(self.path, end), classes, templates)?);
+                return Ok(zero_shot(folder, &ends.at(self.path, end), classes, templates, &mut |_| {})?);
             }
             let load = |name: &str| folder.weights.load(name).map_err(ModelError::from);
             let bias = folder.weights.contains(Classifier::BIAS);

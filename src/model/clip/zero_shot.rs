@@ -23,10 +23,19 @@ pub fn prompts(names: &[String], templates: &[String]) -> Vec<String> {
 }
 
 /// Class embeddings `[classes, projection_dim]`, each of unit norm. `texts` holds the token
-/// sequences class by class, `templates` of them for each.
-pub fn class_embeddings(tower: &TextTower, texts: &[Vec<u32>], templates: usize) -> Result<Tensor> {
-    let parts: Vec<Tensor> =
-        texts.chunks(TEXT_BATCH).map(|batch| tower.forward(batch)).collect::<Result<_>>()?;
+/// sequences class by class, `templates` of them for each. `made` hears of each so many texts.
+pub fn class_embeddings(
+    tower: &TextTower,
+    texts: &[Vec<u32>],
+    templates: usize,
+    made: &mut dyn FnMut(usize),
+) -> Result<Tensor> {
+    let mut forward = |batch: &[Vec<u32>]| {
+        let embeddings = tower.forward(batch);
+        made(batch.len());
+        embeddings
+    };
+    let parts: Vec<Tensor> = texts.chunks(TEXT_BATCH).map(&mut forward).collect::<Result<_>>()?;
     let all = normalise_rows(&Tensor::cat(&parts, 0)?)?;
     let (rows, dim) = all.dims2()?;
     normalise_rows(&all.reshape((rows / templates, templates, dim))?.mean(1)?)
@@ -80,12 +89,13 @@ pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tenso
 }
 
 /// The head from names and templates, or from names and learned context where the checkpoint holds one. `weights` are
-/// the text tower's (and the scale's), `folder` gives the rest.
+/// the text tower's (and the scale's), `folder` gives the rest; `made` hears of each so many prompts.
 pub fn zero_shot(
     folder: &CheckpointFolder,
     weights: &dyn Weights,
     names: &[String],
     templates: &[String],
+    made: &mut dyn FnMut(usize),
 ) -> std::result::Result<HeadRows, ModelError> {
     let get =
         |name: &str| if weights.contains(name) { weights.load(name) } else { folder.weights.load(name) };
@@ -101,15 +111,15 @@ pub fn zero_shot(
         None => tokenizer.encode(&prompts(names, templates))?,
     };
     let tower = TextTower::new(&folder.config, weights, Kernels::Inference)?;
-    let compute = || {
+    let compute = |made: &mut dyn FnMut(usize)| {
         let embeddings = match &context {
             Some(context) => context_embeddings(&tower, &tokens, context)?,
-            None => class_embeddings(&tower, &tokens, templates.len())?,
+            None => class_embeddings(&tower, &tokens, templates.len(), made)?,
         };
         let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
         let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
         Ok(HeadRows { rows, bias })
     };
     let what = format!("zero-shot head of `{}`", folder.path.display());
-    compute().map_err(ModelError::compute(what))
+    compute(made).map_err(ModelError::compute(what))
 }

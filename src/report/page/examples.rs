@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
+use serde_json::json;
 
 use super::MOST_CURVES;
 use crate::report::ReportData;
@@ -27,17 +28,20 @@ pub fn section(out: &Path, data: &ReportData) -> Markup {
                     " Of the first " (MOST_CURVES) " curves of " (data.manifest.curves.len()) "."
                 }
             }
-            @for view in views { (one(out, view)) }
+            @for view in views { (one(out, data, view)) }
         }
     }
 }
 
-fn one(out: &Path, view: &ExampleView) -> Markup {
+fn one(out: &Path, data: &ReportData, view: &ExampleView) -> Markup {
+    // What the squares stand for, for who looks for one model's mistakes.
+    let curve = data.manifest.curves.iter().find(|c| c.id == view.curve);
+    let variants: Vec<&str> = curve.into_iter().flat_map(|c| &c.points).map(|p| p.variant.as_str()).collect();
     let confusions = view.confusions.iter();
     let confusions =
         confusions.map(|c| format!("{} for {} {} to {}", c.label, c.prediction, c.before, c.after));
     html! {
-        details.view {
+        details.view data-variants=(json!(variants)) {
             summary {
                 (view.curve) ", " (view.probe) ": " (view.lost) " lost, " (view.gained) " gained of " (view.n)
             }
@@ -62,7 +66,7 @@ fn example(out: &Path, probe: &str, regression: &Regression) -> Markup {
     let picture = picture.map(|bytes| format!("data:image/png;base64,{}", STANDARD.encode(bytes)));
     let path = squares(regression);
     html! {
-        figure {
+        figure data-along=(bits(regression)) {
             @if let Some(picture) = picture { img alt=(regression.label) src=(picture); }
             figcaption {
                 b { (regression.label) } " taken for " b { (regression.prediction) }
@@ -79,6 +83,11 @@ fn squares(regression: &Regression) -> String {
     regression.along.iter().map(|&right| if right { '\u{25a0}' } else { '\u{25a1}' }).collect()
 }
 
+/// The same for scripts.
+fn bits(regression: &Regression) -> String {
+    regression.along.iter().map(|&right| if right { '1' } else { '0' }).collect()
+}
+
 /// Characters of a prompt that are shown: its end.
 const PROMPT: usize = 600;
 
@@ -92,7 +101,7 @@ fn ending(text: &str) -> String {
 fn prompt(shown: &Shown, regression: &Regression) -> Markup {
     let letter = |i: usize| char::from_u32('A' as u32 + i as u32).unwrap_or('?').to_string();
     html! {
-        div.prompt {
+        div.prompt data-along=(bits(regression)) {
             pre { (ending(&shown.prompt)) }
             @if !regression.likelihoods.is_empty() {
                 table {

@@ -136,25 +136,52 @@
     });
   };
 
-  const search = (before, items, what) => {
+  const search = (before, what, apply) => {
     const box = make("div", { class: "controls" });
     const input = make("input", { type: "search", placeholder: `search ${what}`, "aria-label": `search ${what}` }, box);
     before.before(box);
-    input.addEventListener("input", () => {
-      const wanted = input.value.toLowerCase();
-      for (const item of items()) {
-        item.hidden = !item.textContent.toLowerCase().includes(wanted);
-        const fold = item.closest("details");
-        if (fold && wanted && !item.hidden) fold.open = true;
+    input.addEventListener("input", () => apply(input.value.toLowerCase()));
+    return box;
+  };
+  const has = (item, wanted) => item.textContent.toLowerCase().includes(wanted);
+
+  // Examples by what they say, and by which model has them wrong.
+  const browse = (views) => {
+    let [wanted, variant] = ["", ""];
+    const apply = () => {
+      for (const view of views) {
+        const place = JSON.parse(view.dataset.variants).indexOf(variant);
+        let left = 0;
+        for (const item of view.querySelectorAll(".examples > *")) {
+          item.hidden = !has(item, wanted) || (variant !== "" && item.dataset.along[place] !== "0");
+          left += item.hidden ? 0 : 1;
+        }
+        view.hidden = left === 0;
+        view.open = left > 0 && (wanted !== "" || variant !== "");
       }
+    };
+    const box = search(views[0], "examples: class, curve, prompt", (text) => {
+      wanted = text;
+      apply();
+    });
+    const select = make("select", { "aria-label": "wrong by" }, make("label", {}, box, "wrong by "));
+    make("option", { value: "" }, select, "the fine-tuned end");
+    const all = views.flatMap((view) => JSON.parse(view.dataset.variants).slice(1));
+    for (const name of new Set(all)) make("option", { value: name }, select, name);
+    select.addEventListener("change", () => {
+      variant = select.value;
+      apply();
     });
   };
 
   if (document.getElementById("data")) explore();
   for (const table of document.querySelectorAll("table.data")) {
     sorting(table);
-    if (table.tBodies[0].rows.length > 8) search(table.parentElement, () => table.tBodies[0].rows, "rows");
+    if (table.tBodies[0].rows.length <= 8) continue;
+    search(table.parentElement, "rows", (wanted) => {
+      for (const row of table.tBodies[0].rows) row.hidden = !has(row, wanted);
+    });
   }
-  const first = document.querySelector("details.view");
-  if (first) search(first, () => document.querySelectorAll("details.view .examples > *"), "examples: class, curve, prompt");
+  const views = [...document.querySelectorAll("details.view")];
+  if (views.length) browse(views);
 })();

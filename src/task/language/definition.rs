@@ -148,6 +148,12 @@ impl Definition {
         Self::read(&json, path.parent().unwrap_or(Path::new(""))).map_err(invalid)
     }
 
+    /// As [`Definition::open`], of keys that are read already.
+    #[cfg(test)]
+    pub(crate) fn of_keys(keys: &Value) -> Result<Self, String> {
+        Self::read(keys, Path::new(""))
+    }
+
     fn read(json: &Value, folder: &Path) -> Result<Self, String> {
         let fields = Fields::new("", json)?;
         if let Some(members) = json.get("task").and_then(Value::as_array) {

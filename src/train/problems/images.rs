@@ -193,7 +193,7 @@ fn embeddings(
 ) -> std::result::Result<Tensor, TrainError> {
     let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
     let tokens = folder.tokenizer()?.encode(&prompts(&pool.classes, &pool.templates))?;
-    Ok(class_embeddings(&tower, &tokens, pool.templates.len())?.detach())
+    Ok(class_embeddings(&tower, &tokens, pool.templates.len(), &mut |_| {})?.detach())
 }
 
 /// Puts a head over the classes of the data among a checkpoint's weights: its own classifier, else what `otherwise` gives, with a
@@ -339,7 +339,7 @@ impl Problem for Images {
         }
         let mut all = folder.weights.load_all()?;
         let (classes, templates) = (&self.pool.classes, &self.pool.templates);
-        let zero_shot = || Ok(zero_shot(&folder, &*folder.weights, classes, templates)?.rows);
+        let zero_shot = || Ok(zero_shot(&folder, &*folder.weights, classes, templates, &mut |_| {})?.rows);
         insert_head(&mut all, &folder, &self.pool, zero_shot)?;
         Ok(all)
     }
