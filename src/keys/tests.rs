@@ -146,7 +146,7 @@ fn every_key_that_is_read_is_listed_and_the_other_way_round() {
 }
 
 /// A task with some keys besides those that must be there.
-fn task(more: Value) -> Result<(), String> {
+fn task(more: &Value) -> Result<(), String> {
     let mut all = json!({"task": "t", "doc_to_target": "a"});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     Definition::of_keys(&all).map(|_| ()).map_err(|e| e.to_string())
@@ -176,11 +176,11 @@ fn keys_of_tasks_are_those_that_are_read() {
         };
         for key in table.all().filter(|k| k.default.is_some() && k.name != "include") {
             let regex = json!({"filter_list": [{"filter": [{"function": "regex", key.name: ["?"]}]}]});
-            let read = if table.path == "filter_list.filter" { task(regex) } else { task(with(key.name)) };
+            let read = if table.path == "filter_list.filter" { task(&regex) } else { task(&with(key.name)) };
             let unknown = read.is_err_and(|e| e.contains("is not known here"));
             assert!(!unknown, "nobody reads {}.{}", table.path, key.name);
         }
-        let unknown = task(with("no_such_key")).unwrap_err();
+        let unknown = task(&with("no_such_key")).unwrap_err();
         assert!(unknown.contains("no_such_key") && unknown.contains("is not known here"), "{unknown}");
     }
     // Whatever shipped files say is listed.

@@ -266,6 +266,15 @@ fn crop(train: &Section<'_>) -> Option<RandomCrop> {
     }
 }
 
+/// Where on the way to `finetuned` training starts.
+fn tau(train: &Section<'_>, has_way: bool) -> f64 {
+    let tau = train.number_in("tau", 0.0..=1.0);
+    if let Some(tau) = tau.as_ref().filter(|_| !has_way) {
+        train.note(tau.span.clone(), "`tau` is a place on the way to `finetuned`, which is not given", None);
+    }
+    tau.map_or(0.5, |n| n.value)
+}
+
 fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
     let head = root.required_section("recipe");
     let train = root.required_section("train");
@@ -289,10 +298,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
     let parts = method.and_then(|m| parts(root, &train, m));
-    let tau = train.number_in("tau", 0.0..=1.0);
-    if let Some(tau) = tau.as_ref().filter(|_| finetuned.is_none()) {
-        train.note(tau.span.clone(), "`tau` is a place on the way to `finetuned`, which is not given", None);
-    }
+    let tau = tau(&train, finetuned.is_some());
     let Parts { trains, terms, updates } = parts?;
     let recipe = Recipe {
         trains,
@@ -308,7 +314,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
         optimiser: optimiser(&train),
         save_every: count("save_every").unwrap_or(200).max(1),
         save_fisher: count("save_fisher").unwrap_or(0),
-        tau: tau.map_or(0.5, |n| n.value),
+        tau,
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),
         decay_all: train.flag("decay_all").is_none_or(|f| f.value),

@@ -45,7 +45,7 @@ pub fn list(catalog: &Catalog, output: &Output) -> Result<Exit, CliError> {
     if output.json {
         let split = |s: &Split| {
             let here = catalog.files(s).iter().all(|f| f.exists());
-            SplitItem { split: s.name.clone(), examples: s.examples.map(|n| n as u64), here }
+            SplitItem { split: s.name.clone(), examples: s.examples, here }
         };
         let one = |e: &crate::catalog::DatasetEntry| DataItem {
             name: e.name.clone(),

@@ -32,31 +32,36 @@ pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exi
     Ok(Exit::Ok)
 }
 
+/// What would be fetched, for programs.
+fn answer(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], missing: u64) -> FetchAnswer {
+    let file = |w: &Wanted<'_>| FetchFile {
+        dataset: w.entry.name.clone(),
+        split: w.split.to_owned(),
+        repository: w.repository.to_string(),
+        file: w.file.to_string(),
+        bytes: w.bytes,
+        here: w.here,
+        licence: w.entry.licence.clone(),
+    };
+    let archive = |(e, a): &(&DatasetEntry, &Archive)| FetchArchive {
+        dataset: e.name.clone(),
+        file: a.file.to_string(),
+        url: a.url.to_string(),
+        bytes: a.bytes,
+        sha256: a.sha256.as_str().to_owned(),
+        licence: e.licence.clone(),
+    };
+    FetchAnswer {
+        files: wanted.iter().map(file).collect(),
+        bytes_to_fetch: missing,
+        archives: archives.iter().map(archive).collect(),
+    }
+}
+
 fn show(wanted: &[Wanted<'_>], archives: &[(&DatasetEntry, &Archive)], output: &Output) {
     let missing: u64 = wanted.iter().filter(|w| !w.here).map(|w| w.bytes).sum();
     if output.json {
-        let file = |w: &Wanted<'_>| FetchFile {
-            dataset: w.entry.name.clone(),
-            split: w.split.to_owned(),
-            repository: w.repository.to_string(),
-            file: w.file.to_string(),
-            bytes: w.bytes,
-            here: w.here,
-            licence: w.entry.licence.clone(),
-        };
-        let archive = |(e, a): &(&DatasetEntry, &Archive)| FetchArchive {
-            dataset: e.name.clone(),
-            file: a.file.to_string(),
-            url: a.url.to_string(),
-            bytes: a.bytes,
-            sha256: a.sha256.as_str().to_owned(),
-            licence: e.licence.clone(),
-        };
-        output.json(&FetchAnswer {
-            files: wanted.iter().map(file).collect(),
-            bytes_to_fetch: missing,
-            archives: archives.iter().map(archive).collect(),
-        });
+        output.json(&answer(wanted, archives, missing));
         return;
     }
     let row = |w: &Wanted<'_>| {

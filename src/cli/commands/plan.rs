@@ -46,18 +46,11 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
         plan.cells.iter().filter(|c| todo(c)).map(|c| plan.probes[c.probe].positions.len()).sum();
     let decoded: usize = plan.passes(todo).iter().map(|p| p.positions.len()).sum();
     if output.json {
-        let probe = |p: &Probe| ProbeAnswer {
-            id: p.spec.id.clone(),
-            examples: p.positions.len(),
-            classes: p.task.outputs().len(),
-            data: p.data_digest.as_str().to_owned(),
-            licence: p.licence.clone(),
-        };
         output.json(&PlanAnswer {
             suite: plan.suite.name.clone(),
             out,
             variants: plan.variants.iter().map(|v| v.id.clone()).collect(),
-            probes: plan.probes.iter().map(probe).collect(),
+            probes: plan.probes.iter().map(probe_answer).collect(),
             heads: heads(&plan),
             stale,
             notes: plan.fallbacks(),
@@ -91,6 +84,16 @@ pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output)
     output.result(&summary(&plan, finished, cells_to_do, (decoded, predictions)));
     output.result(&format!("results: {}", out.display()));
     Ok(Exit::Ok)
+}
+
+fn probe_answer(p: &Probe) -> ProbeAnswer {
+    ProbeAnswer {
+        id: p.spec.id.clone(),
+        examples: p.positions.len(),
+        classes: p.task.outputs().len(),
+        data: p.data_digest.as_str().to_owned(),
+        licence: p.licence.clone(),
+    }
 }
 
 /// How much there is and how much of it is to be done.
