@@ -23,7 +23,9 @@ pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use streamed::{Streamed, write_streamed};
-pub use weights::{Raw, TensorInfo, Weights, mapped, missing, of_tensor, slice_of, values, var_builder};
+pub use weights::{
+    Raw, TensorInfo, Weights, is_finite, mapped, missing, of_tensor, slice_of, values, var_builder,
+};
 pub use with::With;
 
 use std::collections::BTreeMap;

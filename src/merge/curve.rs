@@ -210,6 +210,7 @@ pub fn merge_weighed(
     let all = [from?, to?, f?, g?];
     let lying = all.each_ref().map(Tensor::storage_and_layout);
     let slices = lying.iter().map(slice_of).collect::<candle_core::Result<Vec<_>>>()?;
+    importance::squares(&slices[2..])?;
     let mut out = vec![0.0f32; all[0].elem_count()];
     out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| {
         let part = |of: usize| &slices[of][i * STRETCH..][..out.len()];

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::error::MergeError;
 use crate::checkpoint::{FISHER_FILE, StateDict, Weights};
 
@@ -19,6 +21,15 @@ pub const FLOOR: f32 = 1e-8;
 pub fn open_importance(path: &Path) -> Result<Arc<dyn Weights>, MergeError> {
     let file: PathBuf = if path.is_dir() { path.join(FISHER_FILE) } else { path.to_owned() };
     Ok(Arc::new(StateDict::open(&file)?))
+}
+
+/// Refuses what cannot be Fisher information: means of squares are never below nothing.
+pub(super) fn squares(importance: &[&[f32]]) -> candle_core::Result<()> {
+    let any = |values: &&[f32]| values.par_chunks(1 << 16).any(|part| part.iter().any(|v| *v < 0.0));
+    if importance.iter().any(any) {
+        candle_core::bail!("its Fisher information has values below 0; it is a mean of squares");
+    }
+    Ok(())
 }
 
 /// Whether all of `weights` can be weighed by `importance`: the tensors that `admits` names and that not all share have one in

@@ -90,7 +90,11 @@ fn what_is_weighed_by_fisher_information_is_the_formulas() {
             assert!(off(&found, &format!("fisher-path-{alpha}/{name}")) < 1e-6, "{name}, {alpha}");
         }
     }
-    // What is missing is said.
+    // What is no mean of squares, or is missing, is said.
+    let (a, f) = (tuned[0].load("scale").unwrap(), fisher[0].load("scale").unwrap());
+    let negative = (f.ones_like().unwrap() * -1.0).unwrap();
+    let error = merge_weighed(0.5, [&a, &a], [&f, &negative]).unwrap_err().to_string();
+    assert!(error.contains("values below 0"), "{error}");
     let error = combined(Vec::new()).err().unwrap().to_string();
     assert!(error.contains("weighs by Fisher information"), "{error}");
     let partial = Tensors::from([("a.bias".to_owned(), fisher[0].load("a.bias").unwrap())]);

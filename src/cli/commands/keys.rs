@@ -47,13 +47,13 @@ pub fn keys(args: &KeysArgs, output: &Output) -> Result<Exit, CliError> {
 
 fn grid(table: &Table) -> Grid {
     let row = |key: &crate::keys::Key| {
-        [key.name, &key.kind.words().replace('`', ""), key.default.unwrap_or("needed"), key.summary]
-            .map(str::to_owned)
-            .to_vec()
+        let value = key.kind.words().replace('`', "");
+        let without = key.default.map_or_else(|| "needed".to_owned(), |d| format!("without it: {d}"));
+        vec![key.name.to_owned(), key.summary.to_owned(), format!("{value}; {without}")]
     };
     Grid {
         title: format!("{}  {}", table.heading(), table.summary),
-        headers: ["key", "value", "without it", "what it is for"].map(str::to_owned).to_vec(),
+        headers: ["key", "what it is for", "value"].map(str::to_owned).to_vec(),
         rows: table.all().map(row).collect(),
         notes: vec![format!("\n{}", table.example)],
     }

@@ -7,7 +7,7 @@ use crate::cli::answers::MergeAnswer;
 use crate::cli::args::{Global, MergeArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
-use crate::merge::{COMBINES, Fate, MergeError, MergeFile, MergeKind, Preflight};
+use crate::merge::{COMBINES, Fate, MergeError, MergeFile, MergeKind, PATHS, Preflight};
 use crate::model::clip::{HeadPlan, PointPlan};
 use crate::model::lm::LanguagePoint;
 use crate::model::{ModelError, PointRequest, WriteError, located, open_merge};
@@ -18,7 +18,8 @@ pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
         return described(global, args, output);
     }
     let usage = |text: &str| CliError::new(Exit::Usage, text);
-    if let Some(many) = COMBINES.get(&args.method) {
+    let many = COMBINES.get(&args.method).filter(|many| PATHS.get(many.name()).is_none());
+    if let Some(many) = many {
         let text = format!(
             "`{}` combines many checkpoints: describe it in a mergekit file, or as a `[[checkpoint]]` of a suite",
             many.name()

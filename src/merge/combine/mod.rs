@@ -274,6 +274,7 @@ impl Combination {
         let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
         let base = if self.base.is_some() { slices.pop() } else { None };
         let importance = slices.split_off(self.of.len());
+        importance::squares(&importance)?;
         let view = TensorView { name, shape, base, of: slices, importance };
         let mut out = vec![0.0f32; shape.iter().product()];
         let made = self.rule.look(&view);

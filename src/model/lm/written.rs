@@ -8,7 +8,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::folder::{LanguageFolder, family};
 use crate::base::fs::write_atomic;
-use crate::checkpoint::{CheckpointError, GgufFile, Raw, Streamed, Weights, of_tensor, write_streamed};
+use crate::checkpoint::{
+    CheckpointError, GgufFile, Raw, Streamed, Weights, is_finite, of_tensor, slice_of, write_streamed,
+};
 use crate::merge::{Fate, PathMethod, Preflight, merge_tensors, merge_weighed, open_importance};
 use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
@@ -157,8 +159,7 @@ fn part(weights: &dyn Weights, name: &str, rows: Range<usize>) -> Result<Tensor,
     let values =
         Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu).and_then(|t| t.to_dtype(DType::F32));
     let values = values.map_err(&wrap)?;
-    let finite =
-        values.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(&wrap)?.iter().all(|v| v.is_finite());
+    let finite = is_finite(slice_of(&values.storage_and_layout()).map_err(&wrap)?);
     // The whole tensor says how many are not, and where.
     if finite { Ok(values) } else { weights.load(name) }
 }

@@ -17,7 +17,7 @@ pub struct Grid {
 }
 
 /// Columns that prose has at least.
-const PROSE: usize = 24;
+const PROSE: usize = 20;
 
 impl Grid {
     fn table(&self, preset: &str) -> Table {
