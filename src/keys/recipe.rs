@@ -87,7 +87,7 @@ const TRAIN: Table = Table {
                 "save_fisher",
                 Count,
                 "0",
-                "training examples for the Fisher information that is written beside the weights",
+                "training examples, with their labels, whose mean squared gradients are written beside the weights: Fisher information",
             ),
             key("tau", Number(0.0, 1.0), "0.5", "how far towards `finetuned` training starts"),
         ],

@@ -22,7 +22,12 @@ const ASKED: &[Key] = &[
     ),
     key("doc_to_text", Any, "nothing", "the question: a column, or a Jinja template over the columns"),
     must("doc_to_target", Any, "the answer: a column, a template, or a number among the choices"),
-    key("doc_to_choice", Any, "needed by multiple_choice", "the choices: a column, a template, or a list"),
+    key(
+        "doc_to_choice",
+        Any,
+        "nothing; multiple_choice needs it",
+        "the choices: a column, a template, or a list",
+    ),
     key("description", Text, "nothing", "what stands before everything; a template"),
     key("target_delimiter", Text, "one space", "between question and answer"),
     key("gen_prefix", Text, "nothing", "how the answer begins"),
