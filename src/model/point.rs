@@ -1,9 +1,11 @@
 //! What is asked of a written point between two checkpoints, whatever they are.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::ModelError;
-use crate::merge::{MergeError, PATHS, PathMethod, Preflight, TensorFilter};
+use crate::checkpoint::Weights;
+use crate::merge::{MergeError, PATHS, PathMethod, Preflight, TensorFilter, open_importance};
 
 /// Why a point cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,14 @@ impl PointRequest<'_> {
             return Err(WriteError::Asked(text));
         }
         Ok(path)
+    }
+
+    /// Fisher information of both ends, where the path weighs by it.
+    pub(super) fn importance(&self) -> Result<Option<[Arc<dyn Weights>; 2]>, WriteError> {
+        if !self.method()?.weighs() {
+            return Ok(None);
+        }
+        Ok(Some([open_importance(self.from)?, open_importance(self.to)?]))
     }
 
     /// Which tensors take part.

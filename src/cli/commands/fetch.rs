@@ -1,12 +1,13 @@
 //! `specbench data fetch`.
 
+use indicatif::HumanBytes;
+
 use crate::catalog::{Archive, Catalog, DatasetEntry, FetchError, Wanted};
 use crate::cli::answers::{FetchAnswer, FetchArchive, FetchFile};
 use crate::cli::args::FetchArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::report::Grid;
-use indicatif::HumanBytes;
 
 pub fn fetch(catalog: &Catalog, args: &FetchArgs, output: &Output) -> Result<Exit, CliError> {
     let wanted = match catalog.wanted(&args.names) {

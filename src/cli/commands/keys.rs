@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::base::fs::write_atomic;
-use crate::cli::answers;
-use crate::cli::answers::KeysAnswer;
+use crate::cli::answers::{self, KeysAnswer};
 use crate::cli::args::{KeysArgs, KeysOf};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;

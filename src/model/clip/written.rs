@@ -9,8 +9,8 @@ use super::classifier::Classifier;
 use super::folder::CheckpointFolder;
 use super::zero_shot::zero_shot;
 use crate::base::fs::read_lines;
-use crate::checkpoint::{Budget, Cached, Weights as _};
-use crate::merge::{Ends, PathMethod, Preflight, TensorFilter, merge_tensors, open_importance};
+use crate::checkpoint::{Budget, Cached, Weights};
+use crate::merge::{Ends, PathMethod, Preflight, TensorFilter, merge_tensors};
 use crate::model::point::fits;
 use crate::model::{HeadRows, ModelError, PointRequest, WriteError};
 
@@ -83,6 +83,8 @@ pub struct PointPlan {
     path: &'static dyn PathMethod,
     alpha: f64,
     filter: TensorFilter,
+    /// Fisher information of both ends, where the path weighs by it.
+    importance: Option<[Arc<dyn Weights>; 2]>,
     /// What would happen to each tensor.
     pub look: Preflight,
     /// What would become of the heads.
@@ -102,7 +104,8 @@ impl PointPlan {
         let templates = asked.templates.map(read_lines).transpose();
         let templates = templates.map_err(|e| WriteError::Asked(e.to_string()))?;
         let heads = HeadPlan::new(&from, &to, templates.as_deref(), asked.drop_heads);
-        Ok(Self { from, to, path, alpha: asked.alpha, filter, look, heads })
+        let importance = asked.importance()?;
+        Ok(Self { from, to, path, alpha: asked.alpha, filter, importance, look, heads })
     }
 
     /// What stands against merging them, if anything does.
@@ -116,11 +119,9 @@ impl PointPlan {
         // Each tensor is needed once or twice; none is kept.
         let held = |folder: &CheckpointFolder| Cached::new(Arc::clone(&folder.weights), Budget::new(0));
         let ends = Ends::new(held(&self.from), held(&self.to), &self.filter, CheckpointFolder::is_head)?;
-        let ends = if self.path.weighs() {
-            let [a, b] = [&self.from.path, &self.to.path].map(|p| open_importance(p));
-            ends.weighed([a?, b?])?
-        } else {
-            ends
+        let ends = match &self.importance {
+            Some(importance) => ends.weighed(importance.clone())?,
+            None => ends,
         };
         let mut tensors = ends.at(self.path, self.alpha).load_all().map_err(ModelError::from)?;
         let mut classifier = None;

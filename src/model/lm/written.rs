@@ -11,7 +11,7 @@ use crate::base::fs::write_atomic;
 use crate::checkpoint::{
     CheckpointError, GgufFile, Raw, Streamed, Weights, is_finite, of_tensor, slice_of, write_streamed,
 };
-use crate::merge::{Fate, PathMethod, Preflight, merge_tensors, merge_weighed, open_importance};
+use crate::merge::{Fate, PathMethod, Preflight, merge_tensors, merge_weighed};
 use crate::model::point::fits;
 use crate::model::{Architecture as _, ModelError, PointRequest, WriteError};
 
@@ -47,12 +47,7 @@ impl LanguagePoint {
         if let Some(difference) = from.differs_from(&to, &[])? {
             look.problems.push(format!("the {difference} differs"));
         }
-        let importance = if path.weighs() {
-            Some([open_importance(asked.from)?, open_importance(asked.to)?])
-        } else {
-            None
-        };
-        Ok(Self { from, to, path, alpha: asked.alpha, importance, look })
+        Ok(Self { from, to, path, alpha: asked.alpha, importance: asked.importance()?, look })
     }
 
     /// What stands against merging them, if anything does.
