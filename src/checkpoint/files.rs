@@ -17,6 +17,8 @@ const INDICES: [&str; 2] = ["model.safetensors.index.json", "pytorch_model.bin.i
 const PICKLES: [&str; 3] = ["pytorch_model.bin", "open_clip_pytorch_model.bin", "model-best.pth.tar"];
 /// The Fisher information of a checkpoint, beside its weights: no weights itself.
 pub const FISHER_FILE: &str = "fisher.safetensors";
+/// The products of the inputs of its linear layers, beside its weights: `X^T X` divided by the rows of X, by the weight's name.
+pub const GRAM_FILE: &str = "gram.safetensors";
 /// Endings of weights under any name.
 const ENDINGS: [&str; 6] = ["safetensors", "bin", "pt", "pth", "ckpt", "gguf"];
 
@@ -50,7 +52,7 @@ pub(super) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointErro
         .map(|e| e.path())
         .filter(|p| {
             p.is_file()
-                && p.file_name().is_none_or(|n| n != FISHER_FILE)
+                && p.file_name().is_none_or(|n| n != FISHER_FILE && n != GRAM_FILE)
                 && p.extension().is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)))
         })
         .collect();

@@ -18,13 +18,14 @@ mod with;
 
 pub use cached::{Budget, Cached};
 pub use error::CheckpointError;
-pub use files::FISHER_FILE;
+pub use files::{FISHER_FILE, GRAM_FILE};
 pub use gguf::GgufFile;
 pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use streamed::{Streamed, write_streamed};
 pub use weights::{
-    Raw, TensorInfo, Weights, is_finite, mapped, missing, of_tensor, slice_of, values, var_builder,
+    InputAxis, Observer, Raw, TensorInfo, Weights, is_finite, mapped, missing, of_tensor, slice_of, values,
+    var_builder,
 };
 pub use with::With;
 

@@ -3,6 +3,7 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Layout, Shape, Storage, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -38,6 +39,32 @@ pub struct Raw<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Along which axis of a weight its layer's inputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputAxis {
+    /// `[out, in]`, as PyTorch's `Linear`.
+    Last,
+    /// `[in, out]`, as GPT-2's `Conv1D`.
+    First,
+}
+
+impl InputAxis {
+    /// The name of a weight's products of inputs, from which the axis can be told.
+    #[must_use]
+    pub fn gram_name(self, weight: &str) -> String {
+        match self {
+            Self::Last => weight.to_owned(),
+            Self::First => format!("{weight}@inputs-first"),
+        }
+    }
+}
+
+/// Hears of what a linear layer is given.
+pub trait Observer: Send + Sync {
+    /// Rows `[rows, inputs]`, f32.
+    fn see(&self, rows: &Tensor) -> candle_core::Result<()>;
+}
+
 /// Tensors by name, each made when it is wanted.
 pub trait Weights: Send + Sync {
     /// The names, sorted.
@@ -69,6 +96,11 @@ pub trait Weights: Send + Sync {
     /// same layout. Tensors that are not among them keep their names.
     fn as_stored(&self, tensors: &Tensors) -> Result<Tensors, CheckpointError> {
         Ok(tensors.clone())
+    }
+
+    /// Who wants to hear of the inputs of the linear layer with this weight, if anybody does.
+    fn observer(&self, _weight: &str, _inputs: InputAxis) -> Option<Arc<dyn Observer>> {
+        None
     }
 
     /// Whether there is a tensor of that name.

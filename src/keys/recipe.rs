@@ -89,6 +89,12 @@ const TRAIN: Table = Table {
                 "0",
                 "training examples, with their labels, whose mean squared gradients are written beside the weights: Fisher information",
             ),
+            key(
+                "save_gram",
+                Count,
+                "0",
+                "training examples of which each linear layer's X^T X is written beside the weights, X being what it is given",
+            ),
             key("tau", Number(0.0, 1.0), "0.5", "how far towards `finetuned` training starts"),
         ],
         &[

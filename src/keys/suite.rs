@@ -56,6 +56,12 @@ const CHECKPOINT: Table = Table {
                 "`fisher.safetensors` beside it",
                 "a file with its Fisher information, for `fisher` merges",
             ),
+            key(
+                "gram",
+                Text,
+                "`gram.safetensors` beside it",
+                "a file with the products of its layers' inputs, for `regmean` and `model-tailor`",
+            ),
             key("seed", Count, "none", "the seed it was tuned from"),
             key("seeds", Numbers, "none", "one checkpoint for each; `id` and `source` hold `{seed}`"),
             key("probes", Texts, "all", "globs of the probes that it is evaluated on"),
@@ -79,6 +85,24 @@ const CHECKPOINT: Table = Table {
                 "share of the largest changes that breadcrumbs drop",
             ),
             key("epsilon", Number(0.0, 1.0), "the merge's", "half the width of DELLA's drop rates"),
+            key(
+                "non_diagonal",
+                Number(0.0, 1.0),
+                "0.9",
+                "factor of what lies off the diagonal of products of inputs (regmean)",
+            ),
+            key(
+                "damp",
+                Number(0.0, 1e6),
+                "0.01",
+                "share of the mean diagonal that is added to it (model-tailor)",
+            ),
+            key(
+                "compensate",
+                Choice(&["obs", "released", "none"]),
+                "obs",
+                "how other weights make up for those that are reset (model-tailor)",
+            ),
             key("normalize", Flag, "the merge's", "whether weights are divided by their sum"),
             key(
                 "rescale",

@@ -18,13 +18,15 @@ pub enum MergeError {
         /// Each difference in words.
         problems: Vec<String>,
     },
-    /// Fisher information does not fit its checkpoint.
-    #[error("`{label}` {what}; `save_fisher` in a recipe writes it for what was trained")]
-    Importance {
+    /// What lies beside a checkpoint does not fit it.
+    #[error("`{label}` {what}; `{by}` in a recipe writes it for what was trained")]
+    Beside {
         /// Where it comes from.
         label: String,
         /// What is wrong.
         what: String,
+        /// The key of a recipe that writes it.
+        by: &'static str,
     },
     /// The settings of a combination mean nothing.
     #[error("`{method}`: {problem}")]

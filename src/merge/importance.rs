@@ -3,25 +3,16 @@
 //! Matena and Raffel 2022 (arXiv:2111.09832), equation 4; as a path: mlfoundations/wise-ft, `--fisher`. `specbench tune` writes
 //! it beside a checkpoint (`save_fisher`): the mean squared gradient of single training examples.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::beside::Beside;
 use super::error::MergeError;
-use crate::checkpoint::{FISHER_FILE, StateDict, Weights};
+use crate::checkpoint::Weights;
 
 /// Nothing counts less than this (mlfoundations/wise-ft, `--fisher_floor`).
 pub const FLOOR: f32 = 1e-8;
-
-/// Opens the Fisher information of a checkpoint: the file that is named, or the one in the folder that is.
-///
-/// # Errors
-/// If it is named and not there, or damaged.
-pub fn open_importance(path: &Path) -> Result<Arc<dyn Weights>, MergeError> {
-    let file: PathBuf = if path.is_dir() { path.join(FISHER_FILE) } else { path.to_owned() };
-    Ok(Arc::new(StateDict::open(&file)?))
-}
 
 /// Refuses what cannot be Fisher information: means of squares are never below nothing.
 pub(super) fn squares(importance: &[&[f32]]) -> candle_core::Result<()> {
@@ -43,7 +34,11 @@ pub(super) fn check(
     admits: impl Fn(&str) -> bool,
 ) -> Result<(), MergeError> {
     let Some((first, others)) = weights.split_first() else { return Ok(()) };
-    let wrong = |of: &dyn Weights, what: String| MergeError::Importance { label: of.label(), what };
+    let wrong = |of: &dyn Weights, what: String| MergeError::Beside {
+        label: of.label(),
+        what,
+        by: Beside::Fisher.written_by(),
+    };
     for name in first.floats().into_iter().filter(|n| admits(n)) {
         if importance.iter().all(|i| !i.contains(name)) && others.iter().all(|o| first.same(*o, name)) {
             continue;

@@ -1,5 +1,6 @@
 //! Weights made of other weights, in memory: points of the path between two checkpoints, and combinations of many.
 
+mod beside;
 mod combine;
 mod curve;
 mod error;
@@ -9,13 +10,14 @@ mod mergekit;
 mod path;
 mod preflight;
 
+pub use beside::Beside;
 pub use combine::{
-    COMBINES, Combination, Combine, CombineSettings, Each, Rescale, Stretches, TensorRule, TensorView,
+    COMBINES, Combination, Combine, CombineSettings, Compensate, Each, Rescale, Stretches, TensorRule,
+    TensorView,
 };
 pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors, merge_weighed};
 pub use error::{MergeError, differences};
 pub use groups::Groups;
-pub use importance::open_importance;
 pub use mergekit::{MergeFile, MergeFileError, MergeKind};
 pub use path::{PATHS, PathMethod, blend, blend_weighed};
 pub use preflight::Preflight;

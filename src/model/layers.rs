@@ -4,6 +4,7 @@
 //! used), so that neither sums nor softmax nor norms accumulate in the low type.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::{softmax, softmax_last_dim};
@@ -11,7 +12,7 @@ use candle_nn::ops::{softmax, softmax_last_dim};
 use super::exponential::masked_softmax;
 use super::frozen::frozen_product;
 use super::norm::{RootMeanSquare, TwoPassNorm};
-use crate::checkpoint::{CheckpointError, Weights};
+use crate::checkpoint::{CheckpointError, InputAxis, Observer, Weights};
 
 /// What is put together from weights by name.
 pub type Built<T> = std::result::Result<T, CheckpointError>;
@@ -53,12 +54,14 @@ impl<'a> Loader<'a> {
     }
 
     pub fn linear(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
-        let weight = self.get(&format!("{name}.weight"), &[to, from])?;
-        Ok(Linear::new(weight, Some(self.get(&format!("{name}.bias"), &[to])?)))
+        let bias = self.get(&format!("{name}.bias"), &[to])?;
+        Ok(Linear { bias: Some(bias), ..self.projection(name, from, to)? })
     }
 
     pub fn projection(&self, name: &str, from: usize, to: usize) -> Built<Linear> {
-        Ok(Linear::new(self.get(&format!("{name}.weight"), &[to, from])?, None))
+        let weight = format!("{name}.weight");
+        let observer = self.weights.observer(&weight, InputAxis::Last);
+        Ok(Linear::new(self.get(&weight, &[to, from])?, None).observed(observer))
     }
 }
 
@@ -123,17 +126,24 @@ const SMALL: usize = 256;
 pub struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Linear {
     pub const fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self { weight, bias, observer: None }
+    }
+
+    /// The same, heard by somebody.
+    pub fn observed(self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, ..self }
     }
 
     /// Some of its outputs.
     pub fn part(&self, outputs: &Range<usize>) -> Result<Self> {
         let cut = |t: &Tensor| t.narrow(0, outputs.start, outputs.len());
-        Ok(Self { weight: cut(&self.weight)?, bias: self.bias.as_ref().map(cut).transpose()? })
+        let (weight, bias) = (cut(&self.weight)?, self.bias.as_ref().map(cut).transpose()?);
+        Ok(Self { weight, bias, observer: None })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -142,6 +152,9 @@ impl Linear {
         let weight = as_type_of(&self.weight, x)?.t()?;
         let flat = x.reshape((rows, width))?;
         let columns = weight.dim(1)?;
+        if let Some(observer) = &self.observer {
+            observer.see(&flat.detach().to_dtype(DType::F32)?)?;
+        }
         // Small products of several rows are summed in another order by candle's `gemm`: rows of zeros below keep each row's
         // result the same, however many rows there are.
         let y = if rows > 1 && rows * columns <= SMALL {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ModelError;
 use crate::checkpoint::Weights;
-use crate::merge::{MergeError, PATHS, PathMethod, Preflight, TensorFilter, open_importance};
+use crate::merge::{Beside, MergeError, PATHS, PathMethod, Preflight, TensorFilter};
 
 /// Why a point cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ impl PointRequest<'_> {
         if !self.method()?.weighs() {
             return Ok(None);
         }
-        Ok(Some([open_importance(self.from)?, open_importance(self.to)?]))
+        Ok(Some([Beside::Fisher.open(self.from)?, Beside::Fisher.open(self.to)?]))
     }
 
     /// Which tensors take part.

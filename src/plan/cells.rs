@@ -10,7 +10,7 @@ use super::probes::Probe;
 use super::{PlanError, Until};
 use crate::base::digest::Digest;
 use crate::image::DECODER;
-use crate::merge::{PATHS, PathMethod};
+use crate::merge::{Beside, PATHS, PathMethod};
 use crate::model::Numerics;
 use crate::suite::{CheckpointRole, GroupSpec, HeadRule, Suite, SweepSpec};
 use crate::task::Candidates;
@@ -163,7 +163,10 @@ fn has_importance(
     if !PATHS.get(&sweep.merge).is_some_and(PathMethod::weighs) {
         return Ok(());
     }
-    match [sweep.from.as_str(), to].into_iter().find(|id| checkpoints[*id].importance.is_none()) {
+    match [sweep.from.as_str(), to]
+        .into_iter()
+        .find(|id| !checkpoints[*id].beside.contains_key(&Beside::Fisher))
+    {
         Some(id) => Err(PlanError::NoImportance { checkpoint: id.to_owned(), merge: sweep.merge.clone() }),
         None => Ok(()),
     }
@@ -253,7 +256,7 @@ pub(super) fn cells(
             VariantInputs::Merged { from, to, merge, .. } => {
                 let info = &checkpoints[from.as_str()];
                 let weighs = PATHS.get(merge).is_some_and(PathMethod::weighs);
-                let end = |id: &str| match checkpoints[id].importance.as_ref().filter(|_| weighs) {
+                let end = |id: &str| match checkpoints[id].beside.get(&Beside::Fisher).filter(|_| weighs) {
                     Some(importance) => format!("{} weighed by {}", digest(id), importance.digest),
                     None => digest(id),
                 };

@@ -9,8 +9,8 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::HubRepository;
 use crate::catalog::Catalog;
-use crate::checkpoint::{FISHER_FILE, Weights};
-use crate::merge::{COMBINES, Combination, MergeFile, open_importance};
+use crate::checkpoint::Weights;
+use crate::merge::{Beside, COMBINES, Combination, MergeFile};
 use crate::model::{self, Architecture, ModelError};
 use crate::suite::{CheckpointSpec, CombineSpec, Suite};
 
@@ -22,14 +22,14 @@ pub struct CheckpointInfo {
     pub digest: Digest,
     /// Digest of the tokenizer.
     pub tokenizer: Digest,
-    /// Its Fisher information, if it has one.
-    pub importance: Option<Importance>,
+    /// What lies beside its weights.
+    pub beside: BTreeMap<Beside, Statistics>,
 }
 
-/// How much each value of a checkpoint matters.
+/// Statistics of a checkpoint, from a file.
 #[derive(Clone)]
-pub struct Importance {
-    /// A number a value.
+pub struct Statistics {
+    /// By the names of the weights.
     pub weights: Arc<dyn Weights>,
     /// Digest of its file.
     pub digest: Digest,
@@ -39,14 +39,30 @@ impl CheckpointInfo {
     /// Takes a checkpoint's digests.
     pub fn new(architecture: Arc<dyn Architecture>, digests: &FileDigests) -> Result<Self, ModelError> {
         let (digest, tokenizer) = (architecture.digest(digests)?, architecture.tokenizer_digest()?);
-        Ok(Self { architecture, digest, tokenizer, importance: None })
+        Ok(Self { architecture, digest, tokenizer, beside: BTreeMap::new() })
     }
 
-    /// With the Fisher information of a file.
-    fn with_importance(self, path: &Path, digests: &FileDigests) -> Result<Self, ModelError> {
-        let weights = open_importance(path).map_err(|e| ModelError::Unlike(e.to_string()))?;
-        let digest = weights.digest(digests)?;
-        Ok(Self { importance: Some(Importance { weights, digest }), ..self })
+    /// With what lies beside the weights in `folder`, or in the files that the suite names.
+    fn with_beside(
+        mut self,
+        spec: &CheckpointSpec,
+        folder: &Path,
+        catalog: &Catalog,
+    ) -> Result<Self, ModelError> {
+        for kind in Beside::ALL {
+            let named = match kind {
+                Beside::Fisher => &spec.fisher,
+                Beside::Gram => &spec.gram,
+            };
+            let named = named.as_ref().map(|f| catalog.find(Path::new(f)));
+            let Some(file) = named.or_else(|| Some(folder.join(kind.file())).filter(|f| f.is_file())) else {
+                continue;
+            };
+            let weights = kind.open(&file).map_err(|e| ModelError::Unlike(e.to_string()))?;
+            let digest = weights.digest(catalog.digests())?;
+            self.beside.insert(kind, Statistics { weights, digest });
+        }
+        Ok(self)
     }
 }
 
@@ -110,13 +126,8 @@ fn open_checkpoint(
         Some(base) => base.architecture.over(&path, classes.as_deref()),
         None => model::open(&path, classes.as_deref()),
     };
-    let named = spec.fisher.as_ref().map(|f| catalog.find(Path::new(f)));
-    let importance = named.or_else(|| Some(path.join(FISHER_FILE)).filter(|f| f.is_file()));
     let info = opened.and_then(|a| CheckpointInfo::new(a, catalog.digests()));
-    let info = info.and_then(|info| match &importance {
-        Some(file) => info.with_importance(file, catalog.digests()),
-        None => Ok(info),
-    });
+    let info = info.and_then(|info| info.with_beside(spec, &path, catalog));
     info.map_err(|source| match catalog.beside_suite(&path).filter(|_| !path.exists()) {
         Some(looked) => PlanError::NotThere { checkpoint: spec.id.clone(), source, looked },
         None => wrap(source),
@@ -133,12 +144,10 @@ fn combine(
     let of: Vec<Arc<dyn Architecture>> = spec.of.iter().map(|id| Arc::clone(&all[id].architecture)).collect();
     let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
     let base = base.map(|b| Arc::clone(b.architecture.weights()));
-    let importance: Vec<Arc<dyn Weights>> = if method.weighs() {
-        spec.of.iter().filter_map(|id| Some(Arc::clone(&all[id].importance.as_ref()?.weights))).collect()
-    } else {
-        Vec::new()
-    };
-    let weights = Combination::weighed(method, &spec.settings, base, weights, importance)
+    let beside = method.reads().map_or_else(Vec::new, |kind| {
+        spec.of.iter().filter_map(|id| Some(Arc::clone(&all[id].beside.get(&kind)?.weights))).collect()
+    });
+    let weights = Combination::reading(method, &spec.settings, base, weights, beside)
         .map_err(|e| ModelError::Unlike(e.to_string()))?;
     of[0].combined(weights, &of[1..])
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{RunError, RunOptions};
 use crate::checkpoint::{Budget, Cached, With};
-use crate::merge::{Ends, Groups, PATHS, PathMethod, TensorFilter};
+use crate::merge::{Beside, Ends, Groups, PATHS, PathMethod, TensorFilter};
 use crate::model::{Architecture, Model, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
 use crate::suite::HeadRule;
@@ -227,7 +227,8 @@ fn pair(
     };
     let mut ends = Ends::new(start, end, &filter, |name| from.is_head(name))?;
     if path.weighs() {
-        let of = |id: &String| plan.checkpoints[id].importance.as_ref().map(|i| Arc::clone(&i.weights));
+        let of =
+            |id: &String| plan.checkpoints[id].beside.get(&Beside::Fisher).map(|i| Arc::clone(&i.weights));
         let importance = of(&curve.from).zip(of(&curve.to)).expect("the plan was checked");
         ends = ends.weighed(importance.into())?;
     }

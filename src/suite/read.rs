@@ -15,7 +15,7 @@ use crate::base::hub::HubRepository;
 use crate::base::registry::advice;
 use crate::catalog::Catalog;
 use crate::image::MOST_PIXELS;
-use crate::merge::{COMBINES, Combine, CombineSettings, Each, Rescale};
+use crate::merge::{COMBINES, Combine, CombineSettings, Compensate, Each, Rescale};
 use crate::stats::Aggregate;
 
 /// Why a suite cannot be used.
@@ -144,6 +144,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         }
         let classes = section.text("classes").map(|c| c.value);
         let fisher = section.text("fisher").map(|f| f.value);
+        let gram = section.text("gram").map(|f| f.value);
         let seed = section.count("seed").map(|s| s.value);
         let seeds = read_seeds(section, seed, id.as_deref(), source.as_ref().map(|s| s.value.as_str()));
         let probes = read_globs(section, "probes");
@@ -161,6 +162,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                     base: base.clone(),
                     classes: classes.clone(),
                     fisher: fisher.as_ref().map(|f| fill(f)),
+                    gram: gram.as_ref().map(|f| fill(f)),
                     seed,
                     probes: probes.clone(),
                 });
@@ -244,6 +246,13 @@ fn combine_settings(section: &Section<'_>, method: &dyn Combine) -> CombineSetti
         normalize: if reads("normalize") { section.flag("normalize").map(|f| f.value) } else { None },
         rescale: if reads("rescale") {
             section.choice("rescale", &Rescale::CHOICES).map(|c| c.value)
+        } else {
+            None
+        },
+        non_diagonal: number("non_diagonal", 1.0),
+        damp: number("damp", 1e6),
+        compensate: if reads("compensate") {
+            section.choice("compensate", &Compensate::CHOICES).map(|c| c.value)
         } else {
             None
         },

@@ -107,6 +107,9 @@ pub struct CheckpointSpec {
     /// File with its Fisher information, or the folder that holds one; the one beside its weights, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fisher: Option<String>,
+    /// File with the products of the inputs of its linear layers, or the folder that holds one; as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gram: Option<String>,
     /// Training seed; checkpoints of one method that differ only in it are averaged in tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

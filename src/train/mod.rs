@@ -8,6 +8,7 @@ mod backward;
 mod crops;
 mod expand;
 mod inputs;
+mod observed;
 mod optimiser;
 mod outputs;
 mod parts;

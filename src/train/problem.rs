@@ -9,7 +9,7 @@ use super::outputs::{OutputTerm, Parameters};
 use super::{TrainError, TunedModel};
 use crate::base::digest::Digest;
 use crate::base::rng::CounterRng;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{Tensors, Weights};
 
 /// Which part of a model a tensor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,9 @@ pub trait Problem: Send + Sync {
         examples: &[usize],
         terms: &[&dyn OutputTerm],
     ) -> std::result::Result<StepOutcome, TrainError>;
+
+    /// Lets the model see some examples as they are evaluated, with weights that want to know what their layers are given.
+    fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError>;
 
     /// Weights of another checkpoint of the same model, the head over the same outputs.
     fn weights_of(&self, path: &std::path::Path) -> std::result::Result<Tensors, TrainError>;

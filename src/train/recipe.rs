@@ -130,6 +130,8 @@ pub struct Recipe {
     pub save_every: usize,
     /// Training examples whose gradients say how much each trained value matters in the end; none is written for 0.
     pub save_fisher: usize,
+    /// Training examples whose layers' inputs are kept as products in the end; none are for 0.
+    pub save_gram: usize,
     /// The fine-tuned checkpoint that a path starts from.
     pub finetuned: Option<PathBuf>,
     /// How far on the way to it training starts.
@@ -314,6 +316,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
         optimiser: optimiser(&train),
         save_every: count("save_every").unwrap_or(200).max(1),
         save_fisher: count("save_fisher").unwrap_or(0),
+        save_gram: count("save_gram").unwrap_or(0),
         tau,
         lr: train.number_in("lr", 0.0..=10.0).map_or(3e-5, |n| n.value),
         weight_decay: train.number_in("weight_decay", 0.0..=10.0).map_or(0.1, |n| n.value),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var};
 
+use super::observed::Observed;
 use super::optimiser::Optimising;
 use super::outputs::OutputTerm;
 use super::parts::{Held, PathTerm, Term, Trained, Updating, WeightTerm};
@@ -16,7 +17,7 @@ use super::{Recipe, Schedule, TrainError, TunedModel, inputs, problems};
 use crate::base::digest::Digest;
 use crate::base::registry::Named as _;
 use crate::catalog::Catalog;
-use crate::checkpoint::{FISHER_FILE, Tensors, write_safetensors};
+use crate::checkpoint::{FISHER_FILE, GRAM_FILE, Tensors, write_safetensors};
 
 /// What happens while a model is tuned.
 #[derive(Clone, Debug)]
@@ -144,9 +145,10 @@ impl<'a> Run<'a> {
             let what = "a distance to the start is one of weights; what trains here is none";
             return Err(TrainError::Unfit(what.to_owned()));
         }
-        if recipe.save_fisher > 0 && !trained.are_weights() {
-            let what = "`save_fisher` is about weights; what trains here is none";
-            return Err(TrainError::Unfit(what.to_owned()));
+        for (key, count) in [("save_fisher", recipe.save_fisher), ("save_gram", recipe.save_gram)] {
+            if count > 0 && !trained.are_weights() {
+                return Err(TrainError::Unfit(format!("`{key}` is about weights; what trains here is none")));
+            }
         }
         let parameters = trained.parameters();
         let values = parameters.values().map(|v| v.elem_count()).sum();
@@ -218,6 +220,14 @@ impl<'a> Run<'a> {
             }
         }
         Ok(all)
+    }
+
+    /// Products of the inputs of linear layers over so many examples, as the weights are now.
+    fn grams(&self, count: usize) -> std::result::Result<Tensors, TrainError> {
+        let examples = self.problem.examples().draw(&self.problem.rng().stream(78), 0, count);
+        let observed = Observed::new(self.trained.weights(self.problem.start())?);
+        self.problem.observe(&observed, &examples)?;
+        Ok(observed.grams()?)
     }
 
     fn penalties(&self) -> Vec<(&'static str, String)> {
@@ -394,6 +404,10 @@ impl<'a> Run<'a> {
         if self.recipe.save_fisher > 0 {
             let fisher = self.fisher(self.recipe.save_fisher)?;
             write_safetensors(&self.recipe.out.join(FISHER_FILE), &fisher, DType::F32)?;
+        }
+        if self.recipe.save_gram > 0 {
+            let grams = self.grams(self.recipe.save_gram)?;
+            write_safetensors(&self.recipe.out.join(GRAM_FILE), &grams, DType::F32)?;
         }
         let data = self.recipe.data.iter().zip(self.problem.digests()).map(|(data, digest)| TrainingData {
             dataset: data.dataset.clone(),

@@ -20,6 +20,7 @@ mod import;
 mod kills;
 mod language;
 mod language_tasks;
+mod layer_merges;
 mod merges;
 mod mock;
 mod mutations;

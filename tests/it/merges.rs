@@ -75,7 +75,7 @@ fn what_is_weighed_by_fisher_information_is_the_formulas() {
     let (tuned, fisher) = (all("tuned"), all("fisher"));
     let settings = CombineSettings { weights: Some(vec![0.6, 0.4, 0.5]), ..Default::default() };
     let method = COMBINES.get("fisher").unwrap();
-    let combined = |importance| Combination::weighed(method, &settings, None, tuned.clone(), importance);
+    let combined = |importance| Combination::reading(method, &settings, None, tuned.clone(), importance);
     let made = combined(fisher.clone()).unwrap();
     let off = |found: &candle_core::Tensor, case: &str| {
         let right = expected.load(case).unwrap();
@@ -96,7 +96,7 @@ fn what_is_weighed_by_fisher_information_is_the_formulas() {
     let error = merge_weighed(0.5, [&a, &a], [&f, &negative]).unwrap_err().to_string();
     assert!(error.contains("values below 0"), "{error}");
     let error = combined(Vec::new()).err().unwrap().to_string();
-    assert!(error.contains("weighs by Fisher information"), "{error}");
+    assert!(error.contains("reads Fisher information, which not all of its checkpoints have"), "{error}");
     let partial = Tensors::from([("a.bias".to_owned(), fisher[0].load("a.bias").unwrap())]);
     let error = combined(vec![fisher[0].clone(), fisher[1].clone(), Arc::new(partial)]).err().unwrap();
     assert!(error.to_string().contains("has nothing for `a.weight`"), "{error}");

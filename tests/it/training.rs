@@ -16,7 +16,7 @@ fn golden() -> std::path::PathBuf {
 }
 
 /// A bench with a registry of the golden images, and a task over the golden texts.
-fn bench() -> Bench {
+pub fn bench() -> Bench {
     let bench = Bench::new("");
     let golden = golden();
     let lines = |name: &str, lines: &[&str]| std::fs::write(bench.out(name), lines.join("\n")).unwrap();
@@ -53,7 +53,7 @@ fn bench() -> Bench {
 }
 
 /// A recipe of the golden files' settings, with more lines of `[train]`.
-fn recipe(bench: &Bench, track: &str, method: &str, head: &str, train: &str) -> String {
+pub fn recipe(bench: &Bench, track: &str, method: &str, head: &str, train: &str) -> String {
     let (from, data) = match track {
         "clip" => (golden().join("clip"), "dataset = \"shapes\"".to_owned()),
         _ => (bench.out("llama"), format!("task = {:?}", bench.out("facts.yaml"))),
@@ -64,7 +64,7 @@ fn recipe(bench: &Bench, track: &str, method: &str, head: &str, train: &str) -> 
     )
 }
 
-fn command(bench: &Bench, text: &str, out: &str) -> assert_cmd::Command {
+pub fn command(bench: &Bench, text: &str, out: &str) -> assert_cmd::Command {
     let path = bench.out(&format!("{out}.toml"));
     std::fs::write(&path, text).unwrap();
     let mut command = specbench();

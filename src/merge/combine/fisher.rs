@@ -2,6 +2,7 @@
 
 use super::{Combine, CombineSettings, Stretches, TensorRule, TensorView};
 use crate::base::registry::Named;
+use crate::merge::beside::Beside;
 use crate::merge::importance::FLOOR;
 
 /// The combination.
@@ -24,8 +25,8 @@ impl Combine for FisherMean {
         false
     }
 
-    fn weighs(&self) -> bool {
-        true
+    fn reads(&self) -> Option<Beside> {
+        Some(Beside::Fisher)
     }
 
     fn keys(&self) -> &'static [&'static str] {
@@ -44,8 +45,8 @@ impl Combine for FisherMean {
 struct Rule(Vec<f64>);
 
 impl TensorRule for Rule {
-    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
-        Box::new(OfTensor { weights: &self.0, tensor })
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> candle_core::Result<Box<dyn Stretches + 'a>> {
+        Ok(Box::new(OfTensor { weights: &self.0, tensor }))
     }
 }
 
@@ -56,7 +57,7 @@ struct OfTensor<'a> {
 
 impl Stretches for OfTensor<'_> {
     fn fill(&self, first: usize, out: &mut [f32]) {
-        let TensorView { of, importance, .. } = self.tensor;
+        let TensorView { of, beside: importance, .. } = self.tensor;
         // Without, all share the tensor.
         if importance.is_empty() {
             return out.copy_from_slice(&of[0][first..][..out.len()]);

@@ -58,17 +58,9 @@ impl Combine for Linear {
     }
 
     fn rule(&self, settings: &CombineSettings, count: usize) -> Result<Box<dyn TensorRule>, String> {
-        let mut weights = super::weights_of(settings, count)?;
-        if settings.normalize.unwrap_or(true) {
-            let sum: f64 = weights.iter().sum();
-            if sum.abs() < 1e-8 {
-                return Err(
-                    "the weights add up to nothing; say `normalize = false` if that is meant".to_owned()
-                );
-            }
-            weights.iter_mut().for_each(|w| *w /= sum);
-        }
-        Ok(Box::new(Mean { weights, divisor: 1.0 }))
+        let weights = super::weights_of(settings, count)?;
+        let unit = if settings.normalize.unwrap_or(true) { Unit::Sum } else { Unit::One };
+        Ok(Box::new(Mean::of(&weights, unit)?))
     }
 }
 
@@ -104,15 +96,34 @@ impl Combine for GreedySoup {
     }
 }
 
+/// What weights are divided by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Their sum.
+    Sum,
+    /// Nothing.
+    One,
+}
+
 /// A weighted sum, divided.
-struct Mean {
+pub(super) struct Mean {
     weights: Vec<f64>,
     divisor: f64,
 }
 
+impl Mean {
+    pub(super) fn of(weights: &[f64], unit: Unit) -> Result<Self, String> {
+        let sum: f64 = if unit == Unit::Sum { weights.iter().sum() } else { 1.0 };
+        if sum.abs() < 1e-8 {
+            return Err("the weights add up to nothing; say `normalize = false` if that is meant".to_owned());
+        }
+        Ok(Self { weights: weights.iter().map(|w| w / sum).collect(), divisor: 1.0 })
+    }
+}
+
 impl TensorRule for Mean {
-    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
-        Box::new(OfTensor { rule: self, tensor })
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> candle_core::Result<Box<dyn Stretches + 'a>> {
+        Ok(Box::new(OfTensor { rule: self, tensor }))
     }
 }
 

@@ -2,99 +2,38 @@
 
 mod fisher;
 mod kept;
+mod layer;
 mod linear;
 mod model_stock;
+mod model_tailor;
+mod regmean;
+mod settings;
 mod task_arithmetic;
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+pub use settings::{CombineSettings, Compensate, Each, Rescale};
 
+use super::beside::{Beside, check_grams};
 use super::error::{MergeError, differences};
 use super::importance;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::{Named, Registry};
-use crate::checkpoint::{CheckpointError, TensorInfo, Weights, mapped, missing, of_tensor, slice_of};
-
-/// What a combination may be told; mergekit's parameter names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CombineSettings {
-    /// Weight of each checkpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Vec<f64>>,
-    /// Share of each difference that stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub density: Option<Each>,
-    /// Multiplies what is added to the base.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lambda: Option<f64>,
-    /// Share of the largest differences that go as well (breadcrumbs).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gamma: Option<f64>,
-    /// How far chances of staying lie from `density` (DELLA).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epsilon: Option<f64>,
-    /// Whether the sum is divided by the weights that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub normalize: Option<bool>,
-    /// Whether what stays is scaled to the size of the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rescale: Option<Rescale>,
-    /// Seed of random choices.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-}
-
-/// A number for all checkpoints, or one for each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Each {
-    /// For all.
-    All(f64),
-    /// For each.
-    List(Vec<f64>),
-}
-
-impl Each {
-    /// Of a number for each; one alone where they are equal.
-    #[must_use]
-    pub fn of(all: Vec<f64>) -> Self {
-        match all.split_first() {
-            Some((first, rest)) if rest.iter().all(|v| v == first) => Self::All(*first),
-            _ => Self::List(all),
-        }
-    }
-}
-
-/// How what stays of a difference is scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rescale {
-    /// It is not.
-    None,
-    /// To the sum of absolute values before, as mergekit does.
-    L1,
-    /// By one over `density`, as DARE's paper and code do.
-    Density,
-}
-
-impl Rescale {
-    /// Names used in suite files.
-    pub const CHOICES: [(&str, Self); 3] =
-        [("none", Self::None), ("l1", Self::L1), ("density", Self::Density)];
-}
+use crate::checkpoint::{
+    CheckpointError, InputAxis, TensorInfo, Weights, mapped, missing, of_tensor, slice_of,
+};
 
 /// A way to combine checkpoints.
 pub trait Combine: Named + Sync {
     /// Whether it works on differences to a `base`.
     fn needs_base(&self) -> bool;
 
-    /// Whether it weighs values by how much they matter, which must be said beside each checkpoint.
-    fn weighs(&self) -> bool {
-        false
+    /// What it reads beside each checkpoint.
+    fn reads(&self) -> Option<Beside> {
+        None
     }
 
     /// Whether what is combined is decided on a selection probe.
@@ -122,14 +61,19 @@ pub struct TensorView<'a> {
     pub base: Option<&'a [f32]>,
     /// The values of each checkpoint.
     pub of: Vec<&'a [f32]>,
-    /// How much they matter to each, if that is asked for and not all share the tensor.
-    pub importance: Vec<&'a [f32]>,
+    /// What lies beside each for this tensor, if that is asked for and is there.
+    pub beside: Vec<&'a [f32]>,
+    /// Along which axis the inputs of its layer lie, where products of inputs lie beside.
+    pub inputs: InputAxis,
 }
 
 /// How a tensor is combined.
 pub trait TensorRule: Send + Sync {
     /// Looks at a whole tensor once (thresholds, norms), and says how its stretches are made.
-    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a>;
+    ///
+    /// # Errors
+    /// If what lies beside the checkpoints cannot be what it should be.
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> candle_core::Result<Box<dyn Stretches + 'a>>;
 }
 
 /// How the stretches of one tensor are made; none of it is copied.
@@ -152,6 +96,8 @@ pub static COMBINES: Registry<dyn Combine> = Registry {
         &linear::GreedySoup,
         &linear::Linear,
         &model_stock::ModelStock,
+        &model_tailor::ModelTailor,
+        &regmean::RegMean,
         &task_arithmetic::TASK_ARITHMETIC,
         &task_arithmetic::TIES,
         &linear::UniformSoup,
@@ -185,8 +131,8 @@ pub struct Combination {
     method: &'static dyn Combine,
     base: Option<Arc<dyn Weights>>,
     of: Vec<Arc<dyn Weights>>,
-    /// How much the values of each matter, if the method weighs by that.
-    importance: Vec<Arc<dyn Weights>>,
+    /// What lies beside each, if the method reads that.
+    beside: Vec<Arc<dyn Weights>>,
     rule: Box<dyn TensorRule>,
     settings: CombineSettings,
 }
@@ -202,19 +148,20 @@ impl Combination {
         base: Option<Arc<dyn Weights>>,
         of: Vec<Arc<dyn Weights>>,
     ) -> Result<Self, MergeError> {
-        Self::weighed(method, settings, base, of, Vec::new())
+        Self::reading(method, settings, base, of, Vec::new())
     }
 
-    /// As [`Combination::new`], with the Fisher information of each checkpoint for a method that weighs by it.
+    /// As [`Combination::new`], with what lies beside each checkpoint for a method that reads it.
     ///
     /// # Errors
-    /// As there, and if a tensor that is not the same in all of them has none.
-    pub fn weighed(
+    /// As there, and if it does not fit: Fisher information for a tensor that is not the same in all of them, products of
+    /// inputs for matrices of that width.
+    pub fn reading(
         method: &'static dyn Combine,
         settings: &CombineSettings,
         base: Option<Arc<dyn Weights>>,
         of: Vec<Arc<dyn Weights>>,
-        importance: Vec<Arc<dyn Weights>>,
+        beside: Vec<Arc<dyn Weights>>,
     ) -> Result<Self, MergeError> {
         let wrong = |problem: String| MergeError::Settings { method: method.name().to_owned(), problem };
         let first = of.first().ok_or_else(|| wrong("nothing is combined".to_owned()))?;
@@ -227,17 +174,21 @@ impl Combination {
                 return Err(MergeError::Mismatch { from: first.label(), to: other.label(), problems });
             }
         }
-        if method.weighs() {
-            if importance.len() != of.len() {
-                return Err(wrong(
-                    "it weighs by Fisher information, which its checkpoints do not have".to_owned(),
-                ));
+        if let Some(kind) = method.reads() {
+            if beside.len() != of.len() {
+                let (what, key) = (kind.words(), kind.written_by());
+                return Err(wrong(format!(
+                    "it reads {what}, which not all of its checkpoints have: write them with `{key}` in their recipes"
+                )));
             }
             let weights: Vec<&dyn Weights> = of.iter().map(|w| &**w).collect();
-            importance::check(&weights, &importance, |_| true)?;
+            match kind {
+                Beside::Fisher => importance::check(&weights, &beside, |_| true)?,
+                Beside::Gram => check_grams(&**first, &beside)?,
+            }
         }
         let rule = method.rule(settings, of.len()).map_err(wrong)?;
-        Ok(Self { method, base, of, importance, rule, settings: settings.clone() })
+        Ok(Self { method, base, of, beside, rule, settings: settings.clone() })
     }
 }
 
@@ -260,8 +211,20 @@ impl<'a> Source<'a> {
 }
 
 impl Combination {
-    /// One tensor of the checkpoints, then its importance to each, the base last; values are read where they lie.
-    fn combined(&self, name: &str, shape: &[usize], sources: &[Source<'_>]) -> candle_core::Result<Tensor> {
+    /// What the method reads beside the checkpoints for a tensor, under which name, if there is any.
+    fn beside(&self, name: &str) -> Option<(String, InputAxis)> {
+        let first = self.beside.first()?;
+        let names = [InputAxis::Last, InputAxis::First].map(|axis| (axis.gram_name(name), axis));
+        names.into_iter().find(|(name, _)| first.contains(name))
+    }
+
+    /// One tensor of the checkpoints, then what lies beside each, the base last; values are read where they lie.
+    fn combined(
+        &self,
+        (name, shape): (&str, &[usize]),
+        inputs: InputAxis,
+        sources: &[Source<'_>],
+    ) -> candle_core::Result<Tensor> {
         let lying = |source| match source {
             &Source::Mapped(values) => (Some(values), None),
             Source::Read(tensor) => (None, Some(tensor.storage_and_layout())),
@@ -273,11 +236,13 @@ impl Combination {
         });
         let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
         let base = if self.base.is_some() { slices.pop() } else { None };
-        let importance = slices.split_off(self.of.len());
-        importance::squares(&importance)?;
-        let view = TensorView { name, shape, base, of: slices, importance };
+        let beside = slices.split_off(self.of.len());
+        if self.method.reads() == Some(Beside::Fisher) {
+            importance::squares(&beside)?;
+        }
+        let view = TensorView { name, shape, base, of: slices, beside, inputs };
         let mut out = vec![0.0f32; shape.iter().product()];
-        let made = self.rule.look(&view);
+        let made = self.rule.look(&view)?;
         out.par_chunks_mut(STRETCH).enumerate().for_each(|(i, out)| made.fill(i * STRETCH, out));
         Tensor::from_vec(out, shape, &Device::Cpu)
     }
@@ -299,19 +264,20 @@ impl Weights for Combination {
         if !info.is_float() {
             return self.of[0].load(name);
         }
-        let importance = self.importance.iter().filter(|i| i.contains(name));
-        let all = self.of.iter().chain(importance).chain(&self.base);
-        let sources = all.map(|w| Source::of(&**w, name));
+        let found = self.beside(name);
+        let inputs = found.as_ref().map_or(InputAxis::Last, |f| f.1);
+        let beside = found.iter().flat_map(|(name, _)| self.beside.iter().map(move |w| (w, name.as_str())));
+        let all = self.of.iter().map(|w| (w, name)).chain(beside).chain(self.base.iter().map(|w| (w, name)));
+        let sources = all.map(|(w, name)| Source::of(&**w, name));
         let sources: Vec<Source<'_>> = sources.collect::<Result<_, _>>()?;
-        self.combined(name, &info.shape, &sources).map_err(of_tensor(self, name))
+        self.combined((name, &info.shape), inputs, &sources).map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
         let base = self.base.as_ref().map(|b| b.digest(digests)).transpose()?;
         let of: Vec<Digest> = self.of.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
-        let importance: Vec<Digest> =
-            self.importance.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
-        Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of, importance)))
+        let beside: Vec<Digest> = self.beside.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
+        Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of, beside)))
     }
 
     fn label(&self) -> String {
@@ -340,7 +306,7 @@ mod tests {
     #[test]
     fn many_of_one_are_that_one() {
         let values: Vec<f32> = (0..STRETCH + 7).map(|i| (i as f32).sin()).collect();
-        for method in COMBINES.items.iter().filter(|m| !m.needs_base() && !m.weighs()) {
+        for method in COMBINES.items.iter().filter(|m| !m.needs_base() && m.reads().is_none()) {
             let found = combined(method.name(), &CombineSettings::default(), None, &[&values[..]; 3]);
             assert_eq!(found, values, "{}", method.name());
         }
@@ -349,7 +315,7 @@ mod tests {
     #[test]
     fn of_the_base_alone_nothing_is_made_but_the_base() {
         let values: Vec<f32> = (0..300).map(|i| (i as f32).sin()).collect();
-        for method in COMBINES.items.iter().filter(|m| m.needs_base()) {
+        for method in COMBINES.items.iter().filter(|m| m.needs_base() && m.reads().is_none()) {
             let found =
                 combined(method.name(), &CombineSettings::default(), Some(&values), &[&values[..]; 2]);
             assert_eq!(found, values, "{}", method.name());

@@ -39,7 +39,7 @@ impl Combine for ModelStock {
 }
 
 impl TensorRule for ModelStock {
-    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> candle_core::Result<Box<dyn Stretches + 'a>> {
         let base = tensor.base.unwrap_or_default();
         let n = tensor.of.len();
         let product = |a: &[f32], b: &[f32]| -> f64 {
@@ -62,7 +62,7 @@ impl TensorRule for ModelStock {
         let below = 1.0 + (n as f64 - 1.0) * cosine;
         // Where the differences cancel there is no estimate, and the base stays.
         let t = if below.abs() < 1e-6 { 0.0 } else { n as f64 * cosine / below };
-        Box::new(Drawn { tensor, t })
+        Ok(Box::new(Drawn { tensor, t }))
     }
 }
 

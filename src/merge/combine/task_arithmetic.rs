@@ -165,7 +165,7 @@ impl Rule {
 }
 
 impl TensorRule for Rule {
-    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> Box<dyn Stretches + 'a> {
+    fn look<'a>(&'a self, tensor: &'a TensorView<'a>) -> candle_core::Result<Box<dyn Stretches + 'a>> {
         let base = tensor.base.unwrap_or_default();
         let each = tensor.of.iter().enumerate().map(|(i, tuned)| {
             let density = self.densities[i];
@@ -182,7 +182,7 @@ impl TensorRule for Rule {
             };
             Member { values: tuned, kept, scale: scale as f32, weight: self.weights[i] as f32 }
         });
-        Box::new(Sum { rule: self, base, each: each.collect() })
+        Ok(Box::new(Sum { rule: self, base, each: each.collect() }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Attention over the segments of a forest, or over caches in generation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
 use super::config::{DecoderConfig, HEAD_NORMS, HeadNorm, NormKind, Place, Positions, Rotary};
 use super::forest::Forest;
-use crate::checkpoint::of_tensor;
+use crate::checkpoint::{InputAxis, Observer, of_tensor};
 use crate::model::layers::{Built, Kernels, Linear, Loader, RmsNorm, softmax_f32};
 
 /// Keys and values of one sequence in one block, `[positions, heads, width]`.
@@ -154,7 +155,32 @@ pub fn projection(
     } else {
         None
     };
-    Ok(Linear::new(weight, bias))
+    // Parts of a joint tensor are given the same; one of them tells.
+    let tells = index == 0 || matches!(places[index], Place::Own(_));
+    Ok(Linear::new(weight, bias).observed(if tells { observer(weights, config, &name) } else { None }))
+}
+
+/// Who hears of the inputs of a block's layer.
+fn observer(weights: &Loader<'_>, config: &DecoderConfig, name: &str) -> Option<Arc<dyn Observer>> {
+    let inputs = if config.names.transposed { InputAxis::First } else { InputAxis::Last };
+    weights.weights.observer(&format!("{name}.weight"), inputs)
+}
+
+/// A block's projection back to its width.
+pub fn output(
+    weights: &Loader<'_>,
+    config: &DecoderConfig,
+    name: &str,
+    from: usize,
+    bias: bool,
+) -> Built<Linear> {
+    let to = config.width;
+    let shape = if config.names.transposed { [from, to] } else { [to, from] };
+    let weight = weights.get(&format!("{name}.weight"), &shape)?;
+    let weight = if config.names.transposed { weight.t() } else { Ok(weight) };
+    let weight = weight.map_err(of_tensor(weights.weights, name))?;
+    let bias = bias.then(|| weights.get(&format!("{name}.bias"), &[to])).transpose()?;
+    Ok(Linear::new(weight, bias).observed(observer(weights, config, name)))
 }
 
 /// Bytes that attention scores may take at a time.
@@ -177,13 +203,7 @@ impl Attention {
     pub fn load(weights: &Loader<'_>, config: &DecoderConfig, layer: usize) -> Built<Self> {
         let rows = config.qkv_rows();
         let one = |i| projection(weights, config, layer, (&config.names.qkv, &rows, i), config.bias_qkv);
-        let name = config.block(layer, config.names.out);
-        let (from, to) = (rows[0], config.width);
-        let shape = if config.names.transposed { [from, to] } else { [to, from] };
-        let weight = weights.get(&format!("{name}.weight"), &shape)?;
-        let weight = if config.names.transposed { weight.t() } else { Ok(weight) };
-        let weight = weight.map_err(of_tensor(weights.weights, &name))?;
-        let bias = config.bias_out.then(|| weights.get(&format!("{name}.bias"), &[to])).transpose()?;
+        let out = output(weights, config, &config.block(layer, config.names.out), rows[0], config.bias_out)?;
         let norms = if config.norm_heads == HeadNorm::None {
             None
         } else {
@@ -199,7 +219,7 @@ impl Attention {
         let window = config.windows[layer];
         Ok(Self {
             qkv: [one(0)?, one(1)?, one(2)?],
-            out: Linear::new(weight, bias),
+            out,
             norms,
             window,
             turn: (!config.unturned.contains(&layer))

@@ -2,9 +2,8 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::attention::projection;
+use super::attention::{output, projection};
 use super::config::{Activation, DecoderConfig, ExpertsConfig};
-use crate::checkpoint::of_tensor;
 use crate::model::exponential::{Gate, gated};
 use crate::model::layers::{Built, Kernels, Linear, Loader, softmax_f32};
 
@@ -136,17 +135,11 @@ impl Mlp {
     fn load(weights: &Loader<'_>, config: &DecoderConfig, layer: usize) -> Built<Self> {
         let rows = [config.hidden; 2];
         let one = |i| projection(weights, config, layer, (&config.names.gate_up, &rows, i), config.bias_mlp);
-        let name = config.block(layer, config.names.down);
-        let (from, to) = (config.hidden, config.width);
-        let shape = if config.names.transposed { [from, to] } else { [to, from] };
-        let weight = weights.get(&format!("{name}.weight"), &shape)?;
-        let weight = if config.names.transposed { weight.t() } else { Ok(weight) };
-        let weight = weight.map_err(of_tensor(weights.weights, &name))?;
-        let bias = config.bias_mlp.then(|| weights.get(&format!("{name}.bias"), &[to])).transpose()?;
+        let down = config.block(layer, config.names.down);
         Ok(Self {
             gate: config.gated.then(|| one(0)).transpose()?,
             up: one(1)?,
-            down: Linear::new(weight, bias),
+            down: output(weights, config, &down, config.hidden, config.bias_mlp)?,
             activation: config.activation,
             fused: fused(weights.kernels, config.activation),
         })

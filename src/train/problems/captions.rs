@@ -13,7 +13,7 @@ use crate::base::digest::Digest;
 use crate::base::fs::read;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{Tensors, Weights};
 use crate::image::Preprocessor;
 use crate::model::clip::{
     CheckpointFolder, Classifier, ClipConfig, TextTokenizer, TextTower, TowerConfig, VisionTower,
@@ -231,6 +231,18 @@ impl Problem for Captions {
             accuracy: f64::from(hits.to_scalar::<f32>()?),
             gradients: backward::finish(store, &features, &cuts, parameters)?,
         })
+    }
+
+    /// Both towers, on pairs as the first step would draw them.
+    fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError> {
+        let vision = VisionTower::new(&self.config, weights, Kernels::Inference)?;
+        let text = TextTower::new(&self.config, weights, Kernels::Inference)?;
+        let (examples, captions) = self.pairs(0, examples);
+        for (images, captions) in examples.chunks(64).zip(captions.chunks(64)) {
+            vision.forward(&self.pool.batch(images)?)?;
+            text.forward(captions)?;
+        }
+        Ok(())
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {

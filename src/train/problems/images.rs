@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::base::digest::Digest;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{Tensors, Weights};
 use crate::model::clip::{
     CONTEXT, CheckpointFolder, Classifier, ImageAdapter, TextTower, VisionTower, class_embeddings,
     context_places, context_texts, prompts, zero_shot,
@@ -329,6 +329,15 @@ impl Problem for Images {
             accuracy: f64::from(hits.to_scalar::<f32>()?),
             gradients: backward::finish(store, &features, &cuts, parameters)?,
         })
+    }
+
+    /// The image tower: the text tower does not train here.
+    fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError> {
+        let tower = VisionTower::new(&self.folder.config, weights, Kernels::Inference)?;
+        for part in examples.chunks(64) {
+            tower.forward(&self.pool.batch(part)?)?;
+        }
+        Ok(())
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {

@@ -10,7 +10,7 @@ use crate::base::digest::Digest;
 use crate::base::fs::read;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
-use crate::checkpoint::Tensors;
+use crate::checkpoint::{Tensors, Weights};
 use crate::model::lm::{
     Decoder, DecoderConfig, Forest, LanguageFolder, Scene, Scored, TextReader, new_weights,
 };
@@ -74,7 +74,7 @@ impl Texts {
     /// Logits of the scored tokens of some examples, and those tokens.
     fn logits(
         &self,
-        weights: &Tensors,
+        weights: &dyn Weights,
         examples: &[&Scored],
         kernels: Kernels,
     ) -> Result<(Tensor, Vec<u32>)> {
@@ -190,6 +190,14 @@ impl Problem for Texts {
         let gradients =
             gradients.ok_or_else(|| TrainError::Model(ModelError::Unlike("an empty batch".to_owned())))?;
         Ok(StepOutcome { loss: sums[0], task: sums[1], accuracy: sums[2], gradients })
+    }
+
+    fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError> {
+        for part in examples.chunks(8) {
+            let scored: Vec<&Scored> = part.iter().map(|&i| &self.texts.all[i]).collect();
+            self.logits(weights, &scored, Kernels::Inference)?;
+        }
+        Ok(())
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {
