@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::clip::CheckpointFolder;
-use super::{Architecture, Head, Input, ModelError, Numerics, Placement, Reading, open};
+use super::{Architecture, Head, HeadRows, Input, ModelError, Numerics, Placement, Reading, open};
 use crate::data::RawImage;
 use crate::image::MOST_PIXELS;
 use crate::task::{Answer, Ask, Candidates, Context, Piece, Question, Request};
@@ -33,7 +33,8 @@ pub fn image_features(folder: &Path, image: RawImage, numerics: &Numerics) -> Re
     let projection = architecture.weights().info("visual_projection.weight");
     let width = projection.and_then(|i| i.shape.first().copied()).unwrap_or(0);
     let rows = Tensor::eye(width, DType::F32, &placement.device).map_err(ModelError::compute("head"))?;
-    let head = Head::new(&rows, None, &placement.device).map_err(ModelError::compute("head"))?;
+    let head =
+        Head::new(&HeadRows::fixed(rows, None), &placement.device).map_err(ModelError::compute("head"))?;
     match answer(&*architecture, question, &placement, Some(&head))? {
         Answer::Scores(features) => Ok(features),
         _ => Err(ModelError::Unlike("no scores".to_owned())),

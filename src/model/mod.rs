@@ -26,7 +26,7 @@ pub use canary::{image_features, log_likelihood, text_tokens};
 pub use combined::{located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;
-pub use head::{Head, HeadChoice, HeadKind, HeadRows, normalise_rows};
+pub use head::{Head, HeadChoice, HeadKind, HeadRows, ImageRows, normalise_rows};
 pub use hub_files::fetch_model;
 pub use images::ImageReader;
 pub use layers::Kernels;

@@ -6,7 +6,8 @@
 //! the zero-shot head is computed from the interpolated text tower, or once if the ends share it.
 //!
 //! Learned context (CoOp) gives class embeddings for any names; they count as a head of their end, so that
-//! along a curve features are interpolated, as MERGETUNE does, and not context vectors.
+//! along a curve features are interpolated, as MERGETUNE does, and not context vectors. Where the context depends on the image
+//! (CoCoOp), so do its rows: they are made for each image once and interpolated for every alpha.
 
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ fn made(
     hear: &mut dyn FnMut(usize),
 ) -> Result<Vec<Head>, RunError> {
     let wrap = |e| RunError::from(ModelError::compute(format!("head of probe `{}`", probe.spec.id))(e));
-    let finish = |end: HeadRows| Head::new(&end.rows, end.bias, &placement.device).map_err(wrap);
+    let finish = |end: HeadRows| Head::new(&end, &placement.device).map_err(wrap);
     let alphas: Vec<f64> = family.members.iter().map(|m| m.alpha).collect();
     match &family.source {
         Origin::Single { architecture, weights } => {
@@ -79,8 +80,8 @@ fn made(
             let start = from.head(&ends.at(*path, 0.0), candidates, hear)?;
             let end = to.head(&ends.at(*path, 1.0), candidates, hear)?;
             let blend = |alpha: f64| -> Result<Head, RunError> {
-                let alpha = ends.alpha(alpha, HEAD);
-                let merged = start.blend(&end, |a, b| merge_tensors(*path, alpha, a, b)).map_err(wrap)?;
+                let (path, alpha) = (*path, ends.alpha(alpha, HEAD));
+                let merged = start.blend(&end, move |a, b| merge_tensors(path, alpha, a, b)).map_err(wrap)?;
                 finish(merged)
             };
             alphas.into_iter().map(blend).collect()

@@ -66,6 +66,14 @@ pub static METHODS: Registry<Preset> = Registry {
             &[],
             &[],
         ),
+        &preset(
+            "cocoop",
+            "learned context before the class names, shifted by what two layers make of the image",
+            "arXiv:2203.05557",
+            "conditional-context",
+            &[],
+            &[],
+        ),
         &preset("coop", "learned context before the class names", "arXiv:2109.01134", "context", &[], &[]),
         &preset(
             "early-stop",

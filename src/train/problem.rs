@@ -20,6 +20,8 @@ pub enum Part {
     Block(usize),
     /// Between the last block and the head.
     Final,
+    /// The map from a tower into the space that image and text share.
+    Projector,
     /// The head.
     Head,
     /// Nothing that this problem trains.

@@ -150,7 +150,7 @@ impl Architecture for Mock {
         let n = places.len();
         let all = weights.load("head")?;
         let rows = Tensor::from_vec(places, n, &Device::Cpu).and_then(|places| all.index_select(&places, 0));
-        Ok(HeadRows { rows: rows.map_err(ModelError::compute("mock"))?, bias: None })
+        Ok(HeadRows::fixed(rows.map_err(ModelError::compute("mock"))?, None))
     }
     fn batch(&self, inputs: &[Input], placement: &Placement, _: bool) -> Result<State, ModelError> {
         let values: Vec<f32> = inputs

@@ -3,6 +3,7 @@
 use super::classifier::is_head;
 use super::config::ClipConfig;
 use super::image_adapter::ImageAdapter;
+use super::meta_net::MetaNet;
 use super::names::CONTEXT;
 use crate::base::account::{left_over, some_of};
 use crate::base::harmless::TENSORS;
@@ -19,6 +20,11 @@ pub(super) fn is_complete(weights: &StateDict) -> bool {
 pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> Result<(), CheckpointError> {
     let mut expected = config.tensors();
     let adapter = ImageAdapter::expected(weights.entries().get(ImageAdapter::DOWN), config.projection_dim);
+    let meta_net = MetaNet::expected(
+        weights.entries().get(MetaNet::NAMES[0]),
+        config.projection_dim,
+        config.text_config.tower.hidden_size,
+    );
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
     if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
         return Err(fail("holds the first layer of an image adapter without the second".to_owned()));
@@ -35,7 +41,16 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
             return Err(fail(format!("lacks {}, which its configuration asks for", some_of(&missing))));
         }
     }
+    if let Some(lacks) = meta_net.keys().find(|n| !weights.contains(n)) {
+        return Err(fail(format!("holds a part of CoCoOp's meta-net without `{lacks}`")));
+    }
+    if !meta_net.is_empty() && weights.entries().get(CONTEXT).is_none_or(|c| c.shape.len() != 2) {
+        return Err(fail(
+            "holds CoCoOp's meta-net without one context for all classes, which it shifts".to_owned(),
+        ));
+    }
     expected.extend(adapter);
+    expected.extend(meta_net);
     for (name, info) in weights.entries() {
         let Some(shape) = expected.get(name) else { continue };
         // Scales are stored as numbers or as lists of one.
@@ -53,9 +68,7 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
 /// What tensors that are left over may mean.
 fn meaning(weights: &StateDict, whole: bool) -> &'static str {
     let has = |part: &str| weights.entries().keys().any(|n| n.contains(part));
-    if has("meta_net.") {
-        "so this is a CoCoOp learner, whose context depends on the image; it is not supported"
-    } else if has("compound_prompts_text") {
+    if has("compound_prompts_text") {
         "so this is a MaPLe learner, whose prompts reach into both towers; it is not supported"
     } else if has(".lora_") {
         "so this is a LoRA adapter; it needs its `adapter_config.json` beside it"
@@ -89,8 +102,10 @@ pub(super) fn describe(weights: &StateDict) -> String {
     if has("image_adapter.") {
         parts.push("image adapter");
     }
-    if has(CONTEXT) {
-        parts.push("learned context");
+    match (has(CONTEXT), has(MetaNet::NAMES[0])) {
+        (true, true) => parts.push("learned context that depends on the image"),
+        (true, false) => parts.push("learned context"),
+        (false, _) => {}
     }
     match parts[..] {
         [] => format!("no part of a model that is known here; its tensors are {}", some_of(&own)),

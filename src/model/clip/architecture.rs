@@ -249,7 +249,7 @@ impl Architecture for CheckpointFolder {
         };
         let bias = self.weights.contains(Classifier::BIAS);
         let bias = bias.then(|| pick(Classifier::BIAS)).transpose()?;
-        Ok(HeadRows { rows: pick(Classifier::WEIGHT)?, bias })
+        Ok(HeadRows::fixed(pick(Classifier::WEIGHT)?, bias))
     }
 
     fn batch(&self, inputs: &[Input], placement: &Placement, _: bool) -> Result<State, ModelError> {

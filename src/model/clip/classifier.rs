@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::meta_net::MetaNet;
 use super::names::CONTEXT;
 
 /// What `classifier.json` says of a fine-tuned classifier (tensors `classifier.weight`
@@ -52,5 +53,5 @@ impl Classifier {
 /// Whether a tensor belongs to a head: a classifier, or learned context.
 #[must_use]
 pub fn is_head(name: &str) -> bool {
-    name == Classifier::WEIGHT || name == Classifier::BIAS || name == CONTEXT
+    name == Classifier::WEIGHT || name == Classifier::BIAS || name == CONTEXT || MetaNet::owns(name)
 }

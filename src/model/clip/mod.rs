@@ -13,6 +13,7 @@ mod image_adapter;
 mod json;
 mod layers;
 mod layout;
+mod meta_net;
 mod names;
 pub mod open_clip;
 mod text;
@@ -29,6 +30,7 @@ pub use config::{
 pub use folder::CheckpointFolder;
 pub use image_adapter::ImageAdapter;
 pub use layout::FolderLayout;
+pub use meta_net::MetaNet;
 pub use names::{CONTEXT, ClipNames};
 pub use text::TextTower;
 pub use tokenizer::{TextTokenizer, tokenizer_files};

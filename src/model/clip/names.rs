@@ -4,6 +4,7 @@
 //! query-key-value projection is cut into three, the two projections are transposed.
 
 use super::image_adapter::ImageAdapter;
+use super::meta_net::MetaNet;
 use crate::base::account::is_harmless;
 use crate::base::harmless::TENSORS;
 use crate::checkpoint::{Naming, Share};
@@ -81,6 +82,11 @@ fn head_or_context(name: &str) -> Option<&'static str> {
         "classification_head.weight" | "classifier.weight" | "weight" => "classifier.weight",
         "classification_head.bias" | "classifier.bias" | "bias" => "classifier.bias",
         "ctx" | CONTEXT => CONTEXT,
+        name if let Some(part) =
+            MetaNet::NAMES.iter().find(|n| **n == name || n.strip_prefix("prompt.") == Some(name)) =>
+        {
+            part
+        }
         // CLIP-Adapter's two layers, alone or in its `CustomCLIP`.
         "fc.0.weight" | "adapter.fc.0.weight" => ImageAdapter::DOWN,
         "fc.2.weight" | "adapter.fc.2.weight" => ImageAdapter::UP,
@@ -183,6 +189,8 @@ mod tests {
         assert_eq!(name("classification_head.weight", false), "classifier.weight");
         assert_eq!(name("bias", false), "classifier.bias");
         assert_eq!(name("prompt_learner.ctx", false), CONTEXT);
+        assert_eq!(name("prompt_learner.meta_net.linear2.bias", false), MetaNet::NAMES[3]);
+        assert_eq!(name(MetaNet::NAMES[0], true), MetaNet::NAMES[0]);
         assert_eq!(name("image_encoder.model.visual.proj", true), "visual_projection.weight");
     }
 
@@ -207,8 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_keeps_its_name() {
-        for unknown in ["head.weight", "fc.bias", "meta_net.linear1.weight", "visual.attnpool.k_proj.weight"]
-        {
+        for unknown in ["head.weight", "fc.bias", "visual.attnpool.k_proj.weight"] {
             assert_eq!(name(unknown, true), unknown);
         }
         assert!(!is_open_clip(["conv1.weight", "ln_pre.weight"].into_iter()));

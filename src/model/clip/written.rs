@@ -130,7 +130,12 @@ impl PointPlan {
             HeadPlan::None | HeadPlan::Dropped => {}
             HeadPlan::Merge { classes, templates } => {
                 let merged = self.head(&ends, classes, templates)?;
-                tensors.insert(Classifier::WEIGHT.to_owned(), merged.rows);
+                let Some(rows) = merged.shared() else {
+                    let text =
+                        "a head that depends on the image cannot be written as one; a suite can sweep it";
+                    return Err(WriteError::Asked(text.to_owned()));
+                };
+                tensors.insert(Classifier::WEIGHT.to_owned(), rows.clone());
                 tensors.extend(merged.bias.map(|b| (Classifier::BIAS.to_owned(), b)));
                 classifier = Some(Classifier { classes: classes.clone() });
             }
@@ -147,10 +152,11 @@ impl PointPlan {
             let load = |name: &str| folder.weights.load(name).map_err(ModelError::from);
             let bias = folder.weights.contains(Classifier::BIAS);
             let bias = bias.then(|| load(Classifier::BIAS)).transpose()?;
-            Ok(HeadRows { rows: load(Classifier::WEIGHT)?, bias })
+            Ok(HeadRows::fixed(load(Classifier::WEIGHT)?, bias))
         };
         let (start, end) = (head(&self.from, 0.0)?, head(&self.to, 1.0)?);
-        let merged = start.blend(&end, |a, b| merge_tensors(self.path, self.alpha, a, b));
+        let (path, alpha) = (self.path, self.alpha);
+        let merged = start.blend(&end, move |a, b| merge_tensors(path, alpha, a, b));
         Ok(merged.map_err(ModelError::compute("head"))?)
     }
 }

@@ -1,4 +1,4 @@
-//! The zero-shot head, and the head of learned context.
+//! The zero-shot head, and the head of learned context, which may depend on the image.
 //!
 //! The zero-shot head follows OpenAI's notebook, open_clip and CLIP_benchmark: for each class the
 //! embeddings of all templates are normalised, averaged, and the mean is normalised. As in WiSE-FT
@@ -7,6 +7,7 @@
 use candle_core::{Result, Tensor};
 
 use super::folder::CheckpointFolder;
+use super::meta_net::{ConditionalRows, MetaNet};
 use super::names::CONTEXT;
 use super::text::TextTower;
 use crate::checkpoint::Weights;
@@ -111,14 +112,20 @@ pub fn zero_shot(
         None => tokenizer.encode(&prompts(names, templates))?,
     };
     let tower = TextTower::new(&folder.config, weights, Kernels::Inference)?;
+    let meta = MetaNet::is_in(&*folder.weights).then(|| MetaNet::of(&*folder.weights)).transpose()?;
     let compute = |made: &mut dyn FnMut(usize)| {
+        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
+        let scale = scale.reshape(())?.exp()?;
+        if let (Some(context), Some(meta)) = (&context, meta) {
+            let kept = std::sync::Mutex::default();
+            let rows = ConditionalRows { tower, meta, context: context.clone(), texts: tokens, scale, kept };
+            return Ok(HeadRows::of_image(std::sync::Arc::new(rows), bias));
+        }
         let embeddings = match &context {
             Some(context) => context_embeddings(&tower, &tokens, context)?,
             None => class_embeddings(&tower, &tokens, templates.len(), made)?,
         };
-        let rows = embeddings.broadcast_mul(&scale.reshape(())?.exp()?)?;
-        let bias = shift.map(|b| b.reshape(1)?.broadcast_as(names.len())?.contiguous()).transpose()?;
-        Ok(HeadRows { rows, bias })
+        Ok(HeadRows::fixed(embeddings.broadcast_mul(&scale)?, bias))
     };
     let what = format!("zero-shot head of `{}`", folder.path.display());
     compute(made).map_err(ModelError::compute(what))

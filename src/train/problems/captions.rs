@@ -159,6 +159,9 @@ impl Problem for Captions {
         if name == "logit_scale" || TextTower::owns(name) {
             return Part::Final;
         }
+        if name == "visual_projection.weight" {
+            return Part::Projector;
+        }
         Part::of_stage(VisionTower::stage_of(&self.config, name), self.blocks())
     }
 

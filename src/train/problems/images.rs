@@ -17,7 +17,7 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::{Tensors, Weights};
 use crate::model::clip::{
-    CONTEXT, CheckpointFolder, Classifier, ImageAdapter, TextTower, VisionTower, class_embeddings,
+    CONTEXT, CheckpointFolder, Classifier, ImageAdapter, MetaNet, TextTower, VisionTower, class_embeddings,
     context_places, context_texts, prompts, zero_shot,
 };
 use crate::model::{Kernels, normalise_rows};
@@ -115,18 +115,23 @@ impl Images {
         targets: Tensor,
     ) -> Result<Outputs> {
         let (classes, logits) = match rows {
+            // Of each image its own: `[images, classes, width]`.
+            Some(rows) if rows.rank() == 3 => {
+                let own = features.unsqueeze(1)?.broadcast_mul(&normalise_rows(&rows)?)?.sum(D::Minus1)?;
+                (None, (own * self.scale)?)
+            }
             Some(rows) => {
                 let unit = normalise_rows(&rows)?;
                 let logits = (features.matmul(&unit.t()?)? * self.scale)?;
-                (rows, logits)
+                (Some(rows), logits)
             }
             None => {
                 let rows = weights[Classifier::WEIGHT].clone();
                 let logits = features.matmul(&rows.t()?)?.broadcast_add(&weights[Classifier::BIAS])?;
-                (rows, logits)
+                (Some(rows), logits)
             }
         };
-        let (features, classes) = (Some(features), Some(classes));
+        let features = Some(features);
         Ok(Outputs { logits, features, classes, tuned: None, scale: self.scale, targets })
     }
 
@@ -143,6 +148,34 @@ impl Images {
         }
         let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
         self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)
+    }
+
+    /// What gives the rows of the head: a part of the classes each, or all classes for one image each.
+    fn text_jobs<'a>(
+        &'a self,
+        tower: &'a TextTower,
+        weights: &Tensors,
+        context: &'a Tensor,
+        features: Option<&Tensor>,
+    ) -> std::result::Result<Vec<Encode<'a>>, TrainError> {
+        let texts = self.texts(context)?;
+        if !MetaNet::is_in(weights) {
+            let parts = texts.chunks(texts.len().div_ceil(SHARDS));
+            let job = |part: &'a [Vec<u32>]| -> Encode<'a> {
+                Box::new(move || tower.forward_with(part, Some(context)))
+            };
+            return Ok(parts.map(job).collect());
+        }
+        let Some(features) = features else {
+            let what = "context that depends on the image is learned with towers that stay";
+            return Err(TrainError::Unfit(what.to_owned()));
+        };
+        let meta = Arc::new(MetaNet::of(weights)?);
+        let job = |i: usize| -> Result<Encode<'a>> {
+            let (own, meta) = (features.narrow(0, i, 1)?, Arc::clone(&meta));
+            Ok(Box::new(move || tower.forward_with(texts, Some(&meta.shifted(context, &own)?))?.unsqueeze(0)))
+        };
+        Ok((0..features.dim(0)?).map(job).collect::<Result<_>>()?)
     }
 
     /// The model at the start on some examples: hand-written prompts where the context is learned.
@@ -245,6 +278,9 @@ impl Problem for Images {
         if name == Classifier::WEIGHT || name == Classifier::BIAS {
             return Part::Head;
         }
+        if name == "visual_projection.weight" {
+            return Part::Projector;
+        }
         Part::of_stage(VisionTower::stage_of(&self.folder.config, name), self.blocks())
     }
 
@@ -292,19 +328,17 @@ impl Problem for Images {
             }
         }
         let images = jobs.len();
+        // Where no tower trains, features are known before the texts.
+        let known = if moves { None } else { Some(adapted(&weights, self.starting(step, examples)?)?) };
         if let (Some(tower), Some(context)) = (&text, context) {
-            let texts = self.texts(context)?;
-            for part in texts.chunks(texts.len().div_ceil(SHARDS)) {
-                jobs.push(Box::new(move || tower.forward_with(part, Some(context))));
-            }
+            jobs.extend(self.text_jobs(tower, &weights, context, known.as_ref())?);
         }
         let features = backward::encode(&jobs)?;
         let cuts = backward::cut(&features)?;
         let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
-        let seen = if moves {
-            normalise_rows(&join(&cuts[..images])?)?
-        } else {
-            adapted(&weights, self.starting(step, examples)?)?
+        let seen = match known {
+            Some(features) => features,
+            None => normalise_rows(&join(&cuts[..images])?)?,
         };
         let rows = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
         let prompted = rows.is_some();
@@ -348,7 +382,11 @@ impl Problem for Images {
         }
         let mut all = folder.weights.load_all()?;
         let (classes, templates) = (&self.pool.classes, &self.pool.templates);
-        let zero_shot = || Ok(zero_shot(&folder, &*folder.weights, classes, templates, &mut |_| {})?.rows);
+        let zero_shot = || {
+            let head = zero_shot(&folder, &*folder.weights, classes, templates, &mut |_| {})?;
+            let what = || TrainError::Unfit(format!("the head of `{}` depends on the image", path.display()));
+            head.shared().cloned().ok_or_else(what)
+        };
         insert_head(&mut all, &folder, &self.pool, zero_shot)?;
         Ok(all)
     }

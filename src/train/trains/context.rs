@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Var};
+use candle_core::{Result, Tensor, Var};
 
 use crate::base::config::Section;
 use crate::base::registry::Named;
@@ -41,12 +41,17 @@ struct Context {
 
 impl Trains for Context {
     fn prepare(&self, problem: &dyn Problem, _: u64) -> std::result::Result<Box<dyn Trained>, TrainError> {
-        let start = match problem.start().get(CONTEXT) {
-            Some(stored) => stored.copy()?,
-            None => problem.context(self.vectors)?,
-        };
+        let start = start_of(problem, self.vectors)?;
         Ok(Box::new(Learned(Parameters::from([(CONTEXT.to_owned(), Var::from_tensor(&start)?)]))))
     }
+}
+
+/// The context that the checkpoint has, or so many vectors at their start.
+pub(super) fn start_of(problem: &dyn Problem, vectors: usize) -> std::result::Result<Tensor, TrainError> {
+    Ok(match problem.start().get(CONTEXT) {
+        Some(stored) => stored.copy()?,
+        None => problem.context(vectors)?,
+    })
 }
 
 struct Learned(Parameters);

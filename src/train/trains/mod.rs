@@ -1,6 +1,7 @@
 //! What trains. To add a choice, write a file with a `TrainsKind` and list it here.
 
 mod adapter;
+mod conditional;
 mod context;
 mod low_rank;
 mod whole;
@@ -13,11 +14,13 @@ pub static TRAINS: Registry<dyn TrainsKind> = Registry {
     kind: "choice of what trains",
     items: &[
         &adapter::AdapterKind,
+        &conditional::ConditionalKind,
         &context::ContextKind,
         &whole::FULL,
         &whole::HEAD,
         &whole::LAST,
         &low_rank::LoraKind,
+        &whole::PROJECTOR,
         &whole::TOWER,
     ],
 };

@@ -19,6 +19,7 @@ enum Which {
     Everything,
     Head,
     Body,
+    Projector,
     /// The last blocks, the final norm, and the head where it is a classifier's.
     Last(usize),
 }
@@ -52,6 +53,13 @@ pub(super) static TOWER: WholeKind = WholeKind {
     reference: "arXiv:2202.10054",
     which: Which::Body,
 };
+/// The map into the joint space alone.
+pub(super) static PROJECTOR: WholeKind = WholeKind {
+    name: "projector",
+    summary: "the linear map from the image tower into the space that it shares with texts",
+    reference: "arXiv:2410.05270; astra-vision/ProLIP",
+    which: Which::Projector,
+};
 /// The last blocks.
 pub(super) static LAST: WholeKind = WholeKind {
     name: "last-n",
@@ -83,7 +91,8 @@ impl Trains for Whole {
             (Which::Head, part) => part == Part::Head,
             (Which::Body, part) => part != Part::Head,
             (Which::Last(n), Part::Block(i)) => i + n >= blocks,
-            (Which::Last(_), Part::Final) => true,
+            (Which::Projector, part) => part == Part::Projector,
+            (Which::Last(_), Part::Final | Part::Projector) => true,
             // A classifier is new; a language model's vocabulary stays.
             (Which::Last(_), Part::Head) => problem.has_classifier(),
             (Which::Last(_), Part::Embedding) => false,
