@@ -307,6 +307,10 @@ pub const TENSORS: &[Harmless] = &[
         names: &["*token_prefix", "*token_suffix"],
         reason: "CoOp's copies of token embeddings, which follow from the class names",
     },
+    Harmless {
+        names: &["token_embedding", "*adapter_learner.token_embedding", "*tokenized_prompts"],
+        reason: "MMA's copies of the classes' tokens, which follow from their names",
+    },
 ];
 
 /// Beside the weights in a training script's file.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use candle_core::{D, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::layers::product;
+
 /// Kind of a checkpoint's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -167,7 +169,7 @@ impl Head {
     /// Logits `[batch, classes]` of normalised features `[batch, projection_dim]`.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
         let logits = match &self.weight {
-            Weight::Fixed(weight) => features.matmul(weight)?,
+            Weight::Fixed(weight) => product(features, weight)?,
             Weight::OfImage(rows) => {
                 let features = features.to_device(&Device::Cpu)?;
                 let of = |i: usize| {

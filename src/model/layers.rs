@@ -122,6 +122,21 @@ pub fn as_type_of(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
 /// Products of at most so many values take another path in `gemm`.
 const SMALL: usize = 256;
 
+/// Whether a product is summed in another order by candle's `gemm` than one of more rows, or of one.
+const fn is_small(rows: usize, columns: usize) -> bool {
+    rows > 1 && rows * columns <= SMALL
+}
+
+/// `x w` for `x` `[rows, inputs]` and `w` `[inputs, columns]`. Each row's result is the same however many rows there are: small
+/// products have rows of zeros below.
+pub fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = (x.dim(0)?, w.dim(1)?);
+    if is_small(rows, columns) {
+        return x.pad_with_zeros(0, 0, SMALL / columns + 1 - rows)?.matmul(w)?.narrow(0, 0, rows);
+    }
+    x.matmul(w)
+}
+
 /// `x W^T + b`; the weight is `[out, in]`.
 pub struct Linear {
     weight: Tensor,
@@ -155,10 +170,8 @@ impl Linear {
         if let Some(observer) = &self.observer {
             observer.see(&flat.detach().to_dtype(DType::F32)?)?;
         }
-        // Small products of several rows are summed in another order by candle's `gemm`: rows of zeros below keep each row's
-        // result the same, however many rows there are.
-        let y = if rows > 1 && rows * columns <= SMALL {
-            flat.pad_with_zeros(0, 0, SMALL / columns + 1 - rows)?.matmul(&weight)?.narrow(0, 0, rows)?
+        let y = if is_small(rows, columns) {
+            product(&flat, &weight)?
         } else if flat.track_op() && !weight.track_op() && flat.device().is_cpu() {
             frozen_product(&flat, &weight.t()?, flat.detach().matmul(&weight)?)?
         } else {

@@ -312,6 +312,34 @@ def prompts_track(expected, pixels, labels, tok):
         if method == "coop":
             tuned = trained["context"]
         expected[f"clip/{method}/prompt.context"] = trained["context"]
+    # CoCoOp: of each image its own context. The start is stored, so that nothing is drawn twice.
+    torch.manual_seed(6)
+    size, width = f.shape[1], first.shape[1]
+    meta = torch.nn.Sequential(torch.nn.Linear(size, max(size // 16, 1)), torch.nn.ReLU(), torch.nn.Linear(max(size // 16, 1), width))
+    with torch.no_grad():
+        # One unit must not be dead for all images.
+        meta[0].bias.fill_(1.0)
+    context = torch.nn.Parameter(first.clone())
+    stored = {"ctx": first.clone(), "token_prefix": torch.zeros(3, 1, width), "token_suffix": torch.zeros(3, 4, width)}
+    parameters = {"prompt.context": context}
+    for place, layer in (("linear1", meta[0]), ("linear2", meta[2])):
+        for part in ("weight", "bias"):
+            stored[f"meta_net.{place}.{part}"] = getattr(layer, part).detach().clone()
+            parameters[f"prompt.meta_net.{place}.{part}"] = getattr(layer, part)
+    save_file(stored, HERE / "cocoop.safetensors", {"format": "pt"})
+
+    def conditional():
+        return torch.stack([scale * unit(encode(names, context + meta(one))) @ one for one in f])
+
+    with torch.no_grad():
+        expected["clip/cocoop-start/logits"] = conditional()
+    trained = train(parameters, lambda _: F.cross_entropy(conditional(), labels), "cocoop")
+    for name, value in trained.items():
+        expected[f"clip/cocoop/{name}"] = value
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(trained[name])
+        expected["clip/cocoop-end/logits"] = conditional()
     # CLIP-Adapter: two layers without bias, one fifth of the features.
     torch.manual_seed(5)
     size = raw.shape[1]

@@ -11,7 +11,7 @@ use specbench::train::{Recipe, TrainError, TuneEvent, TuneOptions, tune};
 
 use crate::support::{Bench, root, specbench};
 
-fn golden() -> std::path::PathBuf {
+pub fn golden() -> std::path::PathBuf {
     root().join("tests/golden/training")
 }
 
@@ -86,16 +86,18 @@ fn largest(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }
 
-/// The golden CLIP with the golden adapter, in the released code's names.
-fn with_adapter(bench: &Bench) -> std::path::PathBuf {
-    let folder = bench.out("adapted");
+/// The golden CLIP with a golden part that is trained on, in the released code's names.
+pub fn with_part(bench: &Bench, part: &str) -> std::path::PathBuf {
+    let folder = bench.out(&format!("with-{part}"));
     std::fs::create_dir(&folder).unwrap();
     for entry in std::fs::read_dir(golden().join("clip")).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
     }
     let mut all = weights(&golden().join("clip"));
-    all.extend(StateDict::open(&golden().join("adapter.safetensors")).unwrap().load_all().unwrap());
+    all.extend(
+        StateDict::open(&golden().join(part).with_extension("safetensors")).unwrap().load_all().unwrap(),
+    );
     write_safetensors(&folder.join("model.safetensors"), &all, candle_core::DType::F32).unwrap();
     folder
 }
@@ -138,6 +140,7 @@ fn ten_steps_of_every_method_are_pytorchs() {
         ("clip", "kgcoop", "kgcoop", "vectors = 5"),
         ("clip", "mergetune-features", "mergetune-features", "vectors = 5"),
         ("clip", "clip-adapter", "clip-adapter", ""),
+        ("clip", "cocoop", "cocoop", ""),
         ("clip", "flyp", "flyp", ""),
         ("lm", "full", "full", ""),
         ("lm", "l2-sp", "l2-sp", "penalty = 500.0\nreduction = \"mean\""),
@@ -154,9 +157,10 @@ fn ten_steps_of_every_method_are_pytorchs() {
             _ => String::new(),
         };
         let mut text = recipe(&bench, track, preset, &head, train);
-        if method == "clip-adapter" {
-            text =
-                text.replace(&format!("{:?}", golden().join("clip")), &format!("{:?}", with_adapter(&bench)));
+        let starts = [("clip-adapter", "adapter"), ("cocoop", "cocoop")];
+        if let Some((_, part)) = starts.iter().find(|s| s.0 == method) {
+            let (from, with) = (golden().join("clip"), with_part(&bench, part));
+            text = text.replace(&format!("{from:?}"), &format!("{with:?}"));
         }
         if method == "flyp" {
             text = text.replace("\"shapes\"", "\"shapes-one\"");

@@ -4,6 +4,7 @@ use super::classifier::is_head;
 use super::config::ClipConfig;
 use super::image_adapter::ImageAdapter;
 use super::meta_net::MetaNet;
+use super::multimodal_adapter::BlockAdapter;
 use super::names::CONTEXT;
 use crate::base::account::{left_over, some_of};
 use crate::base::harmless::TENSORS;
@@ -25,12 +26,15 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
         config.projection_dim,
         config.text_config.tower.hidden_size,
     );
+    let blocks = BlockAdapter::expected(config, |name| weights.entries().get(name).cloned());
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
     if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
         return Err(fail("holds the first layer of an image adapter without the second".to_owned()));
     }
     let names = weights.entries().keys().map(String::as_str);
-    let unknown = names.filter(|n| !expected.contains_key(*n) && !adapter.contains_key(*n) && !is_head(n));
+    let unknown = names.filter(|n| {
+        !expected.contains_key(*n) && !adapter.contains_key(*n) && !blocks.contains_key(*n) && !is_head(n)
+    });
     if let Some(names) = left_over(unknown, &[TENSORS]) {
         return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
     }
@@ -49,8 +53,12 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
             "holds CoCoOp's meta-net without one context for all classes, which it shifts".to_owned(),
         ));
     }
+    if let Some(lacks) = blocks.keys().find(|n| *n != BlockAdapter::SCALE && !weights.contains(n)) {
+        return Err(fail(format!("holds a part of MMA's adapters without `{lacks}`")));
+    }
     expected.extend(adapter);
     expected.extend(meta_net);
+    expected.extend(blocks);
     for (name, info) in weights.entries() {
         let Some(shape) = expected.get(name) else { continue };
         // Scales are stored as numbers or as lists of one.
@@ -101,6 +109,9 @@ pub(super) fn describe(weights: &StateDict) -> String {
     }
     if has("image_adapter.") {
         parts.push("image adapter");
+    }
+    if own.iter().any(|n| BlockAdapter::owns(n)) {
+        parts.push("adapters of both towers");
     }
     match (has(CONTEXT), has(MetaNet::NAMES[0])) {
         (true, true) => parts.push("learned context that depends on the image"),

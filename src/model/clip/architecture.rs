@@ -12,6 +12,7 @@ use super::config::Family;
 use super::folder::CheckpointFolder;
 use super::image_adapter::ImageAdapter;
 use super::layout::FolderLayout;
+use super::multimodal_adapter::BlockAdapter;
 use super::text::TextTower;
 use super::vision::VisionTower;
 use super::zero_shot::{context_texts, prompts, zero_shot};
@@ -119,6 +120,13 @@ impl Architecture for CheckpointFolder {
             };
             all.push(("image adapter", format!("width {width}, ratio {ratio}")));
         }
+        if self.weights.names().into_iter().any(BlockAdapter::owns) {
+            let scale = match BlockAdapter::scale_of(&*self.weights)? {
+                Some(scale) => format!("{scale}"),
+                None => format!("{}, the released code's: it holds none", BlockAdapter::USUAL_SCALE),
+            };
+            all.push(("adapters of both towers", format!("scale {scale}")));
+        }
         Ok(all)
     }
 
@@ -194,10 +202,15 @@ impl Architecture for CheckpointFolder {
 
     fn neutral(&self, other: &dyn Architecture) -> Result<Tensors, ModelError> {
         let adapts = |w: &Arc<dyn Weights>| w.contains(ImageAdapter::DOWN);
-        if adapts(&self.weights) || !adapts(other.weights()) {
-            return Ok(Tensors::new());
+        let in_blocks = |w: &Arc<dyn Weights>| w.names().into_iter().any(BlockAdapter::owns);
+        let mut all = Tensors::new();
+        if !adapts(&self.weights) && adapts(other.weights()) {
+            all.extend(ImageAdapter::neutral(&**other.weights())?);
         }
-        Ok(ImageAdapter::neutral(&**other.weights())?)
+        if !in_blocks(&self.weights) && in_blocks(other.weights()) {
+            all.extend(BlockAdapter::neutral(&**other.weights())?);
+        }
+        Ok(all)
     }
 
     fn is_head(&self, tensor: &str) -> bool {

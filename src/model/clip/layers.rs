@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 
 use super::config::{Activation, TowerConfig};
+use super::multimodal_adapter::BlockAdapter;
 use crate::checkpoint::of_tensor;
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of, softmax_f32};
 
@@ -111,6 +112,7 @@ pub struct Block {
     mlp: Mlp,
     /// Factors of the two branches.
     scales: Option<(Tensor, Tensor)>,
+    adapter: Option<BlockAdapter>,
 }
 
 impl Block {
@@ -127,6 +129,7 @@ impl Block {
             } else {
                 None
             },
+            adapter: BlockAdapter::load(weights, prefix, d)?,
         })
     }
 
@@ -138,8 +141,10 @@ impl Block {
         };
         let normed = self.norm1.forward(x)?;
         let branch = self.attention.forward(&normed, &normed, mask)?;
+        let added = self.adapter.as_ref().map(|a| a.forward(&normed)).transpose()?;
         let x = (x + scaled(branch, self.scales.as_ref().map(|s| &s.0))?)?;
         let normed = self.norm2.forward(&x)?;
-        x + scaled(self.mlp.forward(&normed)?, self.scales.as_ref().map(|s| &s.1))?
+        let x = (x + scaled(self.mlp.forward(&normed)?, self.scales.as_ref().map(|s| &s.1))?)?;
+        added.map_or(Ok(x.clone()), |added| x + added)
     }
 }

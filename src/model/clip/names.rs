@@ -5,6 +5,7 @@
 
 use super::image_adapter::ImageAdapter;
 use super::meta_net::MetaNet;
+use super::multimodal_adapter;
 use crate::base::account::is_harmless;
 use crate::base::harmless::TENSORS;
 use crate::checkpoint::{Naming, Share};
@@ -22,8 +23,8 @@ impl Naming for ClipNames {
     }
 }
 
-/// Wrappers around a model: data-parallel training, `torch.compile`, Lightning, WiSE-FT's and CoOp's classes.
-const WRAPPERS: [&str; 11] = [
+/// Wrappers around a model: data-parallel training, `torch.compile`, Lightning, WiSE-FT's, CoOp's and MMA's classes.
+const WRAPPERS: [&str; 12] = [
     "module.",
     "_orig_mod.",
     "_fsdp_wrapped_module.",
@@ -35,6 +36,7 @@ const WRAPPERS: [&str; 11] = [
     "clip_model.",
     "image_encoder.model.",
     "prompt_learner.",
+    "adapter_learner.",
 ];
 
 /// Whether a list of names is in the layout of OpenAI and open_clip.
@@ -103,6 +105,9 @@ fn translate(stored: &str, open_clip: bool) -> Vec<(String, Share)> {
     let name = strip(stored);
     if let Some(to) = head_or_context(&name) {
         return vec![(to.to_owned(), Share::Whole)];
+    }
+    if let Some(all) = multimodal_adapter::translated(&name) {
+        return all;
     }
     let found = if open_clip { hugging_face(&name) } else { None };
     found.unwrap_or_else(|| vec![(name, Share::Whole)])
