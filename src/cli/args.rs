@@ -119,7 +119,7 @@ pub enum Command {
         after_help = "Examples:\n  specbench inspect clip-base\n  specbench inspect adapter --base llama"
     )]
     Inspect {
-        /// A checkpoint folder or file
+        /// A checkpoint folder or file, or `hf:OWNER/NAME`
         checkpoint: PathBuf,
         /// The checkpoint that an adapter, a head or learned context belongs to
         #[arg(long, value_name = "DIR")]

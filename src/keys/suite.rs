@@ -63,7 +63,12 @@ const CHECKPOINT: Table = Table {
                 "a file with the products of its layers' inputs, for `regmean` and `model-tailor`",
             ),
             key("seed", Count, "none", "the seed it was tuned from"),
-            key("seeds", Numbers, "none", "one checkpoint for each; `id` and `source` hold `{seed}`"),
+            key(
+                "seeds",
+                Numbers,
+                "none",
+                "one checkpoint for each; `id`, and `source` or `of`, hold `{seed}`",
+            ),
             key("probes", Texts, "all", "globs of the probes that it is evaluated on"),
         ],
         &[

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Architecture, ModelError, fetch_model, open};
+use super::{Architecture, ModelError, from_hub, open};
 use crate::base::fs;
-use crate::base::hub::{Hub, HubRepository};
+use crate::base::hub::Hub;
 use crate::merge::{Combination, MergeFile, MergeKind};
 
 /// Opens the checkpoint that a merge file describes; nothing is computed before a tensor is wanted.
@@ -51,6 +51,5 @@ pub fn located(file: &MergeFile, name: &str, hub: &Hub) -> Result<PathBuf, Model
         ))
     };
     let prefixed = if name.starts_with("hf:") { name.to_owned() } else { format!("hf:{name}") };
-    let (repository, _) = HubRepository::parse(&prefixed).map_err(|e| missing(e.to_string()))?;
-    fetch_model(hub, &repository).map_err(|e| missing(e.to_string()))
+    from_hub(hub, &prefixed).map_err(|e| missing(e.to_string()))
 }

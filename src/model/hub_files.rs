@@ -5,7 +5,16 @@ use std::path::{Path, PathBuf};
 use crate::base::hub::{Hub, HubError, HubRepository};
 
 /// A model's folder with everything that evaluation reads: configuration, tokenizer, one form of weights.
-pub fn fetch_model(hub: &Hub, repository: &HubRepository) -> Result<PathBuf, HubError> {
+/// The folder or file of the hub that a reference (`hf:owner/name`, `hf:owner/name@revision/path`) names, fetched.
+///
+/// # Errors
+/// If it is no reference, or cannot be had.
+pub fn from_hub(hub: &Hub, reference: &str) -> Result<PathBuf, HubError> {
+    let (repository, inside) = HubRepository::parse(reference)?;
+    if inside.is_empty() { fetch_model(hub, &repository) } else { hub.file(&repository, &inside) }
+}
+
+fn fetch_model(hub: &Hub, repository: &HubRepository) -> Result<PathBuf, HubError> {
     if let Some(folder) = hub.folder(repository).filter(|f| missing_part(f).is_none()) {
         return Ok(folder);
     }

@@ -27,7 +27,7 @@ pub use combined::{located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, ImageRows, normalise_rows};
-pub use hub_files::fetch_model;
+pub use hub_files::from_hub;
 pub use images::ImageReader;
 pub use layers::Kernels;
 pub use placement::{Numerics, Placed, Placement, numerics};

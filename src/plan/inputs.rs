@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::PlanError;
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
-use crate::base::hub::HubRepository;
 use crate::catalog::Catalog;
 use crate::checkpoint::Weights;
 use crate::merge::{Beside, COMBINES, Combination, MergeFile};
@@ -110,16 +109,11 @@ fn open_checkpoint(
         let opened = opened.and_then(|file| model::open_merge(&file, catalog.hub()));
         return opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap);
     }
-    let path = match HubRepository::parse(&spec.source) {
-        Ok((repository, inside)) => {
-            let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
-            if inside.is_empty() {
-                model::fetch_model(catalog.hub(), &repository).map_err(wrap)?
-            } else {
-                catalog.hub().file(&repository, &inside).map_err(wrap)?
-            }
-        }
-        Err(_) => source,
+    let path = if spec.source.starts_with("hf:") {
+        let wrap = |source| PlanError::Hub { checkpoint: spec.id.clone(), source };
+        model::from_hub(catalog.hub(), &spec.source).map_err(wrap)?
+    } else {
+        source
     };
     let classes = spec.classes.as_ref().map(|c| catalog.lines(&catalog.find(Path::new(c)))).transpose()?;
     let opened = match spec.base.as_ref().and_then(|b| all.get(b)) {

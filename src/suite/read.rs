@@ -158,7 +158,9 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                     source: fill(&source),
                     role,
                     method: method.clone(),
-                    combine: combine.clone(),
+                    combine: combine
+                        .as_ref()
+                        .map(|c| CombineSpec { of: c.of.iter().map(|o| fill(o)).collect(), ..c.clone() }),
                     base: base.clone(),
                     classes: classes.clone(),
                     fisher: fisher.as_ref().map(|f| fill(f)),
@@ -183,7 +185,7 @@ fn read_seeds(
     let mistake = if one.is_some() {
         Some("a checkpoint has either `seed` or `seeds`")
     } else if [id, source].iter().flatten().any(|t| !t.contains("{seed}")) {
-        Some("with `seeds`, `id` and `source` need `{seed}`")
+        Some("with `seeds`, `id` and `source` (of a combination: `of`) need `{seed}`")
     } else {
         None
     };
@@ -214,8 +216,13 @@ fn read_combine(section: &Section<'_>, all: &[CheckpointSpec]) -> Option<Combine
     if of.is_empty() {
         section.note(section.span.clone(), "a combination needs `of`, a list of checkpoint ids", None);
     }
+    let seeds = read_seed_list(section).map_or_else(Vec::new, |list| list.value);
+    let seeds = if seeds.is_empty() { vec![None] } else { seeds.into_iter().map(Some).collect() };
     for name in &of {
-        known_checkpoint(section, name, all);
+        for seed in &seeds {
+            let filled = Located { value: fill_seed(&name.value, *seed), span: name.span.clone() };
+            known_checkpoint(section, &filled, all);
+        }
     }
     let settings = COMBINES.get(&merge.value).map(|m| combine_settings(section, m)).unwrap_or_default();
     let selects = COMBINES.get(&merge.value).is_some_and(Combine::selects);

@@ -114,6 +114,12 @@ fn a_checkpoint_is_fetched_once_and_then_works_offline() {
     let asked = server.requests.load(Ordering::SeqCst);
     run("second", &[]).success();
     run("third", &["--offline"]).success();
+    let inspect = |name: &str| {
+        let mut command = specbench();
+        command.arg("inspect").arg(name).arg("--hub-cache").arg(&cache).arg("--offline").assert()
+    };
+    inspect("hf:owner/tiny-clip@v1").success();
+    assert!(stderr(&inspect("hf:owner/other").code(4)).contains("hf:owner/other@main is not in the cache"));
     assert_eq!(server.requests.load(Ordering::SeqCst), asked, "the cache is enough");
     std::fs::remove_file(
         cache.join("models--owner--tiny-clip/snapshots").join(COMMIT).join("tokenizer.json"),

@@ -29,7 +29,8 @@ pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     let from =
         args.from.as_deref().ok_or_else(|| usage("`--from`, the pretrained checkpoint, is missing"))?;
     let to = args.to.as_deref().ok_or_else(|| usage("`--to`, the fine-tuned checkpoint, is missing"))?;
-    point(&args.method, (from, to, args.alpha), args, output)
+    let at = |path: &Path| places::checkpoint(global, path, output);
+    point(&args.method, (&at(from)?, &at(to)?, args.alpha), args, output)
 }
 
 /// A merge that a file describes.

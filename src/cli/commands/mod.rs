@@ -59,7 +59,9 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
         Command::Data { command } => data::data(global, command, output),
         Command::List { what } => list::list(global, *what, output),
         Command::Inspect { checkpoint, base, classes } => {
-            inspect::inspect(checkpoint, base.as_deref(), classes.as_deref(), output)
+            let at = |path: &Path| places::checkpoint(global, path, output);
+            let base = base.as_deref().map(at).transpose()?;
+            inspect::inspect(&at(checkpoint)?, base.as_deref(), classes.as_deref(), output)
         }
         Command::Compare(args) => compare::compare(args, output),
         Command::Check(args) => compare::check(args, output),

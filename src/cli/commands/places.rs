@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::cli::args::Global;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
+use crate::model::from_hub;
 
 /// Where digests of files that have not changed are kept.
 const DIGESTS: &str = ".cache/digests.json";
@@ -75,6 +76,15 @@ pub fn hub(global: &Global, output: &Output) -> Hub {
         bars: output.terminal && !output.quiet,
         listen: Some(Arc::new(move |text: &str| notes.note(text))),
     })
+}
+
+/// A checkpoint on the command line: a folder or file, or one of the hub, fetched.
+pub fn checkpoint(global: &Global, path: &Path, output: &Output) -> Result<PathBuf, CliError> {
+    match path.to_str().filter(|text| text.starts_with("hf:")) {
+        None => Ok(path.to_owned()),
+        Some(reference) => from_hub(&hub(global, output), reference)
+            .map_err(|e| CliError::new(Exit::Unmeasured, format!("`{reference}`: {e}"))),
+    }
 }
 
 /// Digests that are kept between runs; large files are announced.

@@ -298,7 +298,12 @@ fn no_folder(path: &Path) -> ModelError {
     let text = path.to_string_lossy();
     let mut parts = text.split('/');
     let named = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && !p.starts_with('.'));
-    if !path.exists() && named(parts.next()) && named(parts.next()) && parts.next().is_none() {
+    if !path.exists()
+        && !text.starts_with("hf:")
+        && named(parts.next())
+        && named(parts.next())
+        && parts.next().is_none()
+    {
         let what = format!("not there; for the model of that name on the hub write `hf:{text}`");
         return ModelError::Partial { path: path.to_owned(), what };
     }

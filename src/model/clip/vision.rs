@@ -6,7 +6,7 @@ use super::config::{ClipConfig, ImagePool, VisionConfig};
 use super::image_adapter::ImageAdapter;
 use super::layers::{Attention, Block, Mlp, blocks};
 use crate::checkpoint::{Weights, of_tensor};
-use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of};
+use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of, product};
 
 /// CLIP's vision transformer with its projection, or SigLIP's with its attention pooling.
 ///
@@ -156,12 +156,12 @@ impl VisionTower {
         } else {
             pixels.narrow(2, 0, side * p)?.narrow(3, 0, side * p)?.contiguous()?
         };
-        let patches = pixels
+        let unfolded = pixels
             .reshape(&[batch, 3, side, p, side, p])?
             .permute([0, 2, 4, 1, 3, 5])?
-            .reshape((batch * side * side, 3 * p * p))?
-            .matmul(&as_type_of(&self.patch, &pixels)?.t()?)?
-            .reshape((batch, side * side, d))?;
+            .reshape((batch * side * side, 3 * p * p))?;
+        let patches = product(&unfolded, &as_type_of(&self.patch, &pixels)?.t()?)?;
+        let patches = patches.reshape((batch, side * side, d))?;
         let patches = match &self.patch_bias {
             Some(bias) => patches.broadcast_add(&as_type_of(bias, &pixels)?)?,
             None => patches,
