@@ -53,23 +53,52 @@ pub fn unpacked(cache: &Path) -> Result<PathBuf, FileError> {
     Ok(folder)
 }
 
-/// Names of the suites, without `.toml`.
+/// Names of all of a kind, without `.toml`.
 #[must_use]
-pub fn suites() -> Vec<String> {
+pub fn names(kind: Kind) -> Vec<String> {
     let toml = |f: &&File<'_>| f.path().extension().is_some_and(|e| e == "toml");
     let stem = |f: &File<'_>| f.path().file_stem().map(|s| s.to_string_lossy().into_owned());
-    let mut names: Vec<String> = SUITES.files().filter(toml).filter_map(stem).collect();
+    let files = match kind {
+        Kind::Suite => SUITES.files(),
+        Kind::Recipe => SUITES.get_dir(kind.folder()).expect("recipes are embedded").files(),
+    };
+    let mut names: Vec<String> = files.filter(toml).filter_map(stem).collect();
     names.sort();
     names
 }
 
-/// What a name means among the unpacked files: a path as it is in the repository, or a suite's or recipe's name.
+/// A kind of embedded file that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What is run.
+    Suite,
+    /// What checkpoints are tuned with.
+    Recipe,
+}
+
+impl Kind {
+    /// What messages call it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Suite => "suite",
+            Self::Recipe => "recipe",
+        }
+    }
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Suite => "",
+            Self::Recipe => "recipes",
+        }
+    }
+}
+
+/// What a name means among the unpacked files: a path as it is in the repository, or the name of one of the kind.
 #[must_use]
-pub fn meant(folder: &Path, name: &Path) -> Option<PathBuf> {
-    let file = name.with_extension("toml");
-    let suites = folder.join(SUITES_FOLDER);
-    let all = [folder.join(name), suites.join(&file), suites.join("recipes").join(&file)];
-    all.into_iter().find(|p| p.is_file())
+pub fn meant(folder: &Path, kind: Kind, name: &Path) -> Option<PathBuf> {
+    let named = folder.join(SUITES_FOLDER).join(kind.folder()).join(name.with_extension("toml"));
+    [folder.join(name), named].into_iter().find(|p| p.is_file())
 }
 
 #[cfg(test)]
@@ -105,16 +134,16 @@ mod tests {
     fn what_is_unpacked_is_whole_and_mended() {
         let dir = tempfile::tempdir().unwrap();
         let folder = unpacked(dir.path()).unwrap();
-        let suite = meant(&folder, Path::new("demo")).unwrap();
-        assert_eq!(meant(&folder, Path::new("suites/demo.toml")), Some(suite.clone()));
+        let suite = meant(&folder, Kind::Suite, Path::new("demo")).unwrap();
+        assert_eq!(meant(&folder, Kind::Suite, Path::new("suites/demo.toml")), Some(suite.clone()));
         assert!(
-            meant(&folder, Path::new("methods_lm")).is_some()
-                && meant(&folder, Path::new("nothing")).is_none()
+            meant(&folder, Kind::Recipe, Path::new("methods_lm")).is_some()
+                && meant(&folder, Kind::Suite, Path::new("nothing")).is_none()
         );
         let text = std::fs::read(&suite).unwrap();
         write_atomic(&suite, b"damaged").unwrap();
         assert_eq!(unpacked(dir.path()).unwrap(), folder);
         assert_eq!(std::fs::read(&suite).unwrap(), text);
-        assert!(suites().contains(&"demo".to_owned()));
+        assert!(names(Kind::Suite).contains(&"demo".to_owned()));
     }
 }

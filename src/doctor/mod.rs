@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::base::embedded;
+use crate::base::embedded::{self, Kind};
 use crate::base::fs::read;
 use crate::catalog::Catalog;
 use crate::data::RawImage;
@@ -195,6 +195,6 @@ pub fn brought_along(folder: &Path) -> Check {
     Check::new(
         "built in",
         State::Good,
-        format!("{} suites in {}", embedded::suites().len(), folder.display()),
+        format!("{} suites in {}", embedded::names(Kind::Suite).len(), folder.display()),
     )
 }

@@ -107,6 +107,13 @@ fn the_program_alone_runs_the_demo_and_a_registry_lies_over_the_built_in_one() {
     assert!(text(&list.get_output().stdout).contains("lm_demo"));
     let missing = at(dir.path()).args(["run", "dmeo"]).assert().code(2);
     assert!(text(&missing.get_output().stderr).contains("no built-in suite of that name"));
+    // A recipe has the name of its suite.
+    let tune = |name: &str| specbench().args(["tune", name, "--only", "nobody"]).assert().code(2);
+    assert!(text(&tune("methods_clip").get_output().stderr).contains("no recipe matches `--only`"));
+    let missing = tune("nothing");
+    assert!(
+        text(&missing.get_output().stderr).contains("no built-in recipe of that name; built in are ft-noto")
+    );
     // A suite in another folder: its registry and its checkpoints lie beside it, other data sets are built in.
     let inner = dir.path().join("inner");
     std::fs::create_dir(&inner).unwrap();

@@ -1,7 +1,7 @@
 //! `specbench list`.
 
 use super::places;
-use crate::base::embedded;
+use crate::base::embedded::{self, Kind};
 use crate::base::registry::{Named, Registry};
 use crate::cli::answers::{ListAnswer, ListItem};
 use crate::cli::args::{Global, ListKind};
@@ -60,7 +60,7 @@ fn suites(output: &Output) -> Result<(), CliError> {
         about.unwrap_or_default().trim_matches('"').to_owned()
     };
     let all: Vec<(String, String)> =
-        embedded::suites().into_iter().map(|n| (n.clone(), summary(&n))).collect();
+        embedded::names(Kind::Suite).into_iter().map(|n| (n.clone(), summary(&n))).collect();
     let shown: Vec<(&str, &str, &str)> = all.iter().map(|(n, s)| (n.as_str(), s.as_str(), "")).collect();
     rows("suite", output, &shown);
     Ok(())

@@ -24,6 +24,7 @@ use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::stop::Stop;
+use crate::base::embedded::Kind;
 use crate::catalog::Catalog;
 use crate::model::Numerics;
 use crate::plan::{Plan, Until};
@@ -94,7 +95,7 @@ fn make_plan(
     until: Option<Until>,
     soups: impl FnOnce(&mut Suite, &Catalog, &Numerics, &Path) -> Result<(), CliError>,
 ) -> Result<(Plan, PathBuf), CliError> {
-    let suite = places::suite_file(suite, output)?;
+    let suite = places::file_of(Kind::Suite, suite, output)?;
     let catalog = places::catalog(global, Some(&suite), output)?;
     let mut suite = Suite::open(&suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));

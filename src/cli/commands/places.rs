@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indicatif::HumanBytes;
 
-use crate::base::embedded::{self, REGISTRY_FILE};
+use crate::base::embedded::{self, Kind, REGISTRY_FILE};
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
@@ -28,19 +28,19 @@ pub fn built_in() -> Result<PathBuf, CliError> {
 }
 
 /// A suite or recipe: a file, or the name of a built-in one.
-pub fn suite_file(name: &Path, output: &Output) -> Result<PathBuf, CliError> {
+pub fn file_of(kind: Kind, name: &Path, output: &Output) -> Result<PathBuf, CliError> {
     if name.exists() {
         return Ok(name.to_owned());
     }
-    match embedded::meant(&built_in()?, name) {
+    match embedded::meant(&built_in()?, kind, name) {
         Some(path) => {
             output.note(&format!("`{}` is no file here; the built-in one is used", name.display()));
             Ok(path)
         }
         None => {
-            let known = embedded::suites().join(", ");
+            let (known, word) = (embedded::names(kind).join(", "), kind.word());
             let text = format!(
-                "there is no file `{}`, and no built-in suite of that name; built in are {known}",
+                "there is no file `{}`, and no built-in {word} of that name; built in are {known}",
                 name.display()
             );
             Err(CliError::new(Exit::Usage, text))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::places;
+use crate::base::embedded::Kind;
 use crate::base::fs::write_atomic;
 use crate::cli::answers::SlurmAnswer;
 use crate::cli::args::{Global, SlurmArgs};
@@ -76,7 +77,7 @@ fn quoted(text: &str) -> String {
 }
 
 pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit, CliError> {
-    let file = places::suite_file(&args.suite, output)?;
+    let file = places::file_of(Kind::Suite, &args.suite, output)?;
     let suite = Suite::open(&file, &places::catalog(global, Some(&file), output)?)?;
     let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned());
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{Device, Result, Tensor};
 
 use super::text::TextTower;
-use super::zero_shot::context_embeddings;
 use crate::checkpoint::{TensorInfo, Weights};
-use crate::model::ImageRows;
 use crate::model::layers::{Built, Linear};
+use crate::model::{ImageRows, normalise_rows};
 
 /// What turns features of an image into a shift of the context.
 pub struct MetaNet {
@@ -113,7 +112,8 @@ impl ImageRows for ConditionalRows {
             return Ok(rows.clone());
         }
         let context = self.meta.shifted(&self.context, &features)?;
-        let rows = context_embeddings(&self.tower, &self.texts, &context)?.broadcast_mul(&self.scale)?;
+        let rows = self.tower.forward_by_length(&self.texts, &context)?;
+        let rows = normalise_rows(&rows)?.broadcast_mul(&self.scale)?;
         *made = Some(rows.clone());
         Ok(rows)
     }

@@ -7,6 +7,9 @@ use super::layers::{Block, blocks};
 use crate::checkpoint::Weights;
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader};
 
+/// Texts of like length that go through together.
+const LIKE_LENGTH: usize = 32;
+
 /// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
 /// texts filled up to one length and pools at the last place.
 pub struct TextTower {
@@ -94,6 +97,22 @@ impl TextTower {
         let ends = Tensor::from_vec(ends, texts.len(), device)?;
         let pooled = state.reshape((texts.len() * length, d))?.index_select(&ends, 0)?;
         self.projection.forward(&self.norm_out.forward(&pooled)?)
+    }
+
+    /// As [`TextTower::forward_with`] with context `[n, width]`, for many texts of different lengths: those of like length go through
+    /// together, so that little is computed for places after a text's end.
+    pub fn forward_by_length(&self, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
+        let mut order: Vec<u32> = (0..texts.len() as u32).collect();
+        order.sort_by_key(|&i| texts[i as usize].len());
+        let part = |part: &[u32]| {
+            let texts: Vec<Vec<u32>> = part.iter().map(|&i| texts[i as usize].clone()).collect();
+            self.forward_with(&texts, Some(context))
+        };
+        let parts: Vec<Tensor> = order.chunks(LIKE_LENGTH).map(part).collect::<Result<_>>()?;
+        let mut places = vec![0u32; order.len()];
+        order.iter().enumerate().for_each(|(place, &i)| places[i as usize] = place as u32);
+        let places = Tensor::from_vec(places, order.len(), self.tokens.device())?;
+        Tensor::cat(&parts, 0)?.index_select(&places, 0)
     }
 
     /// The token whose state is the text's feature; the first of all where none is found, as `argmax` of
