@@ -128,9 +128,12 @@ const fn is_small(rows: usize, columns: usize) -> bool {
 }
 
 /// `x w` for `x` `[rows, inputs]` and `w` `[inputs, columns]`. Each row's result is the same however many rows there are: small
-/// products have rows of zeros below.
+/// products have rows of zeros below, and one row, which is summed in another order than one of several, is not alone.
 pub fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (rows, columns) = (x.dim(0)?, w.dim(1)?);
+    if rows == 1 {
+        return product(&Tensor::cat(&[x, x], 0)?, w)?.narrow(0, 0, 1);
+    }
     if is_small(rows, columns) {
         return x.pad_with_zeros(0, 0, SMALL / columns + 1 - rows)?.matmul(w)?.narrow(0, 0, rows);
     }

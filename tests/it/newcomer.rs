@@ -108,7 +108,7 @@ fn the_program_alone_runs_the_demo_and_a_registry_lies_over_the_built_in_one() {
     let missing = at(dir.path()).args(["run", "dmeo"]).assert().code(2);
     assert!(text(&missing.get_output().stderr).contains("no built-in suite of that name"));
     // A recipe has the name of its suite.
-    let tune = |name: &str| specbench().args(["tune", name, "--only", "nobody"]).assert().code(2);
+    let tune = |name: &str| at(dir.path()).args(["tune", name, "--only", "nobody"]).assert().code(2);
     assert!(text(&tune("methods_clip").get_output().stderr).contains("no recipe matches `--only`"));
     let missing = tune("nothing");
     assert!(

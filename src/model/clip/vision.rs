@@ -121,13 +121,7 @@ impl VisionTower {
         for stage in stages {
             state = match stage {
                 0 => self.embed(&state)?,
-                s if s == last => {
-                    let features = self.pool(&state)?;
-                    match &self.adapter {
-                        Some(adapter) => adapter.forward(&features)?,
-                        None => features,
-                    }
-                }
+                s if s == last => self.features(&state)?,
                 s => self.blocks[s - 1].forward(&state, None)?,
             };
         }
@@ -177,6 +171,18 @@ impl VisionTower {
         match &self.norm_in {
             Some(norm) => norm.forward(&tokens),
             None => Ok(tokens),
+        }
+    }
+
+    /// What comes after the blocks. Products of one row are summed in another order than those of several, so no image is alone.
+    fn features(&self, tokens: &Tensor) -> Result<Tensor> {
+        if tokens.dim(0)? == 1 {
+            return self.features(&Tensor::cat(&[tokens, tokens], 0)?)?.narrow(0, 0, 1);
+        }
+        let features = self.pool(tokens)?;
+        match &self.adapter {
+            Some(adapter) => adapter.forward(&features),
+            None => Ok(features),
         }
     }
 
