@@ -158,9 +158,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                     source: fill(&source),
                     role,
                     method: method.clone(),
-                    combine: combine
-                        .as_ref()
-                        .map(|c| CombineSpec { of: c.of.iter().map(|o| fill(o)).collect(), ..c.clone() }),
+                    combine: combine.as_ref().map(|c| filled(c, seed)),
                     base: base.clone(),
                     classes: classes.clone(),
                     fisher: fisher.as_ref().map(|f| fill(f)),
@@ -172,6 +170,11 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         }
     }
     all
+}
+
+/// A combination with a seed in place of `{seed}`.
+fn filled(combine: &CombineSpec, seed: Option<u64>) -> CombineSpec {
+    CombineSpec { of: combine.of.iter().map(|o| fill_seed(o, seed)).collect(), ..combine.clone() }
 }
 
 /// The seeds of a checkpoint: one, none, or a list, for which `{seed}` stands in its id and source.

@@ -127,7 +127,7 @@ impl Repository {
             }
             let output = command.output().unwrap();
             if !output.status.success() {
-                eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+                println!("{}", String::from_utf8_lossy(&output.stderr));
                 failed = failed.or(Some(step["name"].as_str().unwrap_or(script).to_owned()));
             }
         }

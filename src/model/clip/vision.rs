@@ -32,7 +32,7 @@ enum Pooling {
     /// CLIP: the class token or the mean of the others, projected.
     Projected(Linear),
     /// SigLIP: a learned query attends to all tokens.
-    Attention { probe: Tensor, attention: Attention, norm: LayerNorm, mlp: Mlp },
+    Attention { probe: Tensor, attention: Box<Attention>, norm: LayerNorm, mlp: Mlp },
 }
 
 impl VisionTower {
@@ -48,7 +48,7 @@ impl VisionTower {
             let head = |part: &str| format!("vision_model.head.{part}");
             let pooling = Pooling::Attention {
                 probe: weights.get(&head("probe"), &[1, 1, d])?,
-                attention: Attention::load_joint(&weights, &head("attention"), &c.tower)?,
+                attention: Box::new(Attention::load_joint(&weights, &head("attention"), &c.tower)?),
                 norm: weights.norm(&head("layernorm"), d, eps)?,
                 mlp: Mlp::load(&weights, &head("mlp"), &c.tower)?,
             };
