@@ -87,8 +87,8 @@ impl Repository {
     }
 
     /// Takes the steps of an event whose condition holds; those that only others' actions take are passed over. Gives the name of
-    /// the step that failed, if one did.
-    fn take(&self, event: &str) -> Option<String> {
+    /// the step that failed first and what it said, if one did.
+    fn take(&self, event: &str) -> Option<(String, String)> {
         let job = &self.workflow["jobs"]["gate"];
         let mut context = Context::from(
             [
@@ -127,8 +127,9 @@ impl Repository {
             }
             let output = command.output().unwrap();
             if !output.status.success() {
-                println!("{}", String::from_utf8_lossy(&output.stderr));
-                failed = failed.or(Some(step["name"].as_str().unwrap_or(script).to_owned()));
+                let name = step["name"].as_str().unwrap_or(script);
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                failed = failed.or(Some((name.to_owned(), said)));
             }
         }
         failed
@@ -194,7 +195,7 @@ fn the_gates_workflow_does_what_it_says_step_by_step() {
     let recipe = std::fs::read_to_string(repository.file("recipe.toml")).unwrap();
     let worse = recipe.replace("lr = 1e-4", "lr = 0.05").replace("penalty = 0.1", "penalty = 0.0");
     std::fs::write(repository.file("recipe.toml"), worse).unwrap();
-    assert_eq!(repository.take("pull_request").as_deref(), Some("gate"));
+    assert_eq!(repository.take("pull_request").map(|f| f.0).as_deref(), Some("gate"));
     let summary = std::fs::read_to_string(repository.file("summary.md")).unwrap();
     assert!(summary.to_lowercase().contains("regression"), "{summary}");
     assert_eq!(repository.told("gh"), format!("{first}{edit}{edit}"));
