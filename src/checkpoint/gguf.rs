@@ -50,6 +50,12 @@ impl GgufFile {
         Ok(Self { path: path.to_owned(), content })
     }
 
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The metadata.
     #[must_use]
     pub fn metadata(&self) -> Map<String, Value> {

@@ -81,6 +81,24 @@ impl StateDict {
             open_pickles(&files)?
         };
         let adapter = if path.is_dir() { LoraConfig::open(path)? } else { None };
+        Self::assembled((path, files), (backend, &stored), naming, adapter)
+    }
+
+    /// A GGUF file whose header has been read, under other names.
+    ///
+    /// # Errors
+    /// If two of its tensors become one.
+    pub fn of_gguf(file: GgufFile, naming: &dyn Naming) -> Result<Self, CheckpointError> {
+        let (path, tensors) = (file.path().to_owned(), file.tensors());
+        Self::assembled((&path, vec![path.clone()]), (Backend::Gguf(file), &tensors), naming, None)
+    }
+
+    fn assembled(
+        (path, files): (&Path, Vec<PathBuf>),
+        (backend, stored): (Backend, &BTreeMap<String, TensorInfo>),
+        naming: &dyn Naming,
+        adapter: Option<LoraConfig>,
+    ) -> Result<Self, CheckpointError> {
         let names: Vec<&str> = stored.keys().map(String::as_str).collect();
         let mut renamed = naming.translate(&names);
         if adapter.is_some() {

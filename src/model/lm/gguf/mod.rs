@@ -57,10 +57,11 @@ struct Parts {
 /// Opens the file that `path` means.
 pub(super) fn open(path: &Path) -> Result<LanguageFolder, ModelError> {
     let file = meant(path)?;
-    let parts = parts(&file, tokenizer_beside(&file).is_none())?;
+    let opened = GgufFile::open(&file)?;
+    let parts = parts(&opened, tokenizer_beside(&file).is_none())?;
     let (config, mut ends) = super::folder::configured(&file, &parts.read.json, parts.family)?;
     let naming = names::GgufNames::new(&config, &parts.read);
-    let weights = StateDict::open_as(&file, &naming)?;
+    let weights = StateDict::of_gguf(opened, &naming)?;
     let tokenizer = match tokenizer_beside(&file) {
         Some(folder) => LanguageTokenizer::open(folder)?,
         None => parts.tokenizer.open(&file)?,
@@ -73,7 +74,7 @@ pub(super) fn open(path: &Path) -> Result<LanguageFolder, ModelError> {
 pub(super) fn files(path: &Path) -> Result<Vec<(String, Vec<u8>)>, ModelError> {
     let file = meant(path)?;
     let beside = tokenizer_beside(&file);
-    let parts = parts(&file, beside.is_none())?;
+    let parts = parts(&GgufFile::open(&file)?, beside.is_none())?;
     let mut all = match beside {
         Some(folder) => LanguageFolder::text_files(folder)?,
         None => parts.tokenizer.files(),
@@ -99,8 +100,7 @@ fn tokenizer_beside(file: &Path) -> Option<&Path> {
     file.parent().filter(|folder| folder.join("tokenizer.json").is_file())
 }
 
-fn parts(path: &Path, with_tokenizer: bool) -> Result<Parts, ModelError> {
-    let file = GgufFile::open(path)?;
+fn parts(file: &GgufFile, with_tokenizer: bool) -> Result<Parts, ModelError> {
     let metadata = file.metadata();
     let take = || -> Result<Parts, String> {
         let of = |start: &str| -> Value {
@@ -118,13 +118,13 @@ fn parts(path: &Path, with_tokenizer: bool) -> Result<Parts, ModelError> {
         let rest = Fields::new("", &Value::Object(rest.map(|(k, v)| (k.clone(), v.clone())).collect()))?;
         rest.only("split.count", &[json!(0), json!(1)])?;
         rest.finish(&[GGUF])?;
-        let read = config::read(&architecture, &Fields::new(&architecture, &of(&own))?, &file)?;
+        let read = config::read(&architecture, &Fields::new(&architecture, &of(&own))?, file)?;
         let family = of_type(&read.json).ok_or_else(|| format!("`{architecture}` is not read from GGUF"))?;
         let tokens = Fields::new("tokenizer", &of("tokenizer."))?;
         let tokenizer = tokenizer::make(&tokens, &architecture, with_tokenizer)?;
         Ok(Parts { family, read, tokenizer })
     };
-    take().map_err(|reason| ModelError::Config { path: path.to_owned(), reason })
+    take().map_err(|reason| ModelError::Config { path: file.path().to_owned(), reason })
 }
 
 /// Identifies a tokenizer that metadata describe.
