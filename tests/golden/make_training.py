@@ -201,7 +201,7 @@ def clip_track(expected):
     pixels = (raw - mean) / std
     tok = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     methods = ["full", "l1", "l2-sp", "kd-kl", "kd-logits", "kd-features", "spider", "magnitude-mask", "sma", "sgd", "linear-probe",
-               "graft", "ewc", "mergetune", "fisher"]
+               "graft", "ewc", "mergetune", "fisher", "projector"]
     full = None
     for method in methods:
         model = clip_model()
@@ -222,6 +222,8 @@ def clip_track(expected):
         if method != "linear-probe":
             vision = {n: p for n, p in model.named_parameters() if n.startswith(("vision_model.", "visual_projection."))}
             parameters = {**vision, **parameters}
+        if method == "projector":
+            parameters = {"visual_projection.weight": model.visual_projection.weight}
 
         def features():
             out = model.visual_projection(model.vision_model(pixels).pooler_output)
@@ -253,7 +255,7 @@ def clip_track(expected):
         if method == "full":
             full = trained
         for name, value in trained.items():
-            if method == "full" or name in ["classifier.weight", "vision_model.encoder.layers.1.mlp.fc1.weight"]:
+            if method in ("full", "projector") or name in ["classifier.weight", "vision_model.encoder.layers.1.mlp.fc1.weight"]:
                 expected[f"clip/{method}/{name}"] = value.contiguous()
 
 
