@@ -176,7 +176,13 @@ impl Head {
                     let one = features.narrow(0, i, 1)?;
                     one.matmul(&rows.rows(&one)?.t()?)
                 };
-                Tensor::cat(&(0..features.dim(0)?).map(of).collect::<Result<Vec<_>>>()?, 0)?
+                // Variants of a sweep want the rows of the same images at a time: each thread begins at another one, so that none
+                // waits for what another is making.
+                let n = features.dim(0)?;
+                let first = n * rayon::current_thread_index().unwrap_or(0) / rayon::current_num_threads();
+                let mut logits = (first..n).chain(0..first).map(of).collect::<Result<Vec<_>>>()?;
+                logits.rotate_right(first);
+                Tensor::cat(&logits, 0)?
             }
         };
         match &self.bias {
