@@ -28,8 +28,15 @@ pub const GRID: RGBColor = RGBColor(228, 228, 228);
 pub const FONT: &str = "Roboto, Helvetica, Arial, sans-serif";
 
 /// Colour number `i`.
-pub const fn colour(i: usize) -> RGBColor {
-    PALETTE[i % PALETTE.len()]
+pub fn colour(i: usize) -> RGBColor {
+    let RGBColor(r, g, b) = PALETTE[i % PALETTE.len()];
+    // Of more than the palette has: darker, then lighter.
+    let tone = |v: u8| match i / PALETTE.len() % 3 {
+        0 => v,
+        1 => (u16::from(v) * 5 / 9) as u8,
+        _ => 255 - ((255 - u16::from(v)) / 2) as u8,
+    };
+    RGBColor(tone(r), tone(g), tone(b))
 }
 
 /// The colour of a method, the same in all figures.
@@ -104,4 +111,23 @@ pub fn bar_mesh(
         .y_desc("score, %")
         .draw()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_times_as_many_colours_as_the_palette_has() {
+        let mut all: Vec<(u8, u8, u8)> = (0..3 * PALETTE.len())
+            .map(|i| {
+                let RGBColor(r, g, b) = colour(i);
+                (r, g, b)
+            })
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 3 * PALETTE.len());
+        assert_eq!(colour(0), PALETTE[0]);
+    }
 }
