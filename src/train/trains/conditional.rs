@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
-use super::context::start_of;
+use super::context::{Learned, start_of};
 use crate::base::config::Section;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
-use crate::checkpoint::Tensors;
 use crate::model::clip::{CONTEXT, MetaNet};
 use crate::train::TrainError;
 use crate::train::outputs::Parameters;
@@ -72,33 +71,5 @@ impl Trains for Conditional {
             parameters.insert(name.to_owned(), Var::from_tensor(&values)?);
         }
         Ok(Box::new(Learned(parameters)))
-    }
-}
-
-struct Learned(Parameters);
-
-impl Learned {
-    fn tensors(&self) -> Tensors {
-        self.0.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
-    }
-}
-
-impl Trained for Learned {
-    fn parameters(&self) -> &Parameters {
-        &self.0
-    }
-
-    fn weights(&self, start: &Tensors) -> Result<Tensors> {
-        let mut all = start.clone();
-        all.extend(self.tensors());
-        Ok(all)
-    }
-
-    fn part(&self) -> Option<Tensors> {
-        Some(self.tensors())
-    }
-
-    fn are_weights(&self) -> bool {
-        false
     }
 }

@@ -54,7 +54,14 @@ pub(super) fn start_of(problem: &dyn Problem, vectors: usize) -> std::result::Re
     })
 }
 
-struct Learned(Parameters);
+/// Values that are learned beside the weights: a part on top of the checkpoint.
+pub(super) struct Learned(pub(super) Parameters);
+
+impl Learned {
+    fn tensors(&self) -> Tensors {
+        self.0.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
+    }
+}
 
 impl Trained for Learned {
     fn parameters(&self) -> &Parameters {
@@ -63,12 +70,12 @@ impl Trained for Learned {
 
     fn weights(&self, start: &Tensors) -> Result<Tensors> {
         let mut all = start.clone();
-        all.insert(CONTEXT.to_owned(), self.0[CONTEXT].as_tensor().clone());
+        all.extend(self.tensors());
         Ok(all)
     }
 
     fn part(&self) -> Option<Tensors> {
-        Some(Tensors::from([(CONTEXT.to_owned(), self.0[CONTEXT].as_tensor().clone())]))
+        Some(self.tensors())
     }
 
     fn are_weights(&self) -> bool {
