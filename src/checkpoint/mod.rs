@@ -24,8 +24,8 @@ pub use naming::{AsStored, Naming, Share};
 pub use state_dict::{StateDict, write_safetensors};
 pub use streamed::{Streamed, write_streamed};
 pub use weights::{
-    InputAxis, Observer, Raw, TensorInfo, Weights, is_finite, mapped, missing, of_tensor, slice_of, values,
-    var_builder,
+    InputAxis, Observer, Raw, TensorInfo, Weights, is_finite, mapped, missing, of_tensor, slice_of,
+    stored_number, values, var_builder,
 };
 pub use with::With;
 

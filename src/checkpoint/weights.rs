@@ -171,6 +171,15 @@ impl Weights for Tensors {
     }
 }
 
+/// The number that is stored under a name, as a tensor of one value, if one is.
+pub fn stored_number(weights: &dyn Weights, name: &str) -> Result<Option<f64>, CheckpointError> {
+    if !weights.contains(name) {
+        return Ok(None);
+    }
+    let number = |t: Tensor| t.flatten_all()?.to_dtype(DType::F64)?.get(0)?.to_scalar::<f64>();
+    number(weights.load(name)?).map(Some).map_err(of_tensor(weights, name))
+}
+
 /// The error of a name that is not there, with the nearest one.
 pub fn missing(weights: &(impl Weights + ?Sized), name: &str) -> CheckpointError {
     let near = crate::base::registry::nearest(name, weights.names());

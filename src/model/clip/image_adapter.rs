@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
-use crate::checkpoint::{TensorInfo, Tensors, Weights, of_tensor};
+use crate::checkpoint::{TensorInfo, Tensors, Weights, of_tensor, stored_number};
 use crate::model::layers::{Built, as_type_of};
 
 /// The adapter of an image tower.
@@ -44,11 +44,7 @@ impl ImageAdapter {
 
     /// The ratio that is stored among some weights, if one is.
     pub fn ratio_of(weights: &dyn Weights) -> Built<Option<f64>> {
-        if !weights.contains(Self::RATIO) {
-            return Ok(None);
-        }
-        let number = |t: Tensor| t.flatten_all()?.to_dtype(DType::F64)?.get(0)?.to_scalar::<f64>();
-        number(weights.load(Self::RATIO)?).map(Some).map_err(of_tensor(weights, Self::RATIO))
+        stored_number(weights, Self::RATIO)
     }
 
     /// Names and shapes of its tensors, given what is stored of the first and the size of features; empty where none is.

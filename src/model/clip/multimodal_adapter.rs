@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::config::ClipConfig;
-use crate::checkpoint::{Share, TensorInfo, Tensors, Weights, of_tensor};
+use crate::checkpoint::{Share, TensorInfo, Tensors, Weights, of_tensor, stored_number};
 use crate::model::layers::{Built, Linear, Loader};
 
 /// The adapter of a block.
@@ -39,11 +39,7 @@ impl BlockAdapter {
 
     /// The scale that is stored among some weights, if one is.
     pub fn scale_of(weights: &dyn Weights) -> Built<Option<f64>> {
-        if !weights.contains(Self::SCALE) {
-            return Ok(None);
-        }
-        let number = |t: Tensor| t.flatten_all()?.to_dtype(DType::F64)?.get(0)?.to_scalar::<f64>();
-        number(weights.load(Self::SCALE)?).map(Some).map_err(of_tensor(weights, Self::SCALE))
+        stored_number(weights, Self::SCALE)
     }
 
     /// What is added for the block's inputs after its first norm.
