@@ -136,6 +136,50 @@ fn learned_context_of_coop() {
     assert!(context_embeddings(&tower, &texts[..2], &own).is_err());
 }
 
+/// Texts that begin alike share what they begin with; each alone has nobody to share with.
+#[test]
+fn what_texts_share_is_computed_once_and_changes_nothing() {
+    let folder = golden().join("clip-quick-gelu");
+    let (config, tensors) =
+        (read_config(&folder), crate::support::clip_weights(&folder).unwrap().load_all().unwrap());
+    let alike: Vec<Vec<u32>> = [vec![], vec![7], vec![9, 11], vec![13, 14, 15]]
+        .into_iter()
+        .map(|own| [vec![0, 5, 6, 8], own, vec![59]].concat())
+        .collect();
+    let values: Vec<f32> = (0..2 * config.text_config.tower.hidden_size).map(|i| (i as f32).sin()).collect();
+    let context = Tensor::from_vec(values, (2, ()), &Device::Cpu).unwrap();
+    let placed = context_places(alike.clone(), &context, 12);
+    for kernels in [Kernels::Inference, Kernels::Differentiable] {
+        let tower = TextTower::new(&config, &tensors, kernels).unwrap();
+        let alone = |texts: &[Vec<u32>], context: Option<&Tensor>| {
+            let each: Vec<Tensor> =
+                texts.iter().map(|t| tower.forward_with(&[t.clone()], context).unwrap()).collect();
+            Tensor::cat(&each, 0).unwrap()
+        };
+        let found = tower.forward(&alike).unwrap();
+        assert!(largest_difference(&found, &alone(&alike, None)) < 1e-5);
+        // Other texts between them, in another order, and batch by batch.
+        let mut mixed: Vec<Vec<u32>> = (0..70).map(|i| vec![0, 20 + i % 3, 30 + i / 3, 59]).collect();
+        alike.iter().enumerate().for_each(|(i, text)| mixed.insert(17 * i, text.clone()));
+        let mut made = 0;
+        let found = tower.forward_all(&mixed, None, &mut |n| made += n).unwrap();
+        assert!(largest_difference(&found, &alone(&mixed, None)) < 1e-5);
+        assert_eq!(made, mixed.len());
+        let found = tower.forward_all(&placed, Some(&context), &mut |_| {}).unwrap();
+        assert!(largest_difference(&found, &alone(&placed, Some(&context))) < 1e-5);
+    }
+    let tower = TextTower::new(&config, &tensors, Kernels::Differentiable).unwrap();
+    let gradient = |texts: &[&[Vec<u32>]]| {
+        let learned = candle_core::Var::from_tensor(&context).unwrap();
+        let features: Vec<Tensor> =
+            texts.iter().map(|t| tower.forward_with(t, Some(learned.as_tensor())).unwrap()).collect();
+        let loss = Tensor::cat(&features, 0).unwrap().sqr().unwrap().sum_all().unwrap();
+        loss.backward().unwrap().get(learned.as_tensor()).unwrap().clone()
+    };
+    let each: Vec<&[Vec<u32>]> = placed.chunks(1).collect();
+    assert!(largest_difference(&gradient(&[&placed]), &gradient(&each)) < 1e-4);
+}
+
 #[test]
 fn heads_on_top_of_a_checkpoint() {
     let base = CheckpointFolder::open(&golden().join("open-clip")).unwrap();

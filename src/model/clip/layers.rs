@@ -5,6 +5,7 @@ use candle_nn::ops::sigmoid;
 
 use super::config::{Activation, TowerConfig};
 use super::multimodal_adapter::BlockAdapter;
+use super::shared_prefix::SharedPrefix;
 use crate::checkpoint::of_tensor;
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of, softmax_f32};
 
@@ -57,20 +58,45 @@ impl Attention {
 
     /// `queries` `[batch, n, width]` attend to `x` `[batch, tokens, width]`; `mask` is added to the scores.
     pub fn forward(&self, queries: &Tensor, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-        let (batch, rows, width) = queries.dims3()?;
-        let head = width / self.heads;
-        let split = |t: Tensor| {
-            let tokens = t.dim(1)?;
-            t.reshape((batch, tokens, self.heads, head))?.transpose(1, 2)?.contiguous()
+        let query = (self.query.forward(queries)? * self.factor(queries)?)?;
+        let (key, value) = (self.key.forward(x)?, self.value.forward(x)?);
+        self.out.forward(&self.mix([&query, &key, &value], mask)?)
+    }
+
+    /// `x` `[1, rows, width]` attends to itself: the places that texts share, then every text's own.
+    fn forward_shared(&self, x: &Tensor, shared: &SharedPrefix) -> Result<Tensor> {
+        let query = (self.query.forward(x)? * self.factor(x)?)?;
+        let (first, rest): (Vec<Tensor>, Vec<Tensor>) = [query, self.key.forward(x)?, self.value.forward(x)?]
+            .iter()
+            .map(|t| shared.split(t))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
+        let whole = |i: usize| {
+            let (texts, _, width) = rest[i].dims3()?;
+            Tensor::cat(&[&first[i].broadcast_as((texts, shared.places(), width))?, &rest[i]], 1)
         };
-        let query = split((self.query.forward(queries)? * (head as f64).powf(-0.5))?)?;
-        let key = split(self.key.forward(x)?)?;
-        let value = split(self.value.forward(x)?)?;
+        let before = self.mix([&first[0], &first[1], &first[2]], Some(&shared.mask))?;
+        let after = self.mix([&rest[0], &whole(1)?, &whole(2)?], Some(&shared.mask_after))?;
+        self.out.forward(&SharedPrefix::join(&before, &after)?)
+    }
+
+    /// What queries are multiplied by.
+    fn factor(&self, x: &Tensor) -> Result<f64> {
+        Ok(((x.dim(2)? / self.heads) as f64).powf(-0.5))
+    }
+
+    /// Values `[batch, n, width]` mixed for scaled queries; keys and values are `[batch, tokens, width]`.
+    fn mix(&self, [query, key, value]: [&Tensor; 3], mask: Option<&Tensor>) -> Result<Tensor> {
+        let (batch, rows, width) = query.dims3()?;
+        let split = |t: &Tensor| {
+            t.reshape((batch, t.dim(1)?, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous()
+        };
+        let (query, key, value) = (split(query)?, split(key)?, split(value)?);
         let scores = query.matmul(&key.t()?)?;
         let weights = softmax_f32(&scores, mask, self.kernels)?;
         let weights = weights.to_dtype(value.dtype())?;
-        let mixed = weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))?;
-        self.out.forward(&mixed)
+        weights.matmul(&value)?.transpose(1, 2)?.reshape((batch, rows, width))
     }
 }
 
@@ -135,12 +161,21 @@ impl Block {
 
     /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
     pub fn forward(&self, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        self.around(x, |normed| self.attention.forward(normed, normed, mask))
+    }
+
+    /// `x` is `[1, rows, width]`: the places that texts share, then every text's own.
+    pub fn forward_shared(&self, x: &Tensor, shared: &SharedPrefix) -> Result<Tensor> {
+        self.around(x, |normed| self.attention.forward_shared(normed, shared))
+    }
+
+    fn around(&self, x: &Tensor, attend: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let scaled = |branch: Tensor, scale: Option<&Tensor>| match scale {
             Some(scale) => branch.broadcast_mul(&as_type_of(scale, &branch)?),
             None => Ok(branch),
         };
         let normed = self.norm1.forward(x)?;
-        let branch = self.attention.forward(&normed, &normed, mask)?;
+        let branch = attend(&normed)?;
         let added = self.adapter.as_ref().map(|a| a.forward(&normed)).transpose()?;
         let x = (x + scaled(branch, self.scales.as_ref().map(|s| &s.0))?)?;
         let normed = self.norm2.forward(&x)?;

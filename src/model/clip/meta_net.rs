@@ -112,7 +112,7 @@ impl ImageRows for ConditionalRows {
             return Ok(rows.clone());
         }
         let context = self.meta.shifted(&self.context, &features)?;
-        let rows = self.tower.forward_by_length(&self.texts, &context)?;
+        let rows = self.tower.forward_all(&self.texts, Some(&context), &mut |_| {})?;
         let rows = normalise_rows(&rows)?.broadcast_mul(&self.scale)?;
         *made = Some(rows.clone());
         Ok(rows)

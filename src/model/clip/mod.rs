@@ -17,6 +17,7 @@ mod meta_net;
 mod multimodal_adapter;
 mod names;
 pub mod open_clip;
+mod shared_prefix;
 mod text;
 mod tokenizer;
 mod vision;

@@ -1,14 +1,14 @@
 //! The text tower: CLIP's causal one and SigLIP's.
 
-use candle_core::{D, DType, Result, Tensor};
+use std::ops::Range;
+
+use candle_core::{D, Result, Tensor};
 
 use super::config::{ClipConfig, TextConfig, TextPool};
 use super::layers::{Block, blocks};
-use crate::checkpoint::Weights;
+use super::shared_prefix::{SharedPrefix, alike, common_places};
+use crate::checkpoint::{InputAxis, Weights};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader};
-
-/// Texts of like length that go through together.
-const LIKE_LENGTH: usize = 32;
 
 /// CLIP's causal text transformer with its projection, or SigLIP's, which attends in both directions, reads
 /// texts filled up to one length and pools at the last place.
@@ -19,6 +19,8 @@ pub struct TextTower {
     blocks: Vec<Block>,
     norm_out: LayerNorm,
     projection: Linear,
+    /// Whether somebody hears of what its layers are given.
+    is_observed: bool,
 }
 
 impl TextTower {
@@ -28,7 +30,9 @@ impl TextTower {
         let c = &config.text_config;
         let d = c.tower.hidden_size;
         let embedding = |part: &str| format!("text_model.embeddings.{part}.weight");
+        let first = "text_model.encoder.layers.0.mlp.fc1.weight";
         Ok(Self {
+            is_observed: weights.weights.observer(first, InputAxis::Last).is_some(),
             tokens: weights.get(&embedding("token_embedding"), &[c.vocab_size, d])?,
             position: weights.get(&embedding("position_embedding"), &[c.max_position_embeddings, d])?,
             blocks: blocks(&weights, "text_model", &c.tower)?,
@@ -61,58 +65,96 @@ impl TextTower {
     /// context vectors, `[n, width]` or, one set per text, `[texts, n, width]` (CoOp, arXiv:2109.01134). The
     /// texts hold any tokens in those places.
     pub fn forward_with(&self, texts: &[Vec<u32>], context: Option<&Tensor>) -> Result<Tensor> {
-        let device = self.tokens.device();
         let longest = texts.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let length = if self.config.fills_up() { self.config.max_position_embeddings } else { longest };
         if texts.iter().any(|t| t.len() > length || (self.config.fills_up() && t.len() != length)) {
             candle_core::bail!("texts of this tower are {length} tokens long");
         }
-        let pad = 0;
-        let flat: Vec<u32> = texts
-            .iter()
-            .flat_map(|t| t.iter().copied().chain(std::iter::repeat_n(pad, length - t.len())))
-            .collect();
-        let ids = Tensor::from_vec(flat, texts.len() * length, device)?;
-        let d = self.config.tower.hidden_size;
-        let mut state = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), length, d))?;
-        if let Some(context) = context {
-            let n = context.dim(D::Minus2)?;
-            let context = match context.rank() {
-                2 => context.unsqueeze(0)?.broadcast_as((texts.len(), n, d))?.contiguous()?,
-                _ => context.clone(),
-            };
-            let rest = state.narrow(1, 1 + n, length - 1 - n)?;
-            state = Tensor::cat(&[&state.narrow(1, 0, 1)?, &context, &rest], 1)?;
+        let places = self.shared_places(texts, context)?;
+        let mask = self.config.causal.then(|| causal_mask(length, &self.tokens)).transpose()?;
+        let mut state;
+        if let (1.., Some(mask)) = (places, &mask) {
+            let first = self.embedded(&texts[..1], 0..places, context)?;
+            state = SharedPrefix::join(&first, &self.embedded(texts, places..length, None)?)?;
+            let shared = SharedPrefix::new(places, mask)?;
+            for block in &self.blocks {
+                state = block.forward_shared(&state, &shared)?;
+            }
+        } else {
+            state = self.embedded(texts, 0..length, context)?;
+            for block in &self.blocks {
+                state = block.forward(&state, mask.as_ref())?;
+            }
         }
-        state = state.broadcast_add(&self.position.narrow(0, 0, length)?)?;
-        let mask = self.config.causal.then(|| causal_mask(length, state.dtype(), device)).transpose()?;
-        for block in &self.blocks {
-            state = block.forward(&state, mask.as_ref())?;
-        }
-        let ends: Vec<u32> = texts
-            .iter()
-            .enumerate()
-            .map(|(row, text)| (row * length + self.end_position(text, length)) as u32)
-            .collect();
-        let ends = Tensor::from_vec(ends, texts.len(), device)?;
-        let pooled = state.reshape((texts.len() * length, d))?.index_select(&ends, 0)?;
+        let row = |(i, text): (usize, &Vec<u32>)| match self.end_position(text, length) {
+            end if end < places => end as u32,
+            end => (i * (length - places) + end) as u32,
+        };
+        let ends: Vec<u32> = texts.iter().enumerate().map(row).collect();
+        let ends = Tensor::from_vec(ends, texts.len(), self.tokens.device())?;
+        let pooled = state.reshape(((), state.dim(2)?))?.index_select(&ends, 0)?;
         self.projection.forward(&self.norm_out.forward(&pooled)?)
     }
 
-    /// As [`TextTower::forward_with`] with context `[n, width]`, for many texts of different lengths: those of like length go through
-    /// together, so that little is computed for places after a text's end.
-    pub fn forward_by_length(&self, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
-        let mut order: Vec<u32> = (0..texts.len() as u32).collect();
-        order.sort_by_key(|&i| texts[i as usize].len());
-        let part = |part: &[u32]| {
-            let texts: Vec<Vec<u32>> = part.iter().map(|&i| texts[i as usize].clone()).collect();
-            self.forward_with(&texts, Some(context))
-        };
-        let parts: Vec<Tensor> = order.chunks(LIKE_LENGTH).map(part).collect::<Result<_>>()?;
-        let mut places = vec![0u32; order.len()];
-        order.iter().enumerate().for_each(|(place, &i)| places[i as usize] = place as u32);
-        let places = Tensor::from_vec(places, order.len(), self.tokens.device())?;
+    /// Features `[texts, projection_dim]` of many texts, batch by batch. Those that begin alike go through together, so that what they
+    /// share is computed once. Context is as for [`TextTower::forward_with`]; `made` hears of each so many texts.
+    pub fn forward_all(
+        &self,
+        texts: &[Vec<u32>],
+        context: Option<&Tensor>,
+        made: &mut dyn FnMut(usize),
+    ) -> Result<Tensor> {
+        let order = alike(texts);
+        let parts = order.iter().map(|batch| {
+            let texts: Vec<Vec<u32>> = batch.iter().map(|&i| texts[i].clone()).collect();
+            let own = match context {
+                Some(context) if context.rank() == 3 => {
+                    let index = batch.iter().map(|&i| i as u32).collect::<Vec<_>>();
+                    Some(context.index_select(&Tensor::new(index, context.device())?, 0)?)
+                }
+                _ => context.cloned(),
+            };
+            let features = self.forward_with(&texts, own.as_ref());
+            made(texts.len());
+            features
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let mut places = vec![0u32; texts.len()];
+        order.iter().flatten().enumerate().for_each(|(place, &i)| places[i] = place as u32);
+        let places = Tensor::from_vec(places, texts.len(), self.tokens.device())?;
         Tensor::cat(&parts, 0)?.index_select(&places, 0)
+    }
+
+    /// Leading places that texts have in common and that are computed once for all; 0 where that cannot be, or is not worth while.
+    fn shared_places(&self, texts: &[Vec<u32>], context: Option<&Tensor>) -> Result<usize> {
+        let own_context = context.is_some_and(|c| c.rank() == 3);
+        if !self.config.causal || self.is_observed || own_context {
+            return Ok(0);
+        }
+        let learned = context.map_or(Ok(0), |c| c.dim(0))?;
+        Ok(Some(common_places(texts)).filter(|p| *p >= 2.max(1 + learned)).unwrap_or(0))
+    }
+
+    /// Some places of texts that are filled up, embedded: `[texts, places, width]`.
+    fn embedded(&self, texts: &[Vec<u32>], places: Range<usize>, context: Option<&Tensor>) -> Result<Tensor> {
+        let (n, d, pad) = (places.len(), self.config.tower.hidden_size, 0);
+        let token = |text: &Vec<u32>, place: usize| text.get(place).copied().unwrap_or(pad);
+        let ids: Vec<u32> = texts.iter().flat_map(|t| places.clone().map(|place| token(t, place))).collect();
+        let ids = Tensor::from_vec(ids, texts.len() * n, self.tokens.device())?;
+        let mut state = self.tokens.index_select(&ids, 0)?.reshape((texts.len(), n, d))?;
+        if let Some(context) = context {
+            let learned = context.dim(D::Minus2)?;
+            let context = match context.rank() {
+                2 => context.unsqueeze(0)?.broadcast_as((texts.len(), learned, d))?.contiguous()?,
+                _ => context.clone(),
+            };
+            let mut parts = vec![state.narrow(1, 0, 1)?, context];
+            if n > 1 + learned {
+                parts.push(state.narrow(1, 1 + learned, n - 1 - learned)?);
+            }
+            state = Tensor::cat(&parts, 1)?;
+        }
+        state.broadcast_add(&self.position.narrow(0, places.start, n)?)
     }
 
     /// The token whose state is the text's feature; the first of all where none is found, as `argmax` of
@@ -128,8 +170,9 @@ impl TextTower {
     }
 }
 
-fn causal_mask(length: usize, dtype: DType, device: &candle_core::Device) -> Result<Tensor> {
+/// Zero where a place sees another, minus infinity elsewhere, `[length, length]`, as `like` is stored.
+fn causal_mask(length: usize, like: &Tensor) -> Result<Tensor> {
     let values: Vec<f32> =
         (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 }).collect();
-    Tensor::from_vec(values, (length, length), device)?.to_dtype(dtype)
+    Tensor::from_vec(values, (length, length), like.device())?.to_dtype(like.dtype())
 }

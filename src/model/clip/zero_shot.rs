@@ -13,9 +13,6 @@ use super::text::TextTower;
 use crate::checkpoint::Weights;
 use crate::model::{HeadRows, Kernels, ModelError, normalise_rows};
 
-/// Texts per forward of the text tower.
-const TEXT_BATCH: usize = 256;
-
 /// Every class name in every template, class by class. `{}` and CLIP_benchmark's `{c}` stand for the name.
 #[must_use]
 pub fn prompts(names: &[String], templates: &[String]) -> Vec<String> {
@@ -31,13 +28,7 @@ pub fn class_embeddings(
     templates: usize,
     made: &mut dyn FnMut(usize),
 ) -> Result<Tensor> {
-    let mut forward = |batch: &[Vec<u32>]| {
-        let embeddings = tower.forward(batch);
-        made(batch.len());
-        embeddings
-    };
-    let parts: Vec<Tensor> = texts.chunks(TEXT_BATCH).map(&mut forward).collect::<Result<_>>()?;
-    let all = normalise_rows(&Tensor::cat(&parts, 0)?)?;
+    let all = normalise_rows(&tower.forward_all(texts, None, made)?)?;
     let (rows, dim) = all.dims2()?;
     normalise_rows(&all.reshape((rows / templates, templates, dim))?.mean(1)?)
 }
@@ -70,23 +61,14 @@ pub fn context_places(texts: Vec<Vec<u32>>, context: &Tensor, length: usize) -> 
 /// Class embeddings `[classes, projection_dim]` of unit norm from texts whose places after the first token
 /// are taken by learned context (CoOp, Zhou et al. 2022, arXiv:2109.01134; class token at the end).
 pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tensor) -> Result<Tensor> {
-    let own = context.rank() == 3;
-    if own && context.dim(0)? != texts.len() {
+    if context.rank() == 3 && context.dim(0)? != texts.len() {
         candle_core::bail!(
             "the context is of {} classes, the probe has {}; class-specific context fits its own classes alone",
             context.dim(0)?,
             texts.len()
         );
     }
-    let parts: Vec<Tensor> = texts
-        .chunks(TEXT_BATCH)
-        .enumerate()
-        .map(|(i, batch)| {
-            let context = if own { &context.narrow(0, i * TEXT_BATCH, batch.len())? } else { context };
-            tower.forward_with(batch, Some(context))
-        })
-        .collect::<Result<_>>()?;
-    normalise_rows(&Tensor::cat(&parts, 0)?)
+    normalise_rows(&tower.forward_all(texts, Some(context), &mut |_| {})?)
 }
 
 /// The head from names and templates, or from names and learned context where the checkpoint holds one. `weights` are

@@ -173,7 +173,11 @@ impl Images {
         let meta = Arc::new(MetaNet::of(weights)?);
         let job = |i: usize| -> Result<Encode<'a>> {
             let (own, meta) = (features.narrow(0, i, 1)?, Arc::clone(&meta));
-            Ok(Box::new(move || tower.forward_by_length(texts, &meta.shifted(context, &own)?)?.unsqueeze(0)))
+            let rows = move || {
+                let context = meta.shifted(context, &own)?;
+                tower.forward_all(texts, Some(&context), &mut |_| {})?.unsqueeze(0)
+            };
+            Ok(Box::new(rows))
         };
         Ok((0..features.dim(0)?).map(job).collect::<Result<_>>()?)
     }
