@@ -277,9 +277,9 @@ pub struct MergeArgs {
     /// The fine-tuned checkpoint (not with a file)
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
-    /// Weight of the fine-tuned checkpoint
-    #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
-    pub alpha: f64,
+    /// Weight of the fine-tuned checkpoint, 0.5 if not given (not with a file)
+    #[arg(long, value_name = "ALPHA")]
+    pub alpha: Option<f64>,
     /// Only tensors that match
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,

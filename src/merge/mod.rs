@@ -12,8 +12,8 @@ mod preflight;
 
 pub use beside::Beside;
 pub use combine::{
-    COMBINES, Combination, Combine, CombineSettings, Compensate, Each, Rescale, Stretches, TensorRule,
-    TensorView,
+    COMBINES, Combination, Combine, CombineSettings, Compensate, Each, Ingredients, Rescale, Stretches,
+    TensorRule, TensorView,
 };
 pub use curve::{Ends, Fate, Point, TensorFilter, merge_tensors, merge_weighed};
 pub use error::{MergeError, differences};

@@ -147,6 +147,15 @@ pub trait Model: Send + Sync {
     ) -> Result<Vec<Vec<Answer>>, ModelError>;
 }
 
+/// What becomes of heads in a folder that is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WrittenHeads<'a> {
+    /// Templates of a zero-shot head that has to be computed.
+    pub templates: Option<&'a [String]>,
+    /// Whether heads are left out.
+    pub dropped: bool,
+}
+
 /// An opened checkpoint: what can be known without loading its weights, and what can be built from it.
 pub trait Architecture: Send + Sync {
     /// Name of its model type.
@@ -183,16 +192,23 @@ pub trait Architecture: Send + Sync {
     /// A file or folder that holds a part of the weights, on top of these. `classes` names the rows of its head.
     fn over(&self, path: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError>;
 
-    /// The same model with weights combined from these and `others`.
+    /// The same model with weights combined from these and `others`, by differences to `base` if there is one.
     fn combined(
         &self,
         weights: Combination,
         others: &[Arc<dyn Architecture>],
+        base: Option<&Arc<dyn Architecture>>,
     ) -> Result<Arc<dyn Architecture>, ModelError>;
+
+    /// Tensors of these weights that `base` lacks although it answers the same questions, its head being computed; in a combination
+    /// of differences to it they are combined with that head, probe by probe.
+    fn heads_beyond(&self, _base: &dyn Architecture) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Writes the checkpoint as a folder of its own, in the layout that it has. Weights are stored in `dtype`, if given, else
     /// in the type that they have.
-    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError>;
+    fn write(&self, out: &Path, dtype: Option<DType>, heads: WrittenHeads<'_>) -> Result<(), ModelError>;
 
     /// Tensors that `other` has and these weights lack, with values that leave every answer as it is: with them, these weights
     /// are an end of a path to the other's.

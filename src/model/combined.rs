@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{Architecture, ModelError, from_hub, open};
 use crate::base::fs;
 use crate::base::hub::Hub;
-use crate::merge::{Combination, MergeFile, MergeKind};
+use crate::checkpoint::Weights;
+use crate::merge::{Combination, Combine, CombineSettings, Ingredients, MergeFile, MergeKind};
 
 /// Opens the checkpoint that a merge file describes; nothing is computed before a tensor is wanted.
 ///
@@ -23,15 +24,41 @@ pub fn open_merge(file: &MergeFile, hub: &Hub) -> Result<Arc<dyn Architecture>, 
     let open_one = |name: &String| open(&located(file, name, hub)?, None);
     let base = file.base.as_ref().map(open_one).transpose()?;
     let of: Vec<Arc<dyn Architecture>> = file.of.iter().map(open_one).collect::<Result<_, _>>()?;
-    let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
-    let below = base.as_ref().map(|b| Arc::clone(b.weights()));
-    let weights = Combination::new(method, &file.settings, below, weights)
-        .map_err(|e| ModelError::Unlike(e.to_string()))?;
-    // Configuration and tokenizer are the base's, where there is one.
+    let weights = combination(method, &file.settings, base.as_ref(), &of, Vec::new())?;
+    // Configuration and tokenizer are the base's, where there is one that has all that they have.
     match &base {
-        Some(base) => base.combined(weights, &of),
-        None => of[0].combined(weights, &of[1..]),
+        Some(base) if of[0].heads_beyond(&**base).is_empty() => base.combined(weights, &of, None),
+        base => of[0].combined(weights, &of[1..], base.as_ref()),
     }
+}
+
+/// A checkpoint combined from others, by differences to `base` if there is one; `beside` is what the method reads beside each.
+///
+/// # Errors
+/// If they do not fit together or the settings mean nothing.
+pub fn combine(
+    method: &'static dyn Combine,
+    settings: &CombineSettings,
+    base: Option<&Arc<dyn Architecture>>,
+    of: &[Arc<dyn Architecture>],
+    beside: Vec<Arc<dyn Weights>>,
+) -> Result<Arc<dyn Architecture>, ModelError> {
+    of[0].combined(combination(method, settings, base, of, beside)?, &of[1..], base)
+}
+
+fn combination(
+    method: &'static dyn Combine,
+    settings: &CombineSettings,
+    base: Option<&Arc<dyn Architecture>>,
+    of: &[Arc<dyn Architecture>],
+    beside: Vec<Arc<dyn Weights>>,
+) -> Result<Combination, ModelError> {
+    let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
+    let differs = base.zip(of.first()).filter(|_| method.needs_base());
+    let apart = differs.map_or_else(Vec::new, |(base, first)| first.heads_beyond(&**base));
+    let base = base.map(|b| Arc::clone(b.weights()));
+    Combination::reading(method, settings, Ingredients { base, of: weights, beside, apart })
+        .map_err(|e| ModelError::Unlike(e.to_string()))
 }
 
 /// Where a model of a merge file lies: beside the file, in the working folder, or in the hub.

@@ -20,10 +20,11 @@ mod placement;
 mod point;
 
 pub use architecture::{
-    ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, open,
+    ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, WrittenHeads,
+    open,
 };
 pub use canary::{image_features, log_likelihood, text_tokens};
-pub use combined::{located, open_merge};
+pub use combined::{combine, located, open_merge};
 pub use error::ModelError;
 pub use exponential::sum_of_exponentials;
 pub use head::{Head, HeadChoice, HeadKind, HeadRows, ImageRows, normalise_rows};

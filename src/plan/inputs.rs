@@ -9,7 +9,7 @@ use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::catalog::Catalog;
 use crate::checkpoint::Weights;
-use crate::merge::{Beside, COMBINES, Combination, MergeFile};
+use crate::merge::{Beside, COMBINES, MergeFile};
 use crate::model::{self, Architecture, ModelError};
 use crate::suite::{CheckpointSpec, CombineSpec, Suite};
 
@@ -136,12 +136,8 @@ fn combine(
 ) -> Result<Arc<dyn Architecture>, ModelError> {
     let method = COMBINES.get(&spec.merge).expect("the suite was validated");
     let of: Vec<Arc<dyn Architecture>> = spec.of.iter().map(|id| Arc::clone(&all[id].architecture)).collect();
-    let weights = of.iter().map(|a| Arc::clone(a.weights())).collect();
-    let base = base.map(|b| Arc::clone(b.architecture.weights()));
     let beside = method.reads().map_or_else(Vec::new, |kind| {
         spec.of.iter().filter_map(|id| Some(Arc::clone(&all[id].beside.get(&kind)?.weights))).collect()
     });
-    let weights = Combination::reading(method, &spec.settings, base, weights, beside)
-        .map_err(|e| ModelError::Unlike(e.to_string()))?;
-    of[0].combined(weights, &of[1..])
+    model::combine(method, &spec.settings, base.map(|b| &b.architecture), &of, beside)
 }

@@ -366,3 +366,68 @@ fn a_mergekit_file_is_a_checkpoint_and_can_be_written() {
     let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(log.contains("describe it in a mergekit file"), "{log}");
 }
+
+/// Fine-tuning began at the zero-shot head: a classifier's difference is taken to that of each probe's classes.
+#[test]
+fn differences_to_a_base_without_a_classifier_reach_the_head() {
+    let bench = Bench::new("");
+    let tuned = weights(&demo("ft-noto"));
+    let far =
+        |factor: f64| tuned.iter().map(|(n, t)| (n.clone(), (t * factor).unwrap())).collect::<Tensors>();
+    folder(&bench, "b", &far(1.02));
+    let two = format!("[[checkpoint]]\nid = \"b\"\nrole = \"finetuned\"\nsource = {:?}\n", bench.out("b"));
+    let of = |id: &str, merge: &str, rest: &str| {
+        format!(
+            "[[checkpoint]]\nid = \"{id}\"\nrole = \"finetuned\"\nmerge = \"{merge}\"\nbase = \"zero-shot\"\n{rest}\n"
+        )
+    };
+    let all = [
+        two,
+        of("some", "task-arithmetic", "of = [\"ft-noto\"]\nlambda = 0.4"),
+        of("none", "ties", "of = [\"ft-noto\", \"b\"]\nlambda = 0.0"),
+        of("ties", "ties", "of = [\"ft-noto\", \"b\"]\ndensity = 0.5"),
+        of("dare", "dare-linear", "of = [\"ft-noto\"]\ndensity = 0.9"),
+    ];
+    std::fs::write(bench.suite(), SMALL.replace("[[sweep]]", &format!("{}[[sweep]]", all.concat()))).unwrap();
+    bench.run("out", &["--limit", "40"]).assert().success();
+    let off = |a: &str, b: &str, probe: &str| {
+        let (a, b) = (predictions(&bench, a, probe), predictions(&bench, b, probe));
+        a.loss.iter().zip(&b.loss).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    for probe in ["noto", "novel", "flat"] {
+        // Of one checkpoint, lambda of the difference is alpha of the way.
+        assert!(off("some", "ft-noto@0.4", probe) < 1e-4, "{probe}: {}", off("some", "ft-noto@0.4", probe));
+        assert!(off("none", "zero-shot", probe) < 1e-5, "{probe}");
+        assert!(off("ties", "zero-shot", probe) > 1e-3 && off("dare", "ft-noto", probe) > 1e-4, "{probe}");
+    }
+    // What is combined for each probe is a tensor of a file once its templates are said.
+    let base = demo("zero-shot");
+    let file = format!(
+        "models:\n  - model: {}\n    parameters: {{weight: 0.4}}\nmerge_method: task_arithmetic\nbase_model: {}\n\
+         dtype: float32\n",
+        demo("ft-noto").display(),
+        base.display()
+    );
+    std::fs::write(bench.out("merge.yml"), file).unwrap();
+    let merge = |out: &str, more: &[&str]| {
+        let mut command = specbench();
+        command.arg("merge").arg(bench.out("merge.yml")).args(more).arg("--out").arg(bench.out(out));
+        command.assert()
+    };
+    let log = |more: &[&str]| {
+        String::from_utf8_lossy(&merge("none", more).code(2).get_output().stderr).into_owned()
+    };
+    assert!(log(&[]).contains("with which templates (`--templates FILE`)"), "{}", log(&[]));
+    assert!(log(&["--alpha", "0.3"]).contains("leave `--from`, `--to` and `--alpha` out"));
+    assert!(log(&["--exclude", "*"]).contains("a combination takes all tensors"));
+    let templates = root().join("suites/templates/emoji.txt");
+    merge("w", &["--templates", templates.to_str().unwrap()]).success();
+    let written =
+        format!("[[checkpoint]]\nid = \"w\"\nrole = \"finetuned\"\nsource = {:?}\n", bench.out("w"));
+    std::fs::write(bench.suite(), SMALL.replace("[[sweep]]", &format!("{written}[[sweep]]"))).unwrap();
+    bench.run("out", &["--limit", "40"]).assert().success();
+    assert!(off("w", "ft-noto@0.4", "noto") < 1e-4, "{}", off("w", "ft-noto@0.4", "noto"));
+    // What an earlier one left there goes.
+    merge("w", &["--drop-heads"]).success();
+    assert!(!bench.out("w/classifier.json").exists());
+}

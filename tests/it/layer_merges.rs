@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use specbench::checkpoint::{StateDict, Tensors, Weights, write_safetensors};
-use specbench::merge::{COMBINES, Combination, CombineSettings, Compensate, Each, MergeError};
+use specbench::merge::{COMBINES, Combination, CombineSettings, Compensate, Each, Ingredients, MergeError};
 use specbench::store::Predictions;
 
 use crate::support::{Bench, SMALL, root, specbench};
@@ -33,7 +33,7 @@ fn combination(
 ) -> Result<Combination, MergeError> {
     let method = COMBINES.get(method).unwrap();
     let base = method.needs_base().then(|| Arc::new(golden("base")) as Arc<dyn Weights>);
-    Combination::reading(method, settings, base, of, grams)
+    Combination::reading(method, settings, Ingredients { base, of, beside: grams, apart: Vec::new() })
 }
 
 fn regmean(non_diagonal: f64) -> CombineSettings {

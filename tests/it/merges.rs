@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use specbench::checkpoint::{StateDict, Tensors, Weights};
-use specbench::merge::{COMBINES, Combination, CombineSettings, Each, PATHS, merge_tensors, merge_weighed};
+use specbench::merge::{
+    COMBINES, Combination, CombineSettings, Each, Ingredients, PATHS, merge_tensors, merge_weighed,
+};
 
 use crate::support::root;
 
@@ -75,7 +77,10 @@ fn what_is_weighed_by_fisher_information_is_the_formulas() {
     let (tuned, fisher) = (all("tuned"), all("fisher"));
     let settings = CombineSettings { weights: Some(vec![0.6, 0.4, 0.5]), ..Default::default() };
     let method = COMBINES.get("fisher").unwrap();
-    let combined = |importance| Combination::reading(method, &settings, None, tuned.clone(), importance);
+    let combined = |beside| {
+        let ingredients = Ingredients { of: tuned.clone(), beside, ..Ingredients::default() };
+        Combination::reading(method, &settings, ingredients)
+    };
     let made = combined(fisher.clone()).unwrap();
     let off = |found: &candle_core::Tensor, case: &str| {
         let right = expected.load(case).unwrap();

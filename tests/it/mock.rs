@@ -114,10 +114,16 @@ impl Architecture for Mock {
         &self,
         weights: Combination,
         _: &[Arc<dyn Architecture>],
+        _: Option<&Arc<dyn Architecture>>,
     ) -> Result<Arc<dyn Architecture>, ModelError> {
         Ok(Arc::new(Self { weights: Arc::new(weights), reader: self.reader.clone() }))
     }
-    fn write(&self, _: &Path, _: Option<candle_core::DType>) -> Result<(), ModelError> {
+    fn write(
+        &self,
+        _: &Path,
+        _: Option<candle_core::DType>,
+        _: specbench::model::WrittenHeads<'_>,
+    ) -> Result<(), ModelError> {
         Err(ModelError::Unlike("a mock is written nowhere".to_owned()))
     }
     fn stages(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::places;
+use crate::base::fs::read_lines;
 use crate::cli::answers::MergeAnswer;
 use crate::cli::args::{Global, MergeArgs};
 use crate::cli::error::{CliError, Exit};
@@ -10,7 +11,7 @@ use crate::cli::output::Output;
 use crate::merge::{COMBINES, Fate, MergeError, MergeFile, MergeKind, PATHS, Preflight};
 use crate::model::clip::{HeadPlan, PointPlan};
 use crate::model::lm::LanguagePoint;
-use crate::model::{ModelError, PointRequest, WriteError, located, open_merge};
+use crate::model::{ModelError, PointRequest, WriteError, WrittenHeads, located, open_merge};
 use crate::report::Grid;
 
 pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
@@ -30,14 +31,15 @@ pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
         args.from.as_deref().ok_or_else(|| usage("`--from`, the pretrained checkpoint, is missing"))?;
     let to = args.to.as_deref().ok_or_else(|| usage("`--to`, the fine-tuned checkpoint, is missing"))?;
     let at = |path: &Path| places::checkpoint(global, path, output);
-    point(&args.method, (&at(from)?, &at(to)?, args.alpha), args, output)
+    point(&args.method, (&at(from)?, &at(to)?, args.alpha.unwrap_or(0.5)), args, output)
 }
 
 /// A merge that a file describes.
 fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     let usage = |text: String| CliError::new(Exit::Usage, text);
-    if args.from.is_some() || args.to.is_some() {
-        return Err(usage("the file says what is merged; leave `--from` and `--to` out".to_owned()));
+    if args.from.is_some() || args.to.is_some() || args.alpha.is_some() {
+        let text = "the file says what is merged; leave `--from`, `--to` and `--alpha` out";
+        return Err(usage(text.to_owned()));
     }
     let file = MergeFile::open(Path::new(&args.method)).map_err(|e| usage(e.to_string()))?;
     let hub = places::hub(global, output);
@@ -48,6 +50,13 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
         let to = located(&file, &file.of[0], &hub).map_err(wrong)?;
         return point(path.name(), (&from, &to, alpha), args, output);
     }
+    if !args.include.is_empty() || !args.exclude.is_empty() {
+        let text = "`--include` and `--exclude` are for a point between two; a combination takes all tensors";
+        return Err(usage(text.to_owned()));
+    }
+    let templates =
+        args.templates.as_deref().map(read_lines).transpose().map_err(|e| usage(e.to_string()))?;
+    let heads = WrittenHeads { templates: templates.as_deref(), dropped: args.drop_heads };
     let merged = open_merge(&file, &hub).map_err(wrong)?;
     let (weights, facts) = (merged.weights(), merged.facts().map_err(WriteError::from)?);
     let mut rows: Vec<Vec<String>> =
@@ -65,7 +74,7 @@ fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     if let Some(out) = &args.out {
         let (n, started) = (weights.floats().len(), std::time::Instant::now());
         output.note(&format!("merging {n} tensors into {}", out.display()));
-        merged.write(out, file.dtype).map_err(WriteError::from)?;
+        merged.write(out, file.dtype, heads).map_err(WriteError::from)?;
         output.note(&format!("wrote {} in {:.1} s", out.display(), started.elapsed().as_secs_f64()));
     }
     Ok(Exit::Ok)
@@ -112,7 +121,9 @@ fn point(
 impl From<WriteError> for CliError {
     fn from(error: WriteError) -> Self {
         let exit = match &error {
-            WriteError::Asked(_) | WriteError::Merge(MergeError::Mismatch { .. }) => Exit::Usage,
+            WriteError::Asked(_)
+            | WriteError::Merge(MergeError::Mismatch { .. })
+            | WriteError::Model(ModelError::Unlike(_)) => Exit::Usage,
             WriteError::Merge(_) | WriteError::Model(_) => Exit::Unmeasured,
         };
         Self::new(exit, error.to_string())

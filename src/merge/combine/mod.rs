@@ -126,13 +126,30 @@ fn densities_of(settings: &CombineSettings, count: usize) -> Result<Vec<f64>, St
     }
 }
 
+/// What a combination is made of.
+#[derive(Default)]
+pub struct Ingredients {
+    /// What differences are taken to, if there is one.
+    pub base: Option<Arc<dyn Weights>>,
+    /// The checkpoints.
+    pub of: Vec<Arc<dyn Weights>>,
+    /// What lies beside each, if the method reads that.
+    pub beside: Vec<Arc<dyn Weights>>,
+    /// Tensors that the base lacks: they are not among the combined weights, and [`Combination::of_values`] combines them with what
+    /// stands for them.
+    pub apart: Vec<String>,
+}
+
+impl Ingredients {
+    fn is_apart(&self, name: &str) -> bool {
+        self.apart.iter().any(|a| a == name)
+    }
+}
+
 /// Weights combined from many, tensor by tensor, when they are wanted.
 pub struct Combination {
     method: &'static dyn Combine,
-    base: Option<Arc<dyn Weights>>,
-    of: Vec<Arc<dyn Weights>>,
-    /// What lies beside each, if the method reads that.
-    beside: Vec<Arc<dyn Weights>>,
+    ingredients: Ingredients,
     rule: Box<dyn TensorRule>,
     settings: CombineSettings,
 }
@@ -148,7 +165,7 @@ impl Combination {
         base: Option<Arc<dyn Weights>>,
         of: Vec<Arc<dyn Weights>>,
     ) -> Result<Self, MergeError> {
-        Self::reading(method, settings, base, of, Vec::new())
+        Self::reading(method, settings, Ingredients { base, of, ..Ingredients::default() })
     }
 
     /// As [`Combination::new`], with what lies beside each checkpoint for a method that reads it.
@@ -159,17 +176,17 @@ impl Combination {
     pub fn reading(
         method: &'static dyn Combine,
         settings: &CombineSettings,
-        base: Option<Arc<dyn Weights>>,
-        of: Vec<Arc<dyn Weights>>,
-        beside: Vec<Arc<dyn Weights>>,
+        ingredients: Ingredients,
     ) -> Result<Self, MergeError> {
+        let Ingredients { base, of, beside, .. } = &ingredients;
         let wrong = |problem: String| MergeError::Settings { method: method.name().to_owned(), problem };
         let first = of.first().ok_or_else(|| wrong("nothing is combined".to_owned()))?;
         if method.needs_base() && base.is_none() {
             return Err(wrong("it combines differences to a `base`, which is not named".to_owned()));
         }
-        for other in of[1..].iter().chain(&base) {
-            let problems = differences(&**first, &**other, |_| false);
+        let below = base.iter().map(|base| (base, true));
+        for (other, is_base) in of[1..].iter().map(|w| (w, false)).chain(below) {
+            let problems = differences(&**first, &**other, |name| is_base && ingredients.is_apart(name));
             if !problems.is_empty() {
                 return Err(MergeError::Mismatch { from: first.label(), to: other.label(), problems });
             }
@@ -183,12 +200,12 @@ impl Combination {
             }
             let weights: Vec<&dyn Weights> = of.iter().map(|w| &**w).collect();
             match kind {
-                Beside::Fisher => importance::check(&weights, &beside, |_| true)?,
-                Beside::Gram => check_grams(&**first, &beside)?,
+                Beside::Fisher => importance::check(&weights, beside, |_| true)?,
+                Beside::Gram => check_grams(&**first, beside)?,
             }
         }
         let rule = method.rule(settings, of.len()).map_err(wrong)?;
-        Ok(Self { method, base, of, beside, rule, settings: settings.clone() })
+        Ok(Self { method, ingredients, rule, settings: settings.clone() })
     }
 }
 
@@ -213,9 +230,32 @@ impl<'a> Source<'a> {
 impl Combination {
     /// What the method reads beside the checkpoints for a tensor, under which name, if there is any.
     fn beside(&self, name: &str) -> Option<(String, InputAxis)> {
-        let first = self.beside.first()?;
+        let first = self.ingredients.beside.first()?;
         let names = [InputAxis::Last, InputAxis::First].map(|axis| (axis.gram_name(name), axis));
         names.into_iter().find(|(name, _)| first.contains(name))
+    }
+
+    /// Values that stand for some of a tensor's rows, in each checkpoint and in the base, combined by the method's rule.
+    ///
+    /// # Errors
+    /// If they are of other shapes, or what lies beside the checkpoints cannot be read.
+    pub fn of_values(&self, name: &str, of: &[Tensor], base: &Tensor) -> Result<Tensor, CheckpointError> {
+        let (beside, inputs) = self.sources_beside(name)?;
+        let contiguous = |t: &Tensor| t.to_dtype(DType::F32).and_then(|t| t.contiguous()).map(Source::Read);
+        let values = || {
+            let of = of.iter().map(contiguous).collect::<candle_core::Result<Vec<_>>>()?;
+            let sources: Vec<Source<'_>> = of.into_iter().chain(beside).chain([contiguous(base)?]).collect();
+            self.combined((name, base.dims()), inputs, &sources)
+        };
+        values().map_err(of_tensor(self, name))
+    }
+
+    /// What the method reads beside the checkpoints for a tensor, and along which axis its inputs lie.
+    fn sources_beside(&self, name: &str) -> Result<(Vec<Source<'_>>, InputAxis), CheckpointError> {
+        let Some((name, inputs)) = self.beside(name) else { return Ok((Vec::new(), InputAxis::Last)) };
+        let sources =
+            self.ingredients.beside.iter().map(|w| Source::of(&**w, &name)).collect::<Result<_, _>>()?;
+        Ok((sources, inputs))
     }
 
     /// One tensor of the checkpoints, then what lies beside each, the base last; values are read where they lie.
@@ -235,8 +275,8 @@ impl Combination {
             (None, read) => read.as_ref().map(slice_of),
         });
         let mut slices = slices.collect::<candle_core::Result<Vec<&[f32]>>>()?;
-        let base = if self.base.is_some() { slices.pop() } else { None };
-        let beside = slices.split_off(self.of.len());
+        let base = if self.ingredients.base.is_some() { slices.pop() } else { None };
+        let beside = slices.split_off(self.ingredients.of.len());
         if self.method.reads() == Some(Beside::Fisher) {
             importance::squares(&beside)?;
         }
@@ -250,11 +290,13 @@ impl Combination {
 
 impl Weights for Combination {
     fn names(&self) -> Vec<&str> {
-        self.of[0].names()
+        let mut all = self.ingredients.of[0].names();
+        all.retain(|name| !self.ingredients.is_apart(name));
+        all
     }
 
     fn info(&self, name: &str) -> Option<TensorInfo> {
-        let info = self.of[0].info(name)?;
+        let info = self.ingredients.of[0].info(name).filter(|_| !self.ingredients.is_apart(name))?;
         let dtype = if info.is_float() { "F32".to_owned() } else { info.dtype };
         Some(TensorInfo { shape: info.shape, dtype })
     }
@@ -262,26 +304,26 @@ impl Weights for Combination {
     fn load(&self, name: &str) -> Result<Tensor, CheckpointError> {
         let info = self.info(name).ok_or_else(|| missing(self, name))?;
         if !info.is_float() {
-            return self.of[0].load(name);
+            return self.ingredients.of[0].load(name);
         }
-        let found = self.beside(name);
-        let inputs = found.as_ref().map_or(InputAxis::Last, |f| f.1);
-        let beside = found.iter().flat_map(|(name, _)| self.beside.iter().map(move |w| (w, name.as_str())));
-        let all = self.of.iter().map(|w| (w, name)).chain(beside).chain(self.base.iter().map(|w| (w, name)));
-        let sources = all.map(|(w, name)| Source::of(&**w, name));
-        let sources: Vec<Source<'_>> = sources.collect::<Result<_, _>>()?;
+        let (beside, inputs) = self.sources_beside(name)?;
+        let mut sources: Vec<Source<'_>> =
+            self.ingredients.of.iter().map(|w| Source::of(&**w, name)).collect::<Result<_, _>>()?;
+        sources.extend(beside);
+        sources.extend(self.ingredients.base.as_ref().map(|w| Source::of(&**w, name)).transpose()?);
         self.combined((name, &info.shape), inputs, &sources).map_err(of_tensor(self, name))
     }
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, CheckpointError> {
-        let base = self.base.as_ref().map(|b| b.digest(digests)).transpose()?;
-        let of: Vec<Digest> = self.of.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
-        let beside: Vec<Digest> = self.beside.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
+        let Ingredients { base, of, beside, .. } = &self.ingredients;
+        let base = base.as_ref().map(|b| b.digest(digests)).transpose()?;
+        let of: Vec<Digest> = of.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
+        let beside: Vec<Digest> = beside.iter().map(|w| w.digest(digests)).collect::<Result<_, _>>()?;
         Ok(Digest::of_value(&(self.method.name(), &self.settings, base, of, beside)))
     }
 
     fn label(&self) -> String {
-        let of: Vec<String> = self.of.iter().map(|w| w.label()).collect();
+        let of: Vec<String> = self.ingredients.of.iter().map(|w| w.label()).collect();
         format!("{} of {}", self.method.name(), of.join(", "))
     }
 }

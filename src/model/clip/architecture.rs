@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::classifier::Classifier;
+use super::combined_head::CombinedHead;
 use super::config::Family;
 use super::folder::CheckpointFolder;
 use super::image_adapter::ImageAdapter;
@@ -23,7 +24,7 @@ use crate::checkpoint::{Tensors, Weights};
 use crate::merge::Combination;
 use crate::model::{
     Architecture, Head, HeadChoice, HeadKind, HeadRows, Input, Kernels, Model, ModelError, ModelType,
-    Placement, Reader, State, normalise_rows,
+    Placement, Reader, State, WrittenHeads, normalise_rows,
 };
 use crate::task::{Answer, AskKind, Candidates};
 
@@ -179,25 +180,53 @@ impl Architecture for CheckpointFolder {
         &self,
         weights: Combination,
         others: &[Arc<dyn Architecture>],
+        base: Option<&Arc<dyn Architecture>>,
     ) -> Result<Arc<dyn Architecture>, ModelError> {
-        for other in others {
+        let head = base.filter(|base| !self.heads_beyond(&***base).is_empty());
+        for other in others.iter().chain(base) {
             if let Some(what) = self.differs_from(&**other, &[])? {
                 let (a, b) = (self.path.display(), other.path().display());
                 return Err(ModelError::Unlike(format!("`{a}` and `{b}` differ in their {what}")));
             }
+            let is_headless = head.is_some_and(|base| Arc::ptr_eq(base, other));
             let other = other.as_any().downcast_ref::<Self>();
-            if other.is_some_and(|o| o.classifier != self.classifier) {
+            if !is_headless && other.is_some_and(|o| o.classifier != self.classifier) {
                 let text =
                     "their heads are of other classes; combine checkpoints with the same head, or with none";
                 return Err(ModelError::Unlike(text.to_owned()));
             }
         }
-        Ok(Arc::new(self.with_weights(weights)))
+        let weights = Arc::new(weights);
+        let head = head.map(|base| {
+            let others = others.iter().map(|o| Arc::clone(o.weights()));
+            let of = std::iter::once(Arc::clone(&self.weights)).chain(others).collect();
+            Arc::new(CombinedHead { combination: Arc::clone(&weights), base: Arc::clone(base), of })
+        });
+        Ok(Arc::new(self.with_weights(weights, head)))
     }
 
-    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError> {
-        let tensors = self.weights.load_all()?;
-        self.write_with(out, &tensors, self.classifier.as_ref(), dtype.unwrap_or(DType::F32))
+    fn heads_beyond(&self, base: &dyn Architecture) -> Vec<String> {
+        match base.as_any().downcast_ref::<Self>() {
+            Some(base) if base.classifier.is_none() => Classifier::tensors(&*self.weights),
+            _ => Vec::new(),
+        }
+    }
+
+    fn write(&self, out: &Path, dtype: Option<DType>, heads: WrittenHeads<'_>) -> Result<(), ModelError> {
+        let mut tensors = self.weights.load_all()?;
+        let mut classifier = self.classifier.as_ref();
+        if heads.dropped {
+            tensors.retain(|name, _| !Self::is_head(name));
+            classifier = None;
+        } else if let (Some(head), Some(classifier)) = (&self.combined_head, classifier) {
+            let Some(templates) = heads.templates else {
+                let text = "the base has no classifier: say with which templates (`--templates FILE`) the zero-shot head is made \
+                            that takes its part, or leave heads out (`--drop-heads`)";
+                return Err(ModelError::Unlike(text.to_owned()));
+            };
+            tensors.extend(head.whole(classifier, templates)?);
+        }
+        self.write_with(out, &tensors, classifier, dtype.unwrap_or(DType::F32))
     }
 
     fn neutral(&self, other: &dyn Architecture) -> Result<Tensors, ModelError> {
@@ -253,16 +282,10 @@ impl Architecture for CheckpointFolder {
         let Some(choice) = choice else {
             return zero_shot(self, weights, &candidates.names, &candidates.templates, made);
         };
-        let n = choice.rows.len();
-        let index = Tensor::from_vec(choice.rows, n, &Device::Cpu);
-        let index = index.map_err(ModelError::compute("classifier"))?;
-        let pick = |name: &str| -> Result<Tensor, ModelError> {
-            let all = self.weights.load(name)?;
-            all.index_select(&index, 0).map_err(ModelError::compute("classifier"))
-        };
-        let bias = self.weights.contains(Classifier::BIAS);
-        let bias = bias.then(|| pick(Classifier::BIAS)).transpose()?;
-        Ok(HeadRows::fixed(pick(Classifier::WEIGHT)?, bias))
+        match &self.combined_head {
+            Some(combined) => combined.head(&choice.rows, candidates, made),
+            None => Classifier::head(&*self.weights, &choice.rows),
+        }
     }
 
     fn batch(&self, inputs: &[Input], placement: &Placement, _: bool) -> Result<State, ModelError> {

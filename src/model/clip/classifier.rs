@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::meta_net::MetaNet;
 use super::names::CONTEXT;
+use crate::checkpoint::Weights;
+use crate::model::{HeadRows, ModelError};
 
 /// What `classifier.json` says of a fine-tuned classifier (tensors `classifier.weight`
 /// `[classes, projection_dim]` and perhaps `classifier.bias` `[classes]` in the weights file).
@@ -21,6 +24,26 @@ impl Classifier {
     pub const WEIGHT: &str = "classifier.weight";
     /// The tensor with one value per class.
     pub const BIAS: &str = "classifier.bias";
+
+    /// Its tensors among some weights.
+    #[must_use]
+    pub fn tensors(weights: &dyn Weights) -> Vec<String> {
+        [Self::WEIGHT, Self::BIAS].into_iter().filter(|n| weights.contains(n)).map(str::to_owned).collect()
+    }
+
+    /// The head of some of its rows.
+    ///
+    /// # Errors
+    /// If its tensors cannot be read, or have no such rows.
+    pub fn head(weights: &dyn Weights, rows: &[u32]) -> Result<HeadRows, ModelError> {
+        let wrap = |e| ModelError::compute("classifier")(e);
+        let index = Tensor::from_slice(rows, rows.len(), &Device::Cpu).map_err(wrap)?;
+        let pick = |name: &str| -> Result<Tensor, ModelError> {
+            weights.load(name)?.index_select(&index, 0).map_err(wrap)
+        };
+        let bias = weights.contains(Self::BIAS).then(|| pick(Self::BIAS)).transpose()?;
+        Ok(HeadRows::fixed(pick(Self::WEIGHT)?, bias))
+    }
 
     /// The rows for some classes of a list. Rows are positions: where the head was trained on that very list, they
     /// are used as they stand; otherwise names say which row is which, if they are unique on both sides.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::account::{account, describe, is_complete};
 use super::classifier::{Classifier, is_head};
+use super::combined_head::CombinedHead;
 use super::config::{ClipConfig, TextPool};
 use super::hugging_face;
 use super::json::json_file;
@@ -39,6 +40,8 @@ pub struct CheckpointFolder {
     home: PathBuf,
     /// The fine-tuned classifier, if there is one.
     pub classifier: Option<Classifier>,
+    /// What makes the classifier's rows, if they are not among the weights.
+    pub(super) combined_head: Option<Arc<CombinedHead>>,
 }
 
 impl CheckpointFolder {
@@ -72,6 +75,7 @@ impl CheckpointFolder {
             weights,
             home: path.to_owned(),
             classifier,
+            combined_head: None,
         };
         this.check_input_size()?;
         this.check_classifier()?;
@@ -110,6 +114,7 @@ impl CheckpointFolder {
             weights,
             home: base.home.clone(),
             classifier,
+            combined_head: None,
         };
         this.check_classifier()?;
         Ok(this)
@@ -215,17 +220,22 @@ impl CheckpointFolder {
         TextTokenizer::digest(&self.home)
     }
 
-    /// The same model with combined weights.
-    pub(super) fn with_weights(&self, weights: Combination) -> Self {
+    /// The same model with combined weights, and perhaps a head that is combined apart.
+    pub(super) fn with_weights(
+        &self,
+        weights: Arc<Combination>,
+        combined_head: Option<Arc<CombinedHead>>,
+    ) -> Self {
         Self {
             path: self.path.clone(),
             layout: self.layout,
             config: self.config.clone(),
             reader: self.reader.clone(),
-            weights: Arc::new(weights),
+            weights,
             stored: Arc::clone(&self.stored),
             home: self.home.clone(),
             classifier: self.classifier.clone(),
+            combined_head,
         }
     }
 
@@ -244,8 +254,14 @@ impl CheckpointFolder {
                 write_atomic(&path.join(name), &read(&from)?)?;
             }
         }
-        if let Some(classifier) = classifier {
-            write_json(&path.join("classifier.json"), classifier)?;
+        let names = path.join("classifier.json");
+        match classifier {
+            Some(classifier) => write_json(&names, classifier)?,
+            // Of an earlier checkpoint in the same folder.
+            None if names.exists() => {
+                std::fs::remove_file(&names).map_err(|e| FileError::new("remove", &names, e))?;
+            }
+            None => {}
         }
         let file = match self.layout {
             FolderLayout::HuggingFace => "model.safetensors",

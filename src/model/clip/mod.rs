@@ -6,6 +6,7 @@
 mod account;
 mod architecture;
 mod classifier;
+mod combined_head;
 mod config;
 mod folder;
 pub mod hugging_face;

@@ -149,10 +149,8 @@ impl PointPlan {
             if folder.classifier.is_none() {
                 return Ok(zero_shot(folder, &ends.at(self.path, end), classes, templates, &mut |_| {})?);
             }
-            let load = |name: &str| folder.weights.load(name).map_err(ModelError::from);
-            let bias = folder.weights.contains(Classifier::BIAS);
-            let bias = bias.then(|| load(Classifier::BIAS)).transpose()?;
-            Ok(HeadRows::fixed(load(Classifier::WEIGHT)?, bias))
+            let all: Vec<u32> = (0..classes.len() as u32).collect();
+            Ok(Classifier::head(&*folder.weights, &all)?)
         };
         let (start, end) = (head(&self.from, 0.0)?, head(&self.to, 1.0)?);
         let (path, alpha) = (self.path, self.alpha);

@@ -19,7 +19,7 @@ use super::halves::in_halves;
 use super::reader::Prompt;
 use super::score::score;
 use super::tokenizer::LanguageTokenizer;
-use super::written::write_whole;
+use super::written::{no_heads, write_whole};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
@@ -27,6 +27,7 @@ use crate::checkpoint::{Tensors, Weights};
 use crate::merge::Combination;
 use crate::model::{
     Architecture, Head, Input, Kernels, Model, ModelError, ModelType, Placement, Reader, State, Tokens,
+    WrittenHeads,
 };
 use crate::task::{Answer, AskKind, Candidates};
 
@@ -93,7 +94,7 @@ impl Architecture for LanguageFolder {
                 format!("width {}, {} blocks, {} heads, {} of keys", c.width, c.layers, c.heads, c.kv_heads),
             ),
             ("vocabulary", format!("{}{}", c.vocab_size, if c.tied { ", tied" } else { "" })),
-            ("positions", format!("{}, {:?}", c.length, c.positions)),
+            ("positions", format!("{}, {}", c.length, c.positions)),
             ("first token", special(&tokenizer.bos)),
             ("last token", special(&tokenizer.eos)),
             ("chat template", if tokenizer.chat.is_some() { "yes" } else { "no" }.to_owned()),
@@ -144,8 +145,9 @@ impl Architecture for LanguageFolder {
         &self,
         weights: Combination,
         others: &[Arc<dyn Architecture>],
+        base: Option<&Arc<dyn Architecture>>,
     ) -> Result<Arc<dyn Architecture>, ModelError> {
-        for other in others {
+        for other in others.iter().chain(base) {
             if let Some(what) = self.differs_from(&**other, &[])? {
                 let (a, b) = (self.path.display(), other.path().display());
                 return Err(ModelError::Unlike(format!("`{a}` and `{b}` differ in their {what}")));
@@ -154,7 +156,8 @@ impl Architecture for LanguageFolder {
         Ok(Arc::new(self.with_weights(weights)))
     }
 
-    fn write(&self, out: &Path, dtype: Option<DType>) -> Result<(), ModelError> {
+    fn write(&self, out: &Path, dtype: Option<DType>, heads: WrittenHeads<'_>) -> Result<(), ModelError> {
+        no_heads(heads.templates.is_some() || heads.dropped).map_err(ModelError::Unlike)?;
         write_whole(self, out, dtype)
     }
 

@@ -36,6 +36,7 @@ impl LanguagePoint {
 
     /// Opens both ends and looks at them; nothing is computed. `to` may be an adapter of `from`.
     pub fn new(asked: &PointRequest<'_>) -> Result<Self, WriteError> {
+        no_heads(asked.templates.is_some() || asked.drop_heads).map_err(WriteError::Asked)?;
         let (path, filter) = (asked.method()?, asked.filter()?);
         let from = LanguageFolder::open_any(asked.from)?;
         let to = if Self::is_for(asked.to) {
@@ -105,6 +106,12 @@ fn stored_type(weights: &dyn Weights, name: &str) -> DType {
         Some("F16") => DType::F16,
         _ => DType::F32,
     }
+}
+
+/// Refuses what is asked of heads of classes, which a language model does not have.
+pub(super) fn no_heads(asked: bool) -> Result<(), String> {
+    let text = "a language model has no head of classes; leave `--templates` and `--drop-heads` out";
+    if asked { Err(text.to_owned()) } else { Ok(()) }
 }
 
 /// Writes a model as a folder of its own, each tensor made whole when it is its turn and gone when it is written.
