@@ -9,6 +9,7 @@ the architecture); `gguf/blocks.gguf` with random blocks and `gguf/blocks.json` 
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,8 @@ NAMES = {
 }
 BEFORE = {"post_attention_layernorm": "ffn_norm"}
 BOTH = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
-ARCHITECTURES = {"mistral": "llama", "llama-bias": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "phi3": "phi3"}
+ARCHITECTURES = {"mistral": "llama", "llama-bias": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "phi3": "phi3",
+                 "qwen3-yarn": "qwen3", "phi3-long": "phi3"}
 # `transformers` takes the width of a head from elsewhere for the others.
 READ_WHOLE = ["mistral", "qwen2"]
 
@@ -63,6 +65,18 @@ def shapes(w, config):
     if rope["rope_type"] == "linear":
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        w.add_rope_scaling_factor(rope["factor"])
+        w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        w.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+        w.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+    if rope["rope_type"] == "longrope":
+        original = rope["original_max_position_embeddings"]
+        w.add_rope_scaling_orig_ctx_len(original)
+        w.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(config["max_position_embeddings"] / original) / math.log(original)))
+        for which in ("short", "long"):
+            w.add_tensor(f"rope_factors_{which}.weight", np.array(rope[f"{which}_factor"], dtype=np.float32))
 
 
 def write(name, architecture):

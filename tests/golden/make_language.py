@@ -82,6 +82,14 @@ def families():
     yield "qwen3-moe", t.Qwen3MoeConfig(**SMALL, **HEADS, **IDS, **experts, num_experts=4, head_dim=8, moe_intermediate_size=12,
                                         norm_topk_prob=True), t.Qwen3MoeForCausalLM
 
+    # Long contexts: the ramp lies inside the four pairs; the longest continuation stays below LongRoPE's first length.
+    yarn = {"rope_type": "yarn", "rope_theta": 10.0, "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 2.0, "beta_slow": 0.5}
+    yield "qwen3-yarn", t.Qwen3Config(**SMALL, **HEADS, **IDS, head_dim=8, rope_parameters=yarn), t.Qwen3ForCausalLM
+    long = {"rope_type": "longrope", "rope_theta": 5000.0, "short_factor": [1.0, 1.1, 1.7, 2.5], "long_factor": [1.0, 2.0, 4.0, 8.0],
+            "original_max_position_embeddings": 32}
+    two = {**HEADS, "num_attention_heads": 2, "num_key_value_heads": 1}
+    yield "phi3-long", t.Phi3Config(**SMALL, **two, **IDS, rope_parameters=long, original_max_position_embeddings=32), t.Phi3ForCausalLM
+
 
 def tokenizer():
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use serde::Deserialize;
 use specbench::checkpoint::{StateDict, Weights as _, write_safetensors};
-use specbench::model::lm::{Decoder, Forest, LanguageFolder, Prompt, Scene, Scored, Sequences, families};
+use specbench::model::lm::{
+    Decoder, Forest, LanguageFolder, Positions, Prompt, Scene, Scored, Sequences, Stretch, families,
+};
 use specbench::model::{Architecture as _, Input, Kernels, Numerics, Placement};
 use specbench::task::Answer;
 
@@ -84,13 +86,26 @@ fn logits_of_every_family_agree() {
 /// `tests/golden/make_gguf.py` wrote the same weights in llama.cpp's layout.
 #[test]
 fn gguf_files_give_the_logits_of_the_folders_that_they_were_made_from() {
-    for name in ["gemma2", "llama-bias", "mistral", "phi3", "qwen2", "qwen3"] {
+    for name in ["gemma2", "llama-bias", "mistral", "phi3", "phi3-long", "qwen2", "qwen3", "qwen3-yarn"] {
         let (_dir, folder, golden) = model(name);
         let path = root().join("tests/golden/gguf").join(format!("{name}.gguf"));
         let mut opened = LanguageFolder::open_any(&path).unwrap();
         if name == "gemma2" {
             // The tiny model's scale is not its head's, which GGUF cannot say.
             opened.config.scale = folder.config.scale;
+        }
+        if let (Positions::Rotary(stored), Positions::Rotary(said)) =
+            (&mut opened.config.positions, &folder.config.positions)
+        {
+            // f32 in the file.
+            if let (Stretch::Each { factors, .. }, Stretch::Each { factors: right, .. }) =
+                (&mut stored.stretch, &said.stretch)
+            {
+                assert!(factors.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-6), "{factors:?}");
+                factors.clone_from(right);
+            }
+            assert!((stored.scale - said.scale).abs() < 1e-6, "{name}: {}", stored.scale);
+            stored.scale = said.scale;
         }
         assert_eq!(format!("{:?}", opened.config), format!("{:?}", folder.config), "{name}");
         for text in ["The heart pumps 42 times.", "Question: which\nAnswer: the kidney!"] {
@@ -216,6 +231,12 @@ fn what_could_change_a_number_is_refused() {
         (refused(&|j| drop(j.insert("vocab_size".to_owned(), 90.into()))), "its configuration says [90, 16]"),
         (refused(&|j| drop(j.insert("tie_word_embeddings".to_owned(), true.into()))), "other values"),
         (refused(&|j| drop(j.insert("hidden_act".to_owned(), "swiglu".into()))), "`swiglu`"),
+        (refused(&|j| j["rope_parameters"]["rope_type"] = "dynamic".into()), "`dynamic` are not supported"),
+        (refused(&|j| j["rope_parameters"]["rope_type"] = "yarn".into()), "high_freq_factor"),
+        (
+            refused(&|j| j["rope_parameters"]["rope_type"] = "longrope".into()),
+            "`rope_parameters.short_factor`",
+        ),
     ] {
         assert!(message.contains(part), "{part} not in {message}");
     }

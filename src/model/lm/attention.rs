@@ -6,8 +6,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
-use super::config::{DecoderConfig, HEAD_NORMS, HeadNorm, NormKind, Place, Positions, Rotary};
+use super::config::{DecoderConfig, HEAD_NORMS, HeadNorm, NormKind, Place};
 use super::forest::Forest;
+use super::positions::{Positions, Rotary};
 use crate::checkpoint::{InputAxis, Observer, of_tensor};
 use crate::model::layers::{Built, Kernels, Linear, Loader, RmsNorm, softmax_f32};
 
@@ -77,7 +78,7 @@ fn angles(rotary: &Rotary, positions: &[u32], dtype: DType, device: &Device) -> 
     let all: Vec<f32> =
         positions.iter().flat_map(|&p| frequencies.iter().map(move |&f| p as f32 * f as f32)).collect();
     let all = Tensor::from_vec(all, (positions.len(), frequencies.len()), &Device::Cpu)?;
-    let place = |t: Tensor| t.to_device(device)?.to_dtype(dtype);
+    let place = |t: Tensor| (t * rotary.scale)?.to_device(device)?.to_dtype(dtype);
     Ok((place(all.cos()?)?, place(all.sin()?)?))
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::positions::{Positions, Rotary};
+
 /// The function between the two layers of a perceptron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Activation {
@@ -67,73 +69,6 @@ pub struct Scales {
     pub branch: Option<f64>,
     /// What logits are divided by (Granite).
     pub logits: Option<f64>,
-}
-
-/// How the frequencies of rotary positions are stretched.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum Stretch {
-    /// Not at all.
-    None,
-    /// All by one factor.
-    Linear(f64),
-    /// Low ones by a factor, high ones not, smoothly between (Llama 3.1).
-    Llama3 {
-        /// The factor.
-        factor: f64,
-        /// Wave lengths beyond `original / low` are stretched.
-        low: f64,
-        /// Wave lengths below `original / high` are not.
-        high: f64,
-        /// Length of the first training.
-        original: f64,
-    },
-}
-
-/// Rotary positions.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Rotary {
-    /// Base of the frequencies.
-    pub theta: f64,
-    /// Leading values of each head that turn; the rest stay.
-    pub dims: usize,
-    /// How frequencies are stretched.
-    pub stretch: Stretch,
-}
-
-impl Rotary {
-    /// Angles per position, one for each pair of values.
-    #[must_use]
-    pub fn frequencies(&self) -> Vec<f64> {
-        let turn = |i: usize| self.theta.powf(-((2 * i) as f64) / self.dims as f64);
-        let stretched = |f: f64| match self.stretch {
-            Stretch::None => f,
-            Stretch::Linear(factor) => f / factor,
-            Stretch::Llama3 { factor, low, high, original } => {
-                let length = std::f64::consts::TAU / f;
-                if length < original / high {
-                    f
-                } else if length > original / low {
-                    f / factor
-                } else {
-                    let smooth = (original / length - low) / (high - low);
-                    (1.0 - smooth) * f / factor + smooth * f
-                }
-            }
-        };
-        (0..self.dims / 2).map(|i| stretched(turn(i))).collect()
-    }
-}
-
-/// How a model knows where a token stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Positions {
-    /// Queries and keys turn; some layers may turn by other angles.
-    Rotary(Rotary),
-    /// Learned vectors, the first for position `-offset`.
-    Learned {
-        /// Rows before the first position.
-        offset: usize,
-    },
 }
 
 /// A projection within a block: where its rows lie.
@@ -449,20 +384,5 @@ impl DecoderConfig {
             return Err(format!("epsilon {} and scale {} of the scores", self.eps, self.scale));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frequencies_by_hand() {
-        let rotary = |stretch| Rotary { theta: 10000.0, dims: 4, stretch };
-        assert_eq!(rotary(Stretch::None).frequencies(), [1.0, 0.01]);
-        assert_eq!(rotary(Stretch::Linear(2.0)).frequencies(), [0.5, 0.005]);
-        // Wave lengths 6.3 and 628 against 16: the first stays, the second is stretched.
-        let llama = Stretch::Llama3 { factor: 4.0, low: 1.0, high: 2.0, original: 16.0 };
-        assert_eq!(rotary(llama).frequencies(), [1.0, 0.0025]);
     }
 }

@@ -5,8 +5,9 @@ use std::ops::Range;
 use candle_core::{DType, Result, Tensor};
 
 use super::attention::{Attention, Past, Scene};
-use super::config::{Arrangement, DecoderConfig, NormKind, Positions};
+use super::config::{Arrangement, DecoderConfig, NormKind};
 use super::perceptron::Perceptron;
+use super::positions::Positions;
 use crate::checkpoint::{Weights, of_tensor};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, RmsNorm};
 

@@ -194,7 +194,8 @@ pub(super) fn configured(
         if fields.value("quantization_config").is_some() {
             return Err("`quantization_config`: quantised weights are read from GGUF files alone".to_owned());
         }
-        let config = (family.read)(&fields)?;
+        let mut config = (family.read)(&fields)?;
+        config.length = config.positions.longest().map_or(config.length, |n| n.min(config.length));
         let ends = token_list(fields.value("eos_token_id"));
         fields.finish(&[TRANSFORMERS, LANGUAGE])?;
         config.validate()?;

@@ -5,9 +5,8 @@ use serde_json::json;
 use super::Family;
 use super::read::{activation, attention_bias, llama_like, rotary, windows};
 use crate::base::account::Fields;
-use crate::model::lm::config::{
-    Activation, Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Positions, Rotary, Stretch,
-};
+use crate::model::lm::config::{Activation, Arrangement, DecoderConfig, HeadNorm, Names, NormKind};
+use crate::model::lm::positions::{Positions, Rotary, Stretch};
 
 /// Gemma 1.
 pub static GEMMA: Family = Family {
@@ -97,7 +96,7 @@ fn read_gemma3(fields: &Fields) -> Result<DecoderConfig, String> {
         (turns("full_attention")?, turns("sliding_attention")?)
     } else {
         let theta: f64 = fields.need("rope_local_base_freq")?;
-        let local = Rotary { theta, dims: config.head_width, stretch: Stretch::None };
+        let local = Rotary { theta, dims: config.head_width, stretch: Stretch::None, scale: 1.0 };
         (turns("full_attention")?, local)
     };
     let every: usize = match fields.get("_sliding_window_pattern")? {

@@ -5,9 +5,8 @@ use serde_json::json;
 use super::Family;
 use super::read::{activation, need_size};
 use crate::base::account::Fields;
-use crate::model::lm::config::{
-    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Scales,
-};
+use crate::model::lm::config::{Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Scales};
+use crate::model::lm::positions::Positions;
 
 /// GPT-2.
 pub static GPT2: Family = Family {

@@ -3,9 +3,8 @@
 use super::Family;
 use super::read::{activation, need_size, rotary};
 use crate::base::account::Fields;
-use crate::model::lm::config::{
-    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Rotary, Scales, Stretch,
-};
+use crate::model::lm::config::{Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Scales};
+use crate::model::lm::positions::{Positions, Rotary, Stretch};
 
 /// GPT-NeoX.
 pub static GPT_NEOX: Family = Family {
@@ -48,7 +47,7 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
             None => fields.need("rope_theta")?,
         };
         let share: f64 = fields.or("rotary_pct", 0.25)?;
-        Rotary { theta, dims: (head_width as f64 * share) as usize, stretch: Stretch::None }
+        Rotary { theta, dims: (head_width as f64 * share) as usize, stretch: Stretch::None, scale: 1.0 }
     };
     let parallel = fields.or("use_parallel_residual", true)?;
     let bias = fields.or("attention_bias", true)?;

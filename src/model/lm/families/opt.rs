@@ -3,9 +3,8 @@
 use super::Family;
 use super::read::{activation, need_size};
 use crate::base::account::Fields;
-use crate::model::lm::config::{
-    Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Positions, Scales,
-};
+use crate::model::lm::config::{Arrangement, DecoderConfig, HeadNorm, Names, NormKind, Place, Scales};
+use crate::model::lm::positions::Positions;
 
 /// OPT.
 pub static OPT: Family = Family {

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::Family;
 use super::read::{activation, llama_like, rotary_share};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, Names, NormKind, Place, Positions};
+use crate::model::lm::config::{Arrangement, DecoderConfig, Names, NormKind, Place};
+use crate::model::lm::positions::Positions;
 
 /// Phi 1, 1.5, 2.
 pub static PHI: Family = Family {

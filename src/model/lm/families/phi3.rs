@@ -1,16 +1,17 @@
-//! Phi 3 and 3.5 (mini, medium): joint projections.
+//! Phi 3 and 3.5 (mini, medium), Phi 4 mini: joint projections.
 
 use serde_json::{Value, json};
 
 use super::Family;
 use super::read::{activation, llama_like, rotary};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Names, Place, Positions};
+use crate::model::lm::config::{DecoderConfig, Names, Place};
+use crate::model::lm::positions::Positions;
 
 /// Phi 3.
 pub static PHI3: Family = Family {
     name: "phi3",
-    summary: "Phi 3 with 4k positions, joint projections",
+    summary: "Phi 3, Phi 4 mini, joint projections; texts as long as the first training's",
     reference: "arXiv:2404.14219; transformers modeling_phi3.py",
     model_types: &["phi3"],
     read,
@@ -24,7 +25,7 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
     config.activation = activation(fields, "hidden_act", "silu")?;
     config.eps = fields.or("rms_norm_eps", 1e-5)?;
     fields.only("attention_bias", &[json!(false), Value::Null])?;
-    // The length before stretching; what stretches by it is refused.
+    // The length before stretching, which also stands there where nothing is stretched.
     fields.value("original_max_position_embeddings");
     config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
     config.windows = vec![fields.size("sliding_window")?; config.layers];

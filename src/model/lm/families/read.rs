@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::base::account::Fields;
-use crate::model::lm::config::{
-    Activation, Arrangement, DecoderConfig, HeadNorm, LLAMA, NormKind, Positions, Rotary, Scales, Stretch,
-};
+use crate::model::lm::config::{Activation, Arrangement, DecoderConfig, HeadNorm, LLAMA, NormKind, Scales};
+use crate::model::lm::positions::{Positions, Rotary, Stretch};
 
 /// A size that must be there.
 pub fn need_size(fields: &Fields, key: &str) -> Result<usize, String> {
@@ -45,25 +44,26 @@ pub fn rotary_share(
             Some(share) => share,
             None => partial(fields, default)?,
         };
-        let stretch = stretch(part, "rope_type")?;
+        let dims = turning(head_width, share);
+        let (stretch, scale) = stretch((fields, part), "rope_type", (theta, dims))?;
         part.finish(&[])?;
-        return checked(Rotary { theta, dims: turning(head_width, share), stretch });
+        return checked(Rotary { theta, dims, stretch, scale });
     }
     let theta: Option<f64> = fields.get("rope_theta")?;
     let theta = theta.ok_or("neither `rope_parameters` nor `rope_theta` is there")?;
-    let share = partial(fields, default)?;
-    let stretch = match fields.section("rope_scaling")? {
+    let dims = turning(head_width, partial(fields, default)?);
+    let (stretch, scale) = match fields.section("rope_scaling")? {
         Some(part) => {
             let key = if part.has("rope_type") { "rope_type" } else { "type" };
-            let found = stretch(&part, key)?;
+            let found = stretch((fields, &part), key, (theta, dims))?;
             part.value("rope_type");
             part.value("type");
             part.finish(&[])?;
             found
         }
-        None => Stretch::None,
+        None => (Stretch::None, 1.0),
     };
-    checked(Rotary { theta, dims: turning(head_width, share), stretch })
+    checked(Rotary { theta, dims, stretch, scale })
 }
 
 fn partial(fields: &Fields, default: f64) -> Result<f64, String> {
@@ -82,9 +82,14 @@ fn checked(rotary: Rotary) -> Result<Rotary, String> {
     }
 }
 
-fn stretch(part: &Fields, key: &str) -> Result<Stretch, String> {
+/// How frequencies are stretched, and what cosines and sines are multiplied by. Some of it stands in the configuration itself.
+fn stretch(
+    (fields, part): (&Fields, &Fields),
+    key: &str,
+    turning: (f64, usize),
+) -> Result<(Stretch, f64), String> {
     let kind = part.or(key, "default".to_owned())?;
-    Ok(match kind.as_str() {
+    let plain = match kind.as_str() {
         "default" => Stretch::None,
         "linear" => Stretch::Linear(part.need("factor")?),
         "llama3" => Stretch::Llama3 {
@@ -93,8 +98,73 @@ fn stretch(part: &Fields, key: &str) -> Result<Stretch, String> {
             high: part.need("high_freq_factor")?,
             original: part.need("original_max_position_embeddings")?,
         },
+        "yarn" => return yarn(fields, part, turning),
+        "longrope" | "su" => return longrope(fields, part, turning.1),
         other => return Err(format!("rotary positions of type `{other}` are not supported")),
-    })
+    };
+    Ok((plain, 1.0))
+}
+
+/// The length of the first training, in the configuration or else in the part, and by how much it is exceeded.
+fn lengths(fields: &Fields, part: &Fields) -> Result<(f64, f64), String> {
+    const ORIGINAL: &str = "original_max_position_embeddings";
+    let longest = need_size(fields, "max_position_embeddings")? as f64;
+    let (own, outer): (Option<f64>, Option<f64>) = (part.get(ORIGINAL)?, fields.get(ORIGINAL)?);
+    let original = outer.or(own).ok_or_else(|| format!("`{ORIGINAL}` is missing"))?;
+    let factor: Option<f64> = part.get("factor")?;
+    let factor = factor.unwrap_or(longest / original);
+    if original.is_finite() && original > 1.0 && factor.is_finite() && factor > 0.0 {
+        Ok((original, factor))
+    } else {
+        Err(format!("`{ORIGINAL}` is {original} and `factor` {factor}"))
+    }
+}
+
+/// YaRN as `_compute_yarn_parameters` of transformers reads it.
+fn yarn(fields: &Fields, part: &Fields, (theta, dims): (f64, usize)) -> Result<(Stretch, f64), String> {
+    let (original, factor) = lengths(fields, part)?;
+    let scale_of = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
+    let (above, below): (Option<f64>, Option<f64>) = (part.get("mscale")?, part.get("mscale_all_dim")?);
+    let usual = match (above.filter(|w| *w != 0.0), below.filter(|w| *w != 0.0)) {
+        (Some(above), Some(below)) => scale_of(above) / scale_of(below),
+        _ => scale_of(1.0),
+    };
+    let scale: Option<f64> = part.get("attention_factor")?;
+    let turns = |key: &str, usual: f64| -> Result<f64, String> {
+        let given: Option<f64> = part.get(key)?;
+        Ok(given.filter(|v| *v != 0.0).unwrap_or(usual))
+    };
+    // The pair that turns so often within the first length.
+    let pair =
+        |turns: f64| dims as f64 * (original / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln());
+    let (mut first, mut last) = (pair(turns("beta_fast", 32.0)?), pair(turns("beta_slow", 1.0)?));
+    if part.or("truncate", true)? {
+        (first, last) = (first.floor(), last.ceil());
+    }
+    (first, last) = (first.max(0.0), last.min(dims as f64 - 1.0));
+    if first == last {
+        last += 0.001;
+    }
+    if !(first.is_finite() && last.is_finite()) {
+        return Err(format!("its YaRN parameters mean nothing: the ramp is from {first} to {last}"));
+    }
+    Ok((Stretch::Yarn { factor, ramp: [first, last] }, scale.unwrap_or(usual)))
+}
+
+/// LongRoPE for texts no longer than the first training's, to which the model is held: transformers takes other factors
+/// for longer ones, by the longest text of a batch, so that a score would depend on its neighbours.
+fn longrope(fields: &Fields, part: &Fields, dims: usize) -> Result<(Stretch, f64), String> {
+    let (original, factor) = lengths(fields, part)?;
+    let factors: Vec<f64> = part.need("short_factor")?;
+    let long: Vec<f64> = part.need("long_factor")?;
+    for (key, factors) in [("short_factor", &factors), ("long_factor", &long)] {
+        if factors.len() != dims / 2 || factors.iter().any(|f| !f.is_finite() || *f <= 0.0) {
+            return Err(format!("`{key}` has {} factors; {} above 0 are needed", factors.len(), dims / 2));
+        }
+    }
+    let usual = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+    let scale: Option<f64> = part.get("attention_factor")?;
+    Ok((Stretch::Each { factors, original: original as usize }, scale.unwrap_or(usual)))
 }
 
 /// Windows by `layer_types`, or by a rule if it is not there.

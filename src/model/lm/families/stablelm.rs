@@ -5,7 +5,8 @@ use serde_json::json;
 use super::Family;
 use super::read::{activation, llama_like, rotary_share};
 use crate::base::account::Fields;
-use crate::model::lm::config::{Arrangement, DecoderConfig, NormKind, Positions};
+use crate::model::lm::config::{Arrangement, DecoderConfig, NormKind};
+use crate::model::lm::positions::Positions;
 
 /// StableLM.
 pub static STABLELM: Family = Family {

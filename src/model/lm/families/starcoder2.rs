@@ -3,7 +3,8 @@
 use super::Family;
 use super::read::{activation, llama_like, rotary};
 use crate::base::account::Fields;
-use crate::model::lm::config::{DecoderConfig, Names, NormKind, Place, Positions};
+use crate::model::lm::config::{DecoderConfig, Names, NormKind, Place};
+use crate::model::lm::positions::Positions;
 
 /// StarCoder 2.
 pub static STARCODER2: Family = Family {

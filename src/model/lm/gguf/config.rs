@@ -18,6 +18,10 @@ pub struct Read {
 /// The architectures that are read, by llama.cpp's names.
 const KNOWN: [&str; 6] = ["llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"];
 
+/// Tensors that hold factors of rotary frequencies: of Llama 3.1, and of LongRoPE for short and for long texts.
+pub const ROPE_FACTORS: [&str; 3] =
+    ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+
 /// Reads the keys of `architecture`.
 pub fn read(architecture: &str, keys: &Fields, file: &GgufFile) -> Result<Read, String> {
     if !KNOWN.contains(&architecture) {
@@ -42,7 +46,7 @@ pub fn read(architecture: &str, keys: &Fields, file: &GgufFile) -> Result<Read, 
         "gemma3" => "gemma3_text",
         other => other,
     };
-    let rope = rope(keys, &json, file, tensors.contains_key("rope_freqs.weight"))?;
+    let rope = rope(keys, &json, file)?;
     match architecture {
         // Mistral's configuration knows no biases; tensors of that name are then unknown.
         "llama" if kind == "llama" => {
@@ -136,12 +140,7 @@ fn gemma(architecture: &str, keys: &Fields, json: &mut Map<String, Value>) -> Re
 }
 
 /// Rotary positions. The format's base is 10,000 where none is said.
-fn rope(
-    keys: &Fields,
-    json: &Map<String, Value>,
-    file: &GgufFile,
-    has_factors: bool,
-) -> Result<Value, String> {
+fn rope(keys: &Fields, json: &Map<String, Value>, file: &GgufFile) -> Result<Value, String> {
     let theta: f64 = keys.or("rope.freq_base", 10_000.0)?;
     let head = size(json, "head_dim");
     let turning = keys.size("rope.dimension_count")?.map_or(head, |n| n as u64);
@@ -154,16 +153,70 @@ fn rope(
     if kind == "linear" {
         rope.insert("factor".to_owned(), json!(keys.need::<f64>("rope.scaling.factor")?));
     }
+    if kind == "yarn" {
+        rope.extend(yarn(keys, json)?);
+    }
     rope.insert("rope_type".to_owned(), json!(kind));
-    if has_factors {
-        let factors = file.read("rope_freqs.weight").and_then(|t| t.flatten_all()?.to_vec1::<f32>());
-        let factors = factors.map_err(|e| format!("`rope_freqs.weight` cannot be read: {e}"))?;
-        if kind != "default" {
-            return Err(format!("has `rope_freqs.weight` and scaling of type `{kind}`"));
+    let factors = |name: &str| -> Result<Option<Vec<f32>>, String> {
+        if !file.tensors().contains_key(name) {
+            return Ok(None);
         }
-        rope.extend(llama3(&factors, theta, turning)?);
+        let values = file.read(name).and_then(|t| t.flatten_all()?.to_vec1::<f32>());
+        values.map(Some).map_err(|e| format!("`{name}` cannot be read: {e}"))
+    };
+    let [of_llama, short, long] = ROPE_FACTORS.map(factors);
+    match (of_llama?, short?, long?, kind.as_str()) {
+        (None, None, None, _) => {}
+        (Some(factors), None, None, "default") => rope.extend(llama3(&factors, theta, turning)?),
+        (None, Some(short), Some(long), "default" | "longrope") => {
+            rope.extend(longrope(keys, json, (&short, &long))?);
+        }
+        _ => {
+            let all = ROPE_FACTORS.join("`, `");
+            return Err(format!(
+                "has some of `{all}`, which do not fit together or scaling of type `{kind}`"
+            ));
+        }
     }
     Ok(Value::Object(rope))
+}
+
+/// LongRoPE, by its factors and what cosines and sines are multiplied by.
+fn longrope(
+    keys: &Fields,
+    json: &Map<String, Value>,
+    (short, long): (&[f32], &[f32]),
+) -> Result<Map<String, Value>, String> {
+    let whole = size(json, "max_position_embeddings");
+    let original = keys.size("rope.scaling.original_context_length")?.map_or(whole, |n| n as u64);
+    let scale: f64 = keys.or("rope.scaling.attn_factor", 1.0)?;
+    let all = json!({
+        "rope_type": "longrope", "short_factor": short, "long_factor": long, "attention_factor": scale,
+        "original_max_position_embeddings": original,
+    });
+    Ok(all.as_object().cloned().unwrap_or_default())
+}
+
+/// YaRN. What llama.cpp calls the attention factor comes on top of the usual one.
+fn yarn(keys: &Fields, json: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let factor: f64 = keys.need("rope.scaling.factor")?;
+    let whole = size(json, "max_position_embeddings");
+    let original = keys.size("rope.scaling.original_context_length")?.map_or(whole, |n| n as u64);
+    let mut all = Map::new();
+    all.insert("factor".to_owned(), json!(factor));
+    all.insert("original_max_position_embeddings".to_owned(), json!(original));
+    if let Some(more) = keys.get::<f64>("rope.scaling.attn_factor")? {
+        let usual = if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 };
+        all.insert("attention_factor".to_owned(), json!(more * usual));
+    }
+    for (from, to) in
+        [("rope.scaling.yarn_beta_fast", "beta_fast"), ("rope.scaling.yarn_beta_slow", "beta_slow")]
+    {
+        if let Some(turns) = keys.get::<f64>(from)? {
+            all.insert(to.to_owned(), json!(turns));
+        }
+    }
+    Ok(all)
 }
 
 /// Llama 3.1's stretched frequencies: the file holds each one's factor. They are recognised, not assumed: the known

@@ -1,6 +1,6 @@
 //! llama.cpp's names of tensors.
 
-use super::config::Read;
+use super::config::{ROPE_FACTORS, Read};
 use crate::checkpoint::{Naming, Share};
 use crate::model::lm::config::{DecoderConfig, Place};
 
@@ -67,7 +67,7 @@ impl<'a> GgufNames<'a> {
 impl Naming for GgufNames<'_> {
     fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Share)>> {
         let one = |name: &&str| {
-            if *name == "rope_freqs.weight" {
+            if ROPE_FACTORS.contains(name) {
                 // Taken with the configuration.
                 return Vec::new();
             }
