@@ -153,7 +153,7 @@ fn what_texts_share_is_computed_once_and_changes_nothing() {
         let tower = TextTower::new(&config, &tensors, kernels).unwrap();
         let alone = |texts: &[Vec<u32>], context: Option<&Tensor>| {
             let each: Vec<Tensor> =
-                texts.iter().map(|t| tower.forward_with(&[t.clone()], context).unwrap()).collect();
+                texts.iter().map(|t| tower.forward_with(std::slice::from_ref(t), context).unwrap()).collect();
             Tensor::cat(&each, 0).unwrap()
         };
         let found = tower.forward(&alike).unwrap();

@@ -24,7 +24,12 @@ fn read(fields: &Fields) -> Result<DecoderConfig, String> {
     let mut config = llama_like(fields)?;
     config.activation = activation(fields, "hidden_act", "silu")?;
     config.eps = fields.or("rms_norm_eps", 1e-5)?;
-    fields.only("attention_bias", &[json!(false), Value::Null])?;
+    for key in ["attention_bias", "mlp_bias", "lm_head_bias"] {
+        fields.only(key, &[json!(false), Value::Null])?;
+    }
+    // Of the code that came with Phi 4 mini; these values change nothing.
+    fields.only("full_attn_mod", &[json!(1)])?;
+    fields.only("interpolate_factor", &[json!(1)])?;
     // The length before stretching, which also stands there where nothing is stretched.
     fields.value("original_max_position_embeddings");
     config.positions = Positions::Rotary(rotary(fields, config.head_width, None)?);
