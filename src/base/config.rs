@@ -36,7 +36,7 @@ impl<T> Located<T> {
 }
 
 /// One problem of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
     /// Where.
     pub span: Span,
@@ -133,9 +133,14 @@ impl Document {
         self.issues.borrow_mut().push(Issue { span, message: message.into(), help });
     }
 
-    /// All problems noted so far, if there are any.
+    /// All problems noted so far, each once, if there are any.
     pub fn finish(&self) -> Result<(), ConfigError> {
-        let mut issues = self.issues.borrow().clone();
+        let mut issues: Vec<Issue> = Vec::new();
+        for issue in self.issues.borrow().iter() {
+            if !issues.contains(issue) {
+                issues.push(issue.clone());
+            }
+        }
         if issues.is_empty() {
             return Ok(());
         }

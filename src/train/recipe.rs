@@ -7,7 +7,7 @@ use candle_core::DType;
 
 use super::TrainError;
 use super::crops::RandomCrop;
-use super::expand::expand;
+use super::expand::{Expanded, expand};
 use super::optimiser::{OPTIMISERS, Optimiser};
 use super::parts::{Term, Trains, Update};
 use super::presets::{METHODS, Preset};
@@ -16,7 +16,7 @@ use super::terms::TERMS;
 use super::trains::TRAINS;
 use super::updates::UPDATES;
 use crate::base::config::{Document, Section};
-use crate::base::fs::{located, read_text};
+use crate::base::fs::located;
 use crate::data::ClassSubset;
 
 /// One training data set.
@@ -171,27 +171,23 @@ impl Recipe {
 
     /// Reads and checks all recipes of a file: one, or every method with every setting of its grid.
     pub fn open(path: &Path) -> Result<Vec<Self>, TrainError> {
-        let text = read_text(path)?;
-        let wrong = |reason: String| TrainError::Recipe { recipe: path.display().to_string(), reason };
-        let texts = expand(&text).map_err(&wrong)?;
-        texts.into_iter().map(|text| Self::parse(path, text)).collect()
+        Self::read(path, &Document::open(path)?)
     }
 
-    fn parse(path: &Path, text: String) -> Result<Self, TrainError> {
-        Self::read(path, &Document::from_text(path, text))
-    }
-
-    /// The recipe of a document.
-    pub(crate) fn read(path: &Path, document: &Document) -> Result<Self, TrainError> {
+    /// All recipes of a document, or all that is wrong with them.
+    pub(crate) fn read(path: &Path, document: &Document) -> Result<Vec<Self>, TrainError> {
         let table = document.parse()?;
-        let root = document.root(table.get_ref());
-        let recipe = read(&root, document.text(), path.parent().unwrap_or(Path::new("")));
-        root.finish();
+        let wrong = |reason: String| TrainError::Recipe { recipe: path.display().to_string(), reason };
+        let all = expand(table.get_ref(), document.text()).map_err(&wrong)?;
+        let read = |one: &Expanded<'_>| {
+            let root = document.root(&one.table);
+            let recipe = read(&root, &one.text, path.parent().unwrap_or(Path::new("")));
+            root.finish();
+            recipe
+        };
+        let recipes: Vec<Option<Self>> = all.iter().map(read).collect();
         document.finish()?;
-        recipe.ok_or_else(|| TrainError::Recipe {
-            recipe: path.display().to_string(),
-            reason: "incomplete".to_owned(),
-        })
+        recipes.into_iter().collect::<Option<_>>().ok_or_else(|| wrong("incomplete".to_owned()))
     }
 }
 

@@ -45,6 +45,26 @@ fn mistakes_in_the_suite_come_together_with_their_places() {
     assert!(!bench.out("out").exists(), "nothing is evaluated before the whole file is checked");
 }
 
+/// What several recipes have in common is wrong once, and where it was written.
+#[test]
+fn mistakes_in_recipes_come_together_with_their_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipes = "[recipe]\nfrom = \"zs\"\nout = \"made/{id}-{seed}\"\n\n[train]\nlr = \"fast\"\n\n[[data]]\ndataset = \"d\"\n\n\
+                   [grid]\nseed = [1, 2]\n\n[[method]]\nmethod = \"fulll\"\n\n[[method]]\nmethod = \"l2-sp\"\npenaltyy = 0.5\n";
+    std::fs::write(dir.path().join("recipes.toml"), recipes).unwrap();
+    let assert = specbench().current_dir(dir.path()).args(["tune", "recipes.toml"]).assert().code(2);
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    for (place, part) in [
+        ("recipes.toml:5:1", "`l2` needs `penalty`"),
+        ("recipes.toml:6:6", "`lr` must be a number"),
+        ("recipes.toml:15:10", "unknown method `fulll`"),
+        ("recipes.toml:19:1", "`penaltyy`"),
+    ] {
+        assert!(log.contains(place) && log.contains(part), "{place}, {part} not in {log}");
+    }
+    assert_eq!(log.matches("error: ").count(), 4, "{log}");
+}
+
 #[test]
 fn missing_files() {
     let log = specbench().args(["run", "no/such.toml"]).assert().code(2).get_output().stderr.clone();

@@ -265,11 +265,13 @@ fn mean_curves(
     let (left, top) = chart.plotting_area().get_base_pixel();
     let (width, height) = area.dim_in_pixel();
     let mut names: Vec<(i32, i32, &str, RGBColor)> = Vec::new();
+    let mut lines: Vec<[(i32, i32); 2]> = Vec::new();
     for method in report.methods.iter().rev() {
         let paint = method_colour(data, &method.method);
         chart.draw_series(LineSeries::new(method.points.iter().copied(), paint.stroke_width(2)))?;
         let pixels: Vec<(i32, i32)> =
             method.points.iter().map(|p| chart.backend_coord(p)).map(|(x, y)| (x - left, y - top)).collect();
+        lines.extend(pixels.array_windows());
         for pixel in pixels.iter().skip(1) {
             area.draw(&Circle::new(*pixel, 2, paint.filled()))?;
         }
@@ -284,7 +286,7 @@ fn mean_curves(
     names.sort_by_key(|n| (n.1, n.0));
     let mut taken: Vec<Label> = Vec::new();
     for (x, y, name, paint) in names {
-        let label = Label::free((x, y), name, (width as i32, height as i32), &taken);
+        let label = Label::free((x, y), name, (width as i32, height as i32), (&taken, &lines));
         // The name begins or ends at its point's side, however wide it is drawn.
         let (side, from) =
             if label.left > x { (HPos::Left, label.left) } else { (HPos::Right, label.left + label.long) };
@@ -304,9 +306,20 @@ struct Label {
 }
 
 impl Label {
-    /// The nearest free place beside a point, right or left of it, level with it or some lines away.
-    fn free((x, y): (i32, i32), name: &str, (width, height): (i32, i32), taken: &[Self]) -> Self {
+    /// Half of what a name takes upwards.
+    const HALF: i32 = 6;
+
+    /// The best free place beside a point, right or left of it, level with it or some lines of text away: near, and crossed by few
+    /// curves.
+    fn free(
+        (x, y): (i32, i32),
+        name: &str,
+        (width, height): (i32, i32),
+        (taken, curves): (&[Self], &[[(i32, i32); 2]]),
+    ) -> Self {
         const LINE: i32 = 15;
+        /// Lines of text that a name goes further for one curve less.
+        const CROSSING: usize = 3;
         let long = name.chars().count() as i32 * 7;
         let at = |right: bool, lines: i32| Self {
             left: if right { x + 12 } else { x - 12 - long },
@@ -315,7 +328,7 @@ impl Label {
         };
         let places = (0..40).flat_map(|n: i32| {
             let lines = if n % 2 == 0 { n / 2 } else { -(n + 1) / 2 };
-            [at(true, lines), at(false, lines)]
+            [(n, at(true, lines)), (n, at(false, lines))]
         });
         let inside =
             |l: &Self| l.left >= 0 && l.left + long <= width && l.middle > 6 && l.middle < height - 6;
@@ -324,7 +337,28 @@ impl Label {
                 (t.middle - l.middle).abs() >= LINE || t.left > l.left + l.long || l.left > t.left + t.long
             })
         };
-        places.into_iter().find(|l| inside(l) && clear(l)).unwrap_or_else(|| at(true, 0))
+        let cost = |(n, label): &(i32, Self)| {
+            let crossings = curves.iter().filter(|curve| label.is_crossed(**curve)).count();
+            n.unsigned_abs() as usize / 2 + CROSSING * crossings
+        };
+        let free = places.filter(|(_, label)| inside(label) && clear(label));
+        free.min_by_key(cost).map_or_else(|| at(true, 0), |(_, label)| label)
+    }
+
+    /// Whether a straight line goes through it.
+    fn is_crossed(&self, [(x, y), (to_x, to_y)]: [(i32, i32); 2]) -> bool {
+        // The part of the line, from 0 to 1, that lies between two bounds.
+        let within = |from: i32, to: i32, low: i32, high: i32| {
+            let (from, way) = (f64::from(from), f64::from(to - from));
+            let (low, high) = (f64::from(low) - from, f64::from(high) - from);
+            if way == 0.0 {
+                return if low <= 0.0 && 0.0 <= high { (0.0, 1.0) } else { (1.0, 0.0) };
+            }
+            ((low / way).min(high / way), (low / way).max(high / way))
+        };
+        let across = within(x, to_x, self.left, self.left + self.long);
+        let upwards = within(y, to_y, self.middle - Self::HALF, self.middle + Self::HALF);
+        across.0.max(upwards.0).max(0.0) <= across.1.min(upwards.1).min(1.0)
     }
 }
 
@@ -341,4 +375,25 @@ fn entries(data: &ReportData) -> Vec<(String, Mark)> {
         entries.push(("alpha chosen on selection probes".to_owned(), Mark::Ring));
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_goes_where_no_curve_is() {
+        let label = Label { left: 10, long: 20, middle: 50 };
+        assert!(label.is_crossed([(0, 50), (40, 50)]) && label.is_crossed([(20, 0), (20, 90)]));
+        assert!(label.is_crossed([(15, 52), (16, 53)]) && label.is_crossed([(0, 30), (40, 70)]));
+        assert!(!label.is_crossed([(0, 60), (40, 60)]) && !label.is_crossed([(40, 0), (40, 90)]));
+        assert!(!label.is_crossed([(0, 0), (12, 40)]) && !label.is_crossed([(20, 0), (20, 43)]));
+        // A level curve goes through the name at the right; one line further there is none.
+        let (around, point) = ((200, 200), (100, 100));
+        let free = |curves: &[[(i32, i32); 2]]| Label::free(point, "ab", around, (&[], curves));
+        assert_eq!((free(&[]).left, free(&[]).middle), (112, 100));
+        assert_eq!(free(&[[(100, 100), (190, 100)]]).left, 100 - 12 - 14);
+        let both = free(&[[(10, 100), (190, 100)]]);
+        assert_eq!((both.left, both.middle), (112, 85));
+    }
 }
