@@ -255,6 +255,9 @@ impl Frontier {
     }
 }
 
+/// Half of a fine-tuned end's diamond.
+const DIAMOND: i32 = 6;
+
 /// One line a method, the mean over seeds, named at its fine-tuned end; names move apart where they would meet.
 fn mean_curves(
     chart: &mut Chart<'_, '_>,
@@ -276,7 +279,8 @@ fn mean_curves(
             area.draw(&Circle::new(*pixel, 2, paint.filled()))?;
         }
         if let Some(&end) = pixels.last() {
-            area.draw(&Polygon::new(diamond(end, 6), paint.filled()))?;
+            area.draw(&Polygon::new(diamond(end, DIAMOND), paint.filled()))?;
+            lines.push([(end.0 - DIAMOND, end.1), (end.0 + DIAMOND, end.1)]);
             names.push((end.0, end.1, &method.method, paint));
         }
         if let Some(&start) = pixels.first() {
