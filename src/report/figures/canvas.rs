@@ -80,6 +80,16 @@ pub fn diamond((x, y): (i32, i32), radius: i32) -> Vec<(i32, i32)> {
     vec![(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
 }
 
+/// Corners of the mark at the end of curve number `i` around a pixel: a diamond, and another where colours begin again.
+pub fn end_mark(i: usize, (x, y): (i32, i32), radius: i32) -> Vec<(i32, i32)> {
+    let (r, side) = (radius, radius * 5 / 6);
+    match i / (3 * PALETTE.len()) % 3 {
+        0 => diamond((x, y), r),
+        1 => vec![(x - side, y - side), (x + side, y - side), (x + side, y + side), (x - side, y + side)],
+        _ => vec![(x, y - r), (x + r, y + side), (x - r, y + side)],
+    }
+}
+
 /// About how many units a text of some size is long.
 pub fn text_width(text: &str, size: i32) -> i32 {
     (text.chars().count() as f64 * f64::from(size) * 0.44).ceil() as i32
@@ -118,16 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_times_as_many_colours_as_the_palette_has() {
-        let mut all: Vec<(u8, u8, u8)> = (0..3 * PALETTE.len())
-            .map(|i| {
-                let RGBColor(r, g, b) = colour(i);
-                (r, g, b)
-            })
-            .collect();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 3 * PALETTE.len());
+    fn three_times_as_many_colours_as_the_palette_has_and_three_marks() {
+        let told = |i: usize| {
+            let RGBColor(r, g, b) = colour(i);
+            ((r, g, b), end_mark(i, (50, 50), 6))
+        };
+        let several = 3 * PALETTE.len();
+        let distinct = |all: &mut Vec<_>| {
+            all.sort_unstable();
+            all.dedup();
+            all.len()
+        };
+        assert_eq!(distinct(&mut (0..several).map(told).collect()), several);
+        assert_eq!(distinct(&mut (0..3 * several).map(told).collect()), 3 * several);
+        assert_eq!(told(several).0, told(0).0);
         assert_eq!(colour(0), PALETTE[0]);
+        assert_eq!(end_mark(several - 1, (50, 50), 6), diamond((50, 50), 6));
     }
 }

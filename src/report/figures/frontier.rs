@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, curve_colour, diamond, method_colour, star};
+use super::canvas::{FONT, GRID, INK, colour, curve_colour, diamond, end_mark, method_number, star};
 use super::legend::{Legend, Mark};
 use super::{Figure, Sheet};
 use crate::base::registry::Named;
@@ -270,7 +270,8 @@ fn mean_curves(
     let mut names: Vec<(i32, i32, &str, RGBColor)> = Vec::new();
     let mut lines: Vec<[(i32, i32); 2]> = Vec::new();
     for method in report.methods.iter().rev() {
-        let paint = method_colour(data, &method.method);
+        let number = method_number(data, &method.method);
+        let paint = colour(number);
         chart.draw_series(LineSeries::new(method.points.iter().copied(), paint.stroke_width(2)))?;
         let pixels: Vec<(i32, i32)> =
             method.points.iter().map(|p| chart.backend_coord(p)).map(|(x, y)| (x - left, y - top)).collect();
@@ -279,7 +280,7 @@ fn mean_curves(
             area.draw(&Circle::new(*pixel, 2, paint.filled()))?;
         }
         if let Some(&end) = pixels.last() {
-            area.draw(&Polygon::new(diamond(end, DIAMOND), paint.filled()))?;
+            area.draw(&Polygon::new(end_mark(number, end, DIAMOND), paint.filled()))?;
             lines.push([(end.0 - DIAMOND, end.1), (end.0 + DIAMOND, end.1)]);
             names.push((end.0, end.1, &method.method, paint));
         }
@@ -373,7 +374,7 @@ fn entries(data: &ReportData) -> Vec<(String, Mark)> {
     }
     for (i, curve) in data.manifest.curves.iter().enumerate() {
         let text = format!("{} ({}), {}", curve.id, curve.method, curve.merge);
-        entries.push((text, Mark::Curve(curve_colour(data, i))));
+        entries.push((text, Mark::Curve(curve_colour(data, i), i)));
     }
     if has_chosen(data) {
         entries.push(("alpha chosen on selection probes".to_owned(), Mark::Ring));

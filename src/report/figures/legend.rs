@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::canvas::{FONT, INK, diamond, star, text_width};
+use super::canvas::{FONT, INK, end_mark, star, text_width};
 
 /// Size of a legend's text.
 const SIZE: i32 = 14;
@@ -19,8 +19,8 @@ pub enum Mark {
     Star,
     /// A point that was chosen.
     Ring,
-    /// A curve with its fine-tuned end.
-    Curve(RGBColor),
+    /// A curve with its fine-tuned end, and its number.
+    Curve(RGBColor, usize),
     /// A bar.
     Bar(RGBColor),
     /// A published model.
@@ -116,9 +116,9 @@ impl Mark {
         match self {
             Self::Star => root.draw(&Polygon::new(star((x, y), 9.0), INK.filled()))?,
             Self::Ring => root.draw(&Circle::new((x, y), 7, INK.stroke_width(2)))?,
-            Self::Curve(paint) => {
+            Self::Curve(paint, number) => {
                 root.draw(&line(paint, 2))?;
-                root.draw(&Polygon::new(diamond((x, y), 6), paint.filled()))?;
+                root.draw(&Polygon::new(end_mark(number, (x, y), 6), paint.filled()))?;
             }
             Self::Bar(paint) => {
                 root.draw(&Rectangle::new([(x - 6, y - 6), (x + 7, y + 7)], paint.filled()))?;

@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::axis::{FractionAxis, Scale};
-use super::canvas::{FONT, GRID, INK, colour, curve_colour, diamond, star};
+use super::canvas::{FONT, GRID, INK, colour, curve_colour, diamond, end_mark, star};
 use super::legend::{Legend, Mark};
 use super::{Figure, Sheet};
 use crate::base::registry::Named;
@@ -115,10 +115,10 @@ fn entries(data: &ReportData, x: &ProbeRecord) -> Vec<(String, Mark)> {
     let curves = &data.manifest.curves;
     let mut all = vec![("pretrained".to_owned(), Mark::Star)];
     if curves.len() <= MANY_CURVES {
-        let curve = |(i, c): (usize, &Curve)| (c.id.clone(), Mark::Curve(curve_colour(data, i)));
+        let curve = |(i, c): (usize, &Curve)| (c.id.clone(), Mark::Curve(curve_colour(data, i), i));
         all.extend(curves.iter().enumerate().map(curve));
     } else {
-        let method = |(i, m): (usize, (String, Vec<&Curve>))| (m.0, Mark::Curve(colour(i)));
+        let method = |(i, m): (usize, (String, Vec<&Curve>))| (m.0, Mark::Curve(colour(i), i));
         all.extend(by_method(curves).into_iter().enumerate().map(method));
     }
     let some = |zero_shot| {
@@ -192,7 +192,7 @@ fn panel(
             if alpha == 0.0 {
                 plot.draw(&Polygon::new(star(pixel, 9.0), INK.filled()))?;
             } else if alpha == 1.0 {
-                plot.draw(&Polygon::new(diamond(pixel, 6), paint.filled()))?;
+                plot.draw(&Polygon::new(end_mark(number, pixel, 6), paint.filled()))?;
             } else {
                 plot.draw(&Polygon::new(diamond(pixel, 3), paint.filled()))?;
             }
