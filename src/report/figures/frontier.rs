@@ -255,6 +255,9 @@ impl Frontier {
     }
 }
 
+/// A part of a curve, in pixels of the plotting area.
+type Segment = [(i32, i32); 2];
+
 /// Half of a fine-tuned end's diamond.
 const DIAMOND: i32 = 6;
 
@@ -268,7 +271,7 @@ fn mean_curves(
     let (left, top) = chart.plotting_area().get_base_pixel();
     let (width, height) = area.dim_in_pixel();
     let mut names: Vec<(i32, i32, &str, RGBColor)> = Vec::new();
-    let mut lines: Vec<[(i32, i32); 2]> = Vec::new();
+    let mut lines: Vec<Segment> = Vec::new();
     for method in report.methods.iter().rev() {
         let number = method_number(data, &method.method);
         let paint = colour(number);
@@ -320,7 +323,7 @@ impl Label {
         (x, y): (i32, i32),
         name: &str,
         (width, height): (i32, i32),
-        (taken, curves): (&[Self], &[[(i32, i32); 2]]),
+        (taken, curves): (&[Self], &[Segment]),
     ) -> Self {
         const LINE: i32 = 15;
         /// Lines of text that a name goes further for one curve less.
@@ -351,7 +354,7 @@ impl Label {
     }
 
     /// Whether a straight line goes through it.
-    fn is_crossed(&self, [(x, y), (to_x, to_y)]: [(i32, i32); 2]) -> bool {
+    fn is_crossed(&self, [(x, y), (to_x, to_y)]: Segment) -> bool {
         // The part of the line, from 0 to 1, that lies between two bounds.
         let within = |from: i32, to: i32, low: i32, high: i32| {
             let (from, way) = (f64::from(from), f64::from(to - from));
@@ -395,7 +398,7 @@ mod tests {
         assert!(!label.is_crossed([(0, 0), (12, 40)]) && !label.is_crossed([(20, 0), (20, 43)]));
         // A level curve goes through the name at the right; one line further there is none.
         let (around, point) = ((200, 200), (100, 100));
-        let free = |curves: &[[(i32, i32); 2]]| Label::free(point, "ab", around, (&[], curves));
+        let free = |curves: &[Segment]| Label::free(point, "ab", around, (&[], curves));
         assert_eq!((free(&[]).left, free(&[]).middle), (112, 100));
         assert_eq!(free(&[[(100, 100), (190, 100)]]).left, 100 - 12 - 14);
         let both = free(&[[(10, 100), (190, 100)]]);
