@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::parsers::{any_path, counted, points, positive, shard};
 
+pub use super::common_args::{DtypeArg, HubArgs, ModelArgs, RegistryArgs, SourceArgs};
 pub use super::data_args::{BuildArgs, Buildable, DataCommand, FetchArgs, ShotsArgs, SplitArgs};
 
 /// Evaluates what fine-tuned foundation models gain and forget.
@@ -24,24 +25,6 @@ pub struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Device that evaluates the models
-    #[arg(long, global = true, default_value = "auto", value_name = "auto|cpu|cuda[:N]")]
-    pub device: String,
-    /// Type of weights and activations
-    #[arg(long, global = true, value_enum, default_value_t = DtypeArg::Auto)]
-    pub dtype: DtypeArg,
-    /// Never touch the network
-    #[arg(long, global = true)]
-    pub offline: bool,
-    /// Another server that speaks the hub's protocol
-    #[arg(long, global = true, env = "HF_ENDPOINT", value_name = "URL", hide = true)]
-    pub hub_endpoint: Option<String>,
-    /// Cache of files from the hub
-    #[arg(long, global = true, env = "HF_HUB_CACHE", value_name = "DIR", hide = true, value_parser = any_path())]
-    pub hub_cache: Option<PathBuf>,
-    /// Token for gated repositories of the hub
-    #[arg(long, global = true, env = "HF_TOKEN", value_name = "TOKEN", hide = true, hide_env_values = true)]
-    pub hub_token: Option<String>,
     /// Threads; all cores if not given
     #[arg(long, global = true, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -57,17 +40,6 @@ pub struct Global {
     /// Machine-readable result on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// A data registry over the built-in one; `datasets.toml` beside the suite or here if not given
-    #[arg(long, global = true, value_name = "FILE")]
-    pub registry: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DtypeArg {
-    Auto,
-    F32,
-    Bf16,
-    F16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,6 +70,10 @@ pub enum Command {
         suite: PathBuf,
         #[command(flatten)]
         select: SelectArgs,
+        #[command(flatten)]
+        model: ModelArgs,
+        #[command(flatten)]
+        sources: SourceArgs,
     },
     /// Rebuild tables and figures from stored predictions
     #[command(
@@ -127,6 +103,8 @@ pub enum Command {
         /// File with the class names of a head, one a line
         #[arg(long, value_name = "FILE")]
         classes: Option<PathBuf>,
+        #[command(flatten)]
+        hub: HubArgs,
     },
     /// The data registry
     Data {
@@ -137,6 +115,8 @@ pub enum Command {
     List {
         #[arg(value_enum)]
         what: ListKind,
+        #[command(flatten)]
+        registry: RegistryArgs,
     },
     /// Paired differences between two results folders
     #[command(
@@ -165,7 +145,12 @@ pub enum Command {
     Import(ImportArgs),
     /// Check device, types, tokenizer and preprocessing against known values, caches and free disk
     #[command(after_help = "Examples:\n  specbench doctor\n  specbench doctor --device cuda --dtype bf16")]
-    Doctor,
+    Doctor {
+        #[command(flatten)]
+        model: ModelArgs,
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
     /// Every key of suites, recipes and the registry, or their JSON Schemas
     #[command(
         after_help = "Examples:\n  specbench keys suite\n  specbench keys recipe --schema > recipe.schema.json"
@@ -295,6 +280,8 @@ pub struct MergeArgs {
     /// Folder to write; without it the checks are made and listed, and nothing is written
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub hub: HubArgs,
 }
 
 #[derive(Args, Debug)]
@@ -338,6 +325,8 @@ pub struct SlurmArgs {
     /// Further arguments of `specbench run`, after `--`
     #[arg(last = true, value_name = "RUN ARGUMENTS")]
     pub run: Vec<String>,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -356,6 +345,8 @@ pub struct InitArgs {
     /// Write over files that are there
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Options of `report`.
@@ -410,6 +401,8 @@ pub struct TuneArgs {
     /// Train again what is there
     #[arg(long)]
     pub fresh: bool,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -443,6 +436,10 @@ pub struct RunArgs {
     /// Compute everything for each variant, sharing nothing (slower, same predictions)
     #[arg(long)]
     pub no_share: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

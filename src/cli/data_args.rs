@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::common_args::{RegistryArgs, SourceArgs};
 use super::parsers::positive;
 
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// List the registered data sets
-    List,
+    List {
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
     /// Make a data set
     Build(BuildArgs),
     /// Check files against their registered digests and counts
@@ -19,6 +23,8 @@ pub enum DataCommand {
         /// Check the published archives in this folder too
         #[arg(long, value_name = "FOLDER")]
         archives: Option<PathBuf>,
+        #[command(flatten)]
+        sources: SourceArgs,
     },
     /// Make a split file in CoOp's form for a tree with one folder per class
     Split(SplitArgs),
@@ -59,6 +65,8 @@ pub struct ShotsArgs {
     /// Seed of their choice
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -68,6 +76,8 @@ pub struct FetchArgs {
     /// Only list what would be fetched, with sizes and licences
     #[arg(long)]
     pub plan: bool,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 #[derive(Args, Debug)]

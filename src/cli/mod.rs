@@ -4,6 +4,7 @@
 mod answers;
 mod args;
 mod commands;
+mod common_args;
 mod data_args;
 mod error;
 mod output;

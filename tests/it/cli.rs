@@ -22,6 +22,67 @@ fn help_and_lists() {
     assert!(metrics.as_array().unwrap().iter().any(|m| m["name"] == "top1"));
 }
 
+/// What a command does not heed is a mistake there, and its help does not name it.
+#[test]
+fn options_that_do_nothing_are_not_offered() {
+    let computes = ["--device", "--dtype"];
+    let (registry, hub) = (["--registry"], ["--offline"]);
+    let all = [&computes[..], &registry, &hub].concat();
+    let sources = [registry, hub].concat();
+    for (commands, offered) in [
+        (&["run", "plan", "doctor"][..], &all[..]),
+        (&["tune", "init", "slurm", "data verify", "data shots", "data fetch"], &sources),
+        (&["merge", "inspect"], &hub),
+        (&["list", "data list"], &registry),
+        (
+            &[
+                "report",
+                "compare",
+                "check",
+                "bless",
+                "import",
+                "keys",
+                "man",
+                "completions",
+                "data split",
+                "data build",
+            ],
+            &[],
+        ),
+    ] {
+        for command in commands {
+            let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+            let help = stdout(&arguments);
+            let is_named = |option: &&str| help.lines().any(|line| line.trim_start().starts_with(*option));
+            let named: Vec<&str> = all.iter().copied().filter(is_named).collect();
+            assert_eq!(named, offered, "{command}: {help}");
+        }
+    }
+    let refused = specbench().args(["tune", "spider", "--dtype", "bf16"]).assert().code(2);
+    let log = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(log.contains("unexpected argument '--dtype'"), "{log}");
+    // What is said of where files come from reaches the nodes.
+    let scripts = stdout(&[
+        "slurm",
+        "demo",
+        "--shards",
+        "2",
+        "--dry-run",
+        "--offline",
+        "--registry",
+        "datasets.toml",
+        "--",
+        "--limit",
+        "4",
+    ]);
+    let registry = std::path::absolute("datasets.toml").unwrap();
+    assert_eq!(
+        scripts.matches(&format!("--registry {} --offline --limit 4", registry.display())).count(),
+        2,
+        "{scripts}"
+    );
+}
+
 #[test]
 fn plan_says_what_run_would_do() {
     let bench = Bench::new(SMALL);

@@ -168,7 +168,7 @@ fn the_machine_is_looked_at() {
 fn whatever_is_asked_in_json_is_answered_in_json() {
     let dir = own();
     let out = |arguments: &[&str]| {
-        let output = at(dir.path()).args(arguments).arg("--json").arg("--offline").output().unwrap();
+        let output = at(dir.path()).args(arguments).arg("--json").output().unwrap();
         let found: serde_json::Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output.stdout)));
         let format = found["format"].as_str().unwrap_or_else(|| panic!("{arguments:?}: {found}")).to_owned();

@@ -6,24 +6,24 @@ use super::places;
 use crate::base::python_random::PythonRandom;
 use crate::catalog::{Catalog, CatalogError, Split, State};
 use crate::cli::answers::{DataItem, DataListAnswer, ShotsAnswer, SplitItem, VerifyAnswer, VerifyItem};
-use crate::cli::args::{BuildArgs, Buildable, DataCommand, Global, ShotsArgs, SplitArgs};
+use crate::cli::args::{BuildArgs, Buildable, DataCommand, ShotsArgs, SplitArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::data::write_split;
 use crate::emoji::{self, BuildOptions};
 use crate::report::Grid;
 
-pub fn data(global: &Global, command: &DataCommand, output: &Output) -> Result<Exit, CliError> {
+pub fn data(command: &DataCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        DataCommand::List => list(&places::catalog(global, None, output)?, output),
+        DataCommand::List { registry } => list(&places::registry(registry, None, output)?, output),
         DataCommand::Build(args) => build(args, output),
-        DataCommand::Verify { names, archives } => {
-            verify(&places::catalog(global, None, output)?, names, archives.as_deref(), output)
+        DataCommand::Verify { names, archives, sources } => {
+            verify(&places::catalog(sources, None, output)?, names, archives.as_deref(), output)
         }
         DataCommand::Split(args) => split(args, output),
-        DataCommand::Shots(args) => shots(&places::catalog(global, None, output)?, args, output),
+        DataCommand::Shots(args) => shots(&places::catalog(&args.sources, None, output)?, args, output),
         DataCommand::Fetch(args) => {
-            super::fetch::fetch(&places::catalog(global, None, output)?, args, output)
+            super::fetch::fetch(&places::catalog(&args.sources, None, output)?, args, output)
         }
     }
 }

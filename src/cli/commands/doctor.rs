@@ -4,24 +4,24 @@ use std::path::Path;
 
 use super::places;
 use crate::cli::answers::{DoctorAnswer, DoctorItem};
-use crate::cli::args::Global;
+use crate::cli::args::{ModelArgs, SourceArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::doctor::{Check, State, brought_along, canaries, device, folder, processor};
 use crate::report::Grid;
 
-pub fn doctor(global: &Global, output: &Output) -> Result<Exit, CliError> {
+pub fn doctor(model: &ModelArgs, sources: &SourceArgs, output: &Output) -> Result<Exit, CliError> {
     let built_in = places::built_in()?;
-    let numerics = super::numerics(global);
+    let numerics = super::numerics(model);
     let mut checks =
         vec![processor(), device(numerics.as_ref().map_err(|e| e.message.clone())), brought_along(&built_in)];
     if let Ok(numerics) = &numerics {
-        let catalog = places::catalog(global, None, output)?;
+        let catalog = places::catalog(sources, None, output)?;
         checks.extend(canaries(&built_in, &catalog, numerics));
     }
     checks.push(folder("results", Path::new("reports")));
     checks.push(folder("crops and digests", Path::new(".cache")));
-    checks.push(folder("hub cache", places::hub(global, output).cache()));
+    checks.push(folder("hub cache", places::hub(&sources.hub, output).cache()));
     let bad = checks.iter().filter(|c| c.state == State::Bad).count();
     show(&checks, output);
     if bad > 0 {

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::places;
 use crate::cli::answers::InitAnswer;
-use crate::cli::args::{Global, InitArgs};
+use crate::cli::args::InitArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::init::{InitError, InitRequest, init as write};
 use crate::plan::Plan;
 use crate::suite::Suite;
 
-pub fn init(global: &Global, args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
+pub fn init(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     let request = InitRequest {
         data: args.folder.clone(),
         from: args.from.clone(),
@@ -28,9 +28,12 @@ pub fn init(global: &Global, args: &InitArgs, output: &Output) -> Result<Exit, C
         output.note(&format!("wrote {}", file.display()));
     }
     // What is written must run: it is planned as `run` would.
-    let catalog = places::catalog(global, Some(&written.suite), output)?;
+    let catalog = places::catalog(&args.sources, Some(&written.suite), output)?;
     let suite = Suite::open(&written.suite, &catalog)?;
-    let plan = Plan::new(suite, &catalog, None, super::numerics(global)?, None)?;
+    // Whatever computes it later.
+    let numerics = crate::model::numerics("cpu", "f32");
+    let numerics = numerics.map_err(|e| CliError::new(Exit::Internal, e.to_string()))?;
+    let plan = Plan::new(suite, &catalog, None, numerics, None)?;
     for fallback in plan.fallbacks() {
         output.warning(&fallback);
     }

@@ -4,7 +4,7 @@ use super::places;
 use crate::base::embedded::{self, Kind};
 use crate::base::registry::{Named, Registry};
 use crate::cli::answers::{ListAnswer, ListItem};
-use crate::cli::args::{Global, ListKind};
+use crate::cli::args::{ListKind, RegistryArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::data::LAYOUTS;
@@ -18,9 +18,9 @@ use crate::suite::ProbeRole;
 use crate::task::TASKS;
 use crate::train::{METHODS, TERMS, TRAINS, UPDATES};
 
-pub fn list(global: &Global, what: ListKind, output: &Output) -> Result<Exit, CliError> {
+pub fn list(what: ListKind, registry: &RegistryArgs, output: &Output) -> Result<Exit, CliError> {
     match what {
-        ListKind::Datasets => return super::data::list(&places::catalog(global, None, output)?, output),
+        ListKind::Datasets => return super::data::list(&places::registry(registry, None, output)?, output),
         ListKind::Suites => suites(output)?,
         ListKind::Metrics => show(&METRICS, output),
         ListKind::Merges => {

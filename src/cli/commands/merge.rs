@@ -5,7 +5,7 @@ use std::path::Path;
 use super::places;
 use crate::base::fs::read_lines;
 use crate::cli::answers::MergeAnswer;
-use crate::cli::args::{Global, MergeArgs};
+use crate::cli::args::MergeArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::merge::{COMBINES, Fate, MergeError, MergeFile, MergeKind, PATHS, Preflight};
@@ -14,9 +14,9 @@ use crate::model::lm::LanguagePoint;
 use crate::model::{ModelError, PointRequest, WriteError, WrittenHeads, located, open_merge};
 use crate::report::Grid;
 
-pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
+pub fn merge(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     if MergeFile::is_meant_by(Path::new(&args.method)) {
-        return described(global, args, output);
+        return described(args, output);
     }
     let usage = |text: &str| CliError::new(Exit::Usage, text);
     let many = COMBINES.get(&args.method).filter(|many| PATHS.get(many.name()).is_none());
@@ -30,19 +30,19 @@ pub fn merge(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit,
     let from =
         args.from.as_deref().ok_or_else(|| usage("`--from`, the pretrained checkpoint, is missing"))?;
     let to = args.to.as_deref().ok_or_else(|| usage("`--to`, the fine-tuned checkpoint, is missing"))?;
-    let at = |path: &Path| places::checkpoint(global, path, output);
+    let at = |path: &Path| places::checkpoint(&args.hub, path, output);
     point(&args.method, (&at(from)?, &at(to)?, args.alpha.unwrap_or(0.5)), args, output)
 }
 
 /// A merge that a file describes.
-fn described(global: &Global, args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
+fn described(args: &MergeArgs, output: &Output) -> Result<Exit, CliError> {
     let usage = |text: String| CliError::new(Exit::Usage, text);
     if args.from.is_some() || args.to.is_some() || args.alpha.is_some() {
         let text = "the file says what is merged; leave `--from`, `--to` and `--alpha` out";
         return Err(usage(text.to_owned()));
     }
     let file = MergeFile::open(Path::new(&args.method)).map_err(|e| usage(e.to_string()))?;
-    let hub = places::hub(global, output);
+    let hub = places::hub(&args.hub, output);
     let wrong = |e: ModelError| usage(e.to_string());
     if let MergeKind::Point(path, alpha) = file.kind {
         let base = file.base.as_ref().ok_or_else(|| usage("the file names no base".to_owned()))?;

@@ -20,7 +20,7 @@ mod tune;
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Cli, Command, DtypeArg, Global, SelectArgs};
+use super::args::{Cli, Command, DtypeArg, ModelArgs, SelectArgs, SourceArgs};
 use super::error::{CliError, Exit};
 use super::output::Output;
 use super::stop::Stop;
@@ -49,27 +49,28 @@ fn command_line() -> Vec<String> {
 
 /// Runs the chosen command.
 pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
-    let global = &cli.global;
     match &cli.command {
-        Command::Run(args) => run::run(global, args, output, stop),
-        Command::Slurm(args) => slurm::slurm(global, args, output),
-        Command::Plan { suite, select } => plan::plan(global, suite, select, output),
+        Command::Run(args) => run::run(args, output, stop),
+        Command::Slurm(args) => slurm::slurm(args, output),
+        Command::Plan { suite, select, model, sources } => {
+            plan::plan(suite, select, (model, sources), output)
+        }
         Command::Report(args) => report::report(args, output),
-        Command::Init(args) => init::init(global, args, output),
-        Command::Tune(args) => tune::tune(global, args, output, stop),
-        Command::Data { command } => data::data(global, command, output),
-        Command::List { what } => list::list(global, *what, output),
-        Command::Inspect { checkpoint, base, classes } => {
-            let at = |path: &Path| places::checkpoint(global, path, output);
+        Command::Init(args) => init::init(args, output),
+        Command::Tune(args) => tune::tune(args, output, stop),
+        Command::Data { command } => data::data(command, output),
+        Command::List { what, registry } => list::list(*what, registry, output),
+        Command::Inspect { checkpoint, base, classes, hub } => {
+            let at = |path: &Path| places::checkpoint(hub, path, output);
             let base = base.as_deref().map(at).transpose()?;
             inspect::inspect(&at(checkpoint)?, base.as_deref(), classes.as_deref(), output)
         }
         Command::Compare(args) => compare::compare(args, output),
         Command::Check(args) => compare::check(args, output),
         Command::Bless(args) => compare::bless(args, output),
-        Command::Merge(args) => merge::merge(global, args, output),
+        Command::Merge(args) => merge::merge(args, output),
         Command::Import(args) => import::import(args, output),
-        Command::Doctor => doctor::doctor(global, output),
+        Command::Doctor { model, sources } => doctor::doctor(model, sources, output),
         Command::Keys(args) => keys::keys(args, output),
         Command::Completions { shell } => Ok(shell::completions(*shell, output)),
         Command::Man { dir } => shell::man(dir, output),
@@ -77,18 +78,18 @@ pub fn dispatch(cli: &Cli, output: &Output, stop: &Stop) -> Result<Exit, CliErro
 }
 
 /// Device and type as results know them.
-fn numerics(global: &Global) -> Result<Numerics, CliError> {
-    let dtype = match global.dtype {
+fn numerics(model: &ModelArgs) -> Result<Numerics, CliError> {
+    let dtype = match model.dtype {
         DtypeArg::Auto | DtypeArg::F32 => "f32",
         DtypeArg::Bf16 => "bf16",
         DtypeArg::F16 => "f16",
     };
-    crate::model::numerics(&global.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
+    crate::model::numerics(&model.device, dtype).map_err(|e| CliError::new(Exit::Usage, e.to_string()))
 }
 
 /// Reads suite and registry and makes the plan.
 fn make_plan(
-    global: &Global,
+    (model, sources): (&ModelArgs, &SourceArgs),
     output: &Output,
     suite: &Path,
     select: &SelectArgs,
@@ -96,10 +97,10 @@ fn make_plan(
     soups: impl FnOnce(&mut Suite, &Catalog, &Numerics, &Path) -> Result<(), CliError>,
 ) -> Result<(Plan, PathBuf), CliError> {
     let suite = places::file_of(Kind::Suite, suite, output)?;
-    let catalog = places::catalog(global, Some(&suite), output)?;
+    let catalog = places::catalog(sources, Some(&suite), output)?;
     let mut suite = Suite::open(&suite, &catalog)?;
     let out = select.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
-    let numerics = numerics(global)?;
+    let numerics = numerics(model)?;
     if suite.checkpoints.iter().any(|c| c.combine.as_ref().is_some_and(|c| c.select.is_some())) {
         soups(&mut suite, &catalog, &numerics, &out)?;
     }

@@ -9,7 +9,7 @@ use crate::base::embedded::{self, Kind, REGISTRY_FILE};
 use crate::base::file_digests::FileDigests;
 use crate::base::hub::{Hub, HubOptions};
 use crate::catalog::Catalog;
-use crate::cli::args::Global;
+use crate::cli::args::{HubArgs, RegistryArgs, SourceArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::model::from_hub;
@@ -50,39 +50,44 @@ pub fn file_of(kind: Kind, name: &Path, output: &Output) -> Result<PathBuf, CliE
 
 /// The registry for a suite or recipe file: the user's (`--registry`, or beside that file, or in the working folder) over the
 /// built-in one.
-pub fn catalog(global: &Global, beside: Option<&Path>, output: &Output) -> Result<Catalog, CliError> {
+pub fn catalog(sources: &SourceArgs, beside: Option<&Path>, output: &Output) -> Result<Catalog, CliError> {
+    Ok(registry(&sources.registry, beside, output)?.with_hub(hub(&sources.hub, output)))
+}
+
+/// The same where nothing is fetched.
+pub fn registry(args: &RegistryArgs, beside: Option<&Path>, output: &Output) -> Result<Catalog, CliError> {
     let folder = built_in()?;
     let below = Catalog::open(&folder.join(REGISTRY_FILE))?;
     let home = beside.and_then(Path::parent).unwrap_or(Path::new(""));
     let found = [home.join(REGISTRY_FILE), PathBuf::from(REGISTRY_FILE)].into_iter().find(|p| p.is_file());
-    let all = match global.registry.as_ref().or(found.as_ref()) {
+    let all = match args.registry.as_ref().or(found.as_ref()) {
         Some(own) => {
             output.detail(&format!("registry `{}` over the built-in one", own.display()));
             Catalog::open(own)?.over(below)
         }
         None => below,
     };
-    Ok(all.beside(home).with_hub(hub(global, output)).with_digests(digests(output)))
+    Ok(all.beside(home).with_digests(digests(output)))
 }
 
 /// The hub as the flags say.
-pub fn hub(global: &Global, output: &Output) -> Hub {
+pub fn hub(args: &HubArgs, output: &Output) -> Hub {
     let notes = output.clone();
     Hub::new(HubOptions {
-        endpoint: global.hub_endpoint.clone().filter(|e| !e.is_empty()),
-        cache: global.hub_cache.clone().filter(|c| !c.as_os_str().is_empty()),
-        token: global.hub_token.clone().filter(|t| !t.is_empty()),
-        offline: global.offline,
+        endpoint: args.hub_endpoint.clone().filter(|e| !e.is_empty()),
+        cache: args.hub_cache.clone().filter(|c| !c.as_os_str().is_empty()),
+        token: args.hub_token.clone().filter(|t| !t.is_empty()),
+        offline: args.offline,
         bars: output.terminal && !output.quiet,
         listen: Some(Arc::new(move |text: &str| notes.note(text))),
     })
 }
 
 /// A checkpoint on the command line: a folder or file, or one of the hub, fetched.
-pub fn checkpoint(global: &Global, path: &Path, output: &Output) -> Result<PathBuf, CliError> {
+pub fn checkpoint(args: &HubArgs, path: &Path, output: &Output) -> Result<PathBuf, CliError> {
     match path.to_str().filter(|text| text.starts_with("hf:")) {
         None => Ok(path.to_owned()),
-        Some(reference) => from_hub(&hub(global, output), reference)
+        Some(reference) => from_hub(&hub(args, output), reference)
             .map_err(|e| CliError::new(Exit::Unmeasured, format!("`{reference}`: {e}"))),
     }
 }

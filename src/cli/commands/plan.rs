@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{make_plan, only};
 use crate::catalog::Catalog;
 use crate::cli::answers::{PlanAnswer, ProbeAnswer};
-use crate::cli::args::{Global, SelectArgs};
+use crate::cli::args::{ModelArgs, SelectArgs, SourceArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::model::Numerics;
@@ -24,12 +24,17 @@ fn say_what_is_chosen(suite: &Suite, output: &Output) {
     }
 }
 
-pub fn plan(global: &Global, suite: &Path, select: &SelectArgs, output: &Output) -> Result<Exit, CliError> {
+pub fn plan(
+    suite: &Path,
+    select: &SelectArgs,
+    asked: (&ModelArgs, &SourceArgs),
+    output: &Output,
+) -> Result<Exit, CliError> {
     let soups = |suite: &mut Suite, _: &Catalog, _: &Numerics, _: &Path| {
         say_what_is_chosen(suite, output);
         Ok(())
     };
-    let (plan, out) = make_plan(global, output, suite, select, None, soups)?;
+    let (plan, out) = make_plan(asked, output, suite, select, None, soups)?;
     let pattern = only(select)?;
     let old = if select.fresh { None } else { Manifest::read(&out).ok() };
     let done = |cell: &Cell| {

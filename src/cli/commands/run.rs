@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{command_line, make_plan, only};
 use crate::catalog::Catalog;
 use crate::cli::answers::{RunAnswer, TokensAnswer};
-use crate::cli::args::{Global, RunArgs};
+use crate::cli::args::RunArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::{Progress, Working};
@@ -19,7 +19,7 @@ use crate::run::{
 };
 use crate::suite::Suite;
 
-pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
+pub fn run(args: &RunArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let started = Instant::now();
     let options = |out: &Path| options(args, out, stop);
     let soups = |suite: &mut Suite, catalog: &Catalog, numerics: &Numerics, out: &Path| {
@@ -38,7 +38,8 @@ pub fn run(global: &Global, args: &RunArgs, output: &Output, stop: &Stop) -> Res
         drop(orderly);
         Ok(())
     };
-    let (plan, out) = make_plan(global, output, &args.suite, &args.select, args.until, soups)?;
+    let (plan, out) =
+        make_plan((&args.model, &args.sources), output, &args.suite, &args.select, args.until, soups)?;
     let options = options(&out)?;
     let mut progress: Option<Progress<'_>> = None;
     let orderly = stop.orderly();

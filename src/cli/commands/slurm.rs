@@ -7,7 +7,7 @@ use super::places;
 use crate::base::embedded::Kind;
 use crate::base::fs::write_atomic;
 use crate::cli::answers::SlurmAnswer;
-use crate::cli::args::{Global, SlurmArgs};
+use crate::cli::args::{SlurmArgs, SourceArgs};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::suite::Suite;
@@ -76,9 +76,9 @@ fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit, CliError> {
+pub fn slurm(args: &SlurmArgs, output: &Output) -> Result<Exit, CliError> {
     let file = places::file_of(Kind::Suite, &args.suite, output)?;
-    let suite = Suite::open(&file, &places::catalog(global, Some(&file), output)?)?;
+    let suite = Suite::open(&file, &places::catalog(&args.sources, Some(&file), output)?)?;
     let absolute = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned());
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("reports").join(&suite.name));
     let program = std::env::current_exe()
@@ -93,7 +93,7 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
         shards: args.shards,
         parallel: args.parallel,
         sbatch: args.sbatch.clone(),
-        run: args.run.clone(),
+        run: passed_on(&args.sources).into_iter().chain(args.run.iter().cloned()).collect(),
     };
     let (array, join) = (job.array(), job.join());
     if args.dry_run && output.json {
@@ -127,6 +127,22 @@ pub fn slurm(global: &Global, args: &SlurmArgs, output: &Output) -> Result<Exit,
         output.result(&number);
     }
     Ok(Exit::Ok)
+}
+
+/// What was said of where files come from, for the nodes; a token is in their environment or nowhere.
+fn passed_on(sources: &SourceArgs) -> Vec<String> {
+    let absolute = |p: &PathBuf| std::path::absolute(p).unwrap_or_else(|_| p.clone()).display().to_string();
+    let hub = &sources.hub;
+    let given = [
+        ("--registry", sources.registry.registry.as_ref().map(absolute)),
+        ("--hub-cache", hub.hub_cache.as_ref().map(absolute)),
+        ("--hub-endpoint", hub.hub_endpoint.clone()),
+    ];
+    let values = given
+        .into_iter()
+        .filter_map(|(name, value)| Some([name.to_owned(), value.filter(|v| !v.is_empty())?]))
+        .flatten();
+    values.chain(hub.offline.then(|| "--offline".to_owned())).collect()
 }
 
 /// Submits a script; the job's number.

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use super::places;
 use crate::base::embedded::Kind;
 use crate::cli::answers::TuneAnswer;
-use crate::cli::args::{Global, TuneArgs};
+use crate::cli::args::TuneArgs;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::stop::Stop;
 use crate::train::{Recipe, TuneEvent, TuneOptions, tune as execute};
 
-pub fn tune(global: &Global, args: &TuneArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
+pub fn tune(args: &TuneArgs, output: &Output, stop: &Stop) -> Result<Exit, CliError> {
     let mut recipes = Vec::new();
     for path in &args.recipes {
         let path = places::file_of(Kind::Recipe, path, output)?;
-        let catalog = Arc::new(places::catalog(global, Some(&path), output)?);
+        let catalog = Arc::new(places::catalog(&args.sources, Some(&path), output)?);
         recipes.extend(Recipe::open(&path)?.into_iter().map(|r| (r, Arc::clone(&catalog))));
     }
     if let Some(only) = &args.only {
