@@ -77,14 +77,15 @@ job=$("$program" slurm suites/demo.toml --shards 4 --out "$work/parts" -- --limi
 if [ "$kill_one" = kill ]; then
     # A node dies with its task in the middle of it: no orderly stop, no word to the controller.
     for _ in $(seq 60); do
-        victim=$(squeue -h -j "$job" -t R -o %N | head -1)
-        [ -n "$victim" ] && break
+        read -r victim id <<< "$(squeue -h -j "$job" -t R -o "%N %A" | head -1)" || true
+        step=$(pgrep -f "slurmstepd: \[$id\.batch\]" || true)
+        [ -n "$id" ] && [ -n "$step" ] && break
         sleep 0.2
     done
     sleep 1
-    pkill -9 -f "slurmd -N $victim -f" || true
-    pkill -9 -f "slurmstepd: \[$job" || true
-    pkill -9 -n -f "specbench run .* --shard" || true
+    # What ran on that node, and nothing else: a task that dies on a node that lives has failed.
+    mapfile -t gone < <(pgrep -f "slurmd -N $victim -f"; echo "$step"; pgrep -P "$step")
+    kill -9 "${gone[@]}" || true
     echo "killed $victim"
 fi
 for _ in $(seq 300); do
