@@ -107,11 +107,13 @@ pub enum Command {
         hub: HubArgs,
     },
     /// The data registry
+    #[command(after_help = "Examples:\n  specbench data list\n  specbench data verify emoji-noto")]
     Data {
         #[command(subcommand)]
         command: DataCommand,
     },
     /// What is registered
+    #[command(after_help = "Examples:\n  specbench list suites\n  specbench list methods --json")]
     List {
         #[arg(value_enum)]
         what: ListKind,
@@ -469,5 +471,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Examples of a command and of those below it, each of which has two.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let below = command.get_subcommands().flat_map(|inner| {
+            let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let own: Vec<String> = help.lines().skip(1).map(|line| line.trim().to_owned()).collect();
+            assert_eq!(own.len(), 2, "{}", inner.get_name());
+            own.into_iter().chain(examples(inner)).collect::<Vec<_>>()
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn every_command_has_two_examples_that_are_command_lines() {
+        // What the shell does itself is left out.
+        for example in examples(&Cli::command()).iter().filter(|e| !e.contains("$(")) {
+            let words = shlex::split(example).unwrap();
+            let own = words.iter().take_while(|word| !matches!(word.as_str(), ">" | "&&"));
+            Cli::try_parse_from(own).unwrap_or_else(|e| panic!("{example}: {e}"));
+        }
     }
 }

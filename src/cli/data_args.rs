@@ -10,13 +10,20 @@ use super::parsers::positive;
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
     /// List the registered data sets
+    #[command(after_help = "Examples:\n  specbench data list\n  specbench data list --registry mine.toml")]
     List {
         #[command(flatten)]
         registry: RegistryArgs,
     },
     /// Make a data set
+    #[command(
+        after_help = "Examples:\n  specbench data build emoji --source icons\n  specbench data build emoji --source icons --train --out views"
+    )]
     Build(BuildArgs),
     /// Check files against their registered digests and counts
+    #[command(
+        after_help = "Examples:\n  specbench data verify\n  specbench data verify imagenet-v2 --archives downloads"
+    )]
     Verify {
         /// Data sets; all if none is named
         names: Vec<String>,
@@ -27,10 +34,17 @@ pub enum DataCommand {
         sources: SourceArgs,
     },
     /// Make a split file in CoOp's form for a tree with one folder per class
+    #[command(
+        after_help = "Examples:\n  specbench data split photos --out split.json\n  specbench data split photos --out split.json --train 0.6 --val 0.1 --seed 2"
+    )]
     Split(SplitArgs),
     /// List the examples of a few-shot subset, as CoOp draws them
+    #[command(
+        after_help = "Examples:\n  specbench data shots emoji-noto --split val\n  specbench data shots emoji-noto --split val --shots 4 --seed 2"
+    )]
     Shots(ShotsArgs),
     /// Get data from where it is published
+    #[command(after_help = "Examples:\n  specbench data fetch --plan\n  specbench data fetch lm-arc-easy")]
     Fetch(FetchArgs),
 }
 
