@@ -213,19 +213,20 @@ impl Architecture for CheckpointFolder {
     }
 
     fn write(&self, out: &Path, dtype: Option<DType>, heads: WrittenHeads<'_>) -> Result<(), ModelError> {
-        let mut tensors = self.weights.load_all()?;
-        let mut classifier = self.classifier.as_ref();
-        if heads.dropped {
-            tensors.retain(|name, _| !Self::is_head(name));
-            classifier = None;
-        } else if let (Some(head), Some(classifier)) = (&self.combined_head, classifier) {
-            let Some(templates) = heads.templates else {
+        let classifier = self.classifier.as_ref().filter(|_| !heads.dropped);
+        // What is missing is said before anything is combined.
+        let head = match (&self.combined_head, classifier, heads.templates) {
+            (Some(head), Some(classifier), Some(templates)) => head.whole(classifier, templates)?,
+            (Some(_), Some(_), None) => {
                 let text = "the base has no classifier: say with which templates (`--templates FILE`) the zero-shot head is made \
                             that takes its part, or leave heads out (`--drop-heads`)";
                 return Err(ModelError::Unlike(text.to_owned()));
-            };
-            tensors.extend(head.whole(classifier, templates)?);
-        }
+            }
+            _ => Tensors::new(),
+        };
+        let mut tensors = self.weights.load_all()?;
+        tensors.retain(|name, _| !(heads.dropped && Self::is_head(name)));
+        tensors.extend(head);
         self.write_with(out, &tensors, classifier, dtype.unwrap_or(DType::F32))
     }
 

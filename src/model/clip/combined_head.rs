@@ -52,6 +52,7 @@ impl CombinedHead {
         let bias = self.combination.of_values(Classifier::BIAS, &of, &base)?;
         Ok(HeadRows::fixed(combined, Some(bias)))
     }
+
     /// The tensors of a classifier of all classes, given the templates of the base's zero-shot head.
     pub fn whole(&self, classifier: &Classifier, templates: &[String]) -> Result<Tensors, ModelError> {
         let list = classifier.classes.clone();
