@@ -304,12 +304,20 @@ pub const TENSORS: &[Harmless] = &[
         reason: "buffers of OpenAI's model that follow from its shapes",
     },
     Harmless {
-        names: &["*token_prefix", "*token_suffix"],
+        names: &["*token_prefix", "*token_suffix", "*token_prefix2", "*token_suffix2"],
         reason: "CoOp's copies of token embeddings, which follow from the class names",
     },
     Harmless {
         names: &["token_embedding", "*adapter_learner.token_embedding", "*tokenized_prompts"],
         reason: "MMA's copies of the classes' tokens, which follow from their names",
+    },
+    Harmless {
+        names: &["*ZS_image_encoder.*"],
+        reason: "PromptSRC's image tower from before tuning, which its losses need and its answers do not",
+    },
+    Harmless {
+        names: &["*VPT_image_trans.conv1.1.num_batches_tracked"],
+        reason: "how often the batch norm of PromptKD's projector was updated",
     },
 ];
 

@@ -16,6 +16,11 @@ pub enum Share {
     /// Rows of each of so many heads, stored as pairs side by side and wanted as two halves (llama.cpp's order of queries
     /// and keys that turn).
     Halves(usize),
+    /// Rows of queries, keys and values, each of so many heads one after the other, wanted head by head (llama.cpp's order
+    /// of GPT-NeoX's joint projection).
+    ByHead(usize),
+    /// One of the parts that lie one behind the other along the first axis, which it then lacks (llama.cpp's experts).
+    Part(usize),
     /// Less one (llama.cpp stores what multiplies, Gemma one less).
     LessOne,
 }
@@ -25,14 +30,16 @@ impl Share {
     pub fn rows(&self, rows: usize) -> Range<usize> {
         match self {
             Self::Third(i) => i * rows / 3..(i + 1) * rows / 3,
-            Self::Whole | Self::Transposed | Self::Halves(_) | Self::LessOne => 0..rows,
+            Self::Part(i) => *i..i + 1,
+            Self::Whole | Self::Transposed | Self::Halves(_) | Self::ByHead(_) | Self::LessOne => 0..rows,
         }
     }
 
     /// Shape of the result.
     pub fn shape(&self, stored: &[usize]) -> Vec<usize> {
         match self {
-            Self::Whole | Self::Halves(_) | Self::LessOne => stored.to_vec(),
+            Self::Whole | Self::Halves(_) | Self::ByHead(_) | Self::LessOne => stored.to_vec(),
+            Self::Part(_) => stored.iter().skip(1).copied().collect(),
             Self::Third(_) => {
                 let mut shape = stored.to_vec();
                 if let Some(first) = shape.first_mut() {
@@ -58,6 +65,12 @@ impl Share {
                 let pairs = whole.reshape((*heads, rows / heads / 2, 2, rest))?;
                 pairs.transpose(1, 2)?.contiguous()?.reshape(whole.shape())
             }
+            Self::ByHead(heads) => {
+                let (rows, rest) = (whole.dim(0)?, whole.elem_count() / whole.dim(0)?.max(1));
+                let thirds = whole.reshape((3, *heads, rows / heads / 3, rest))?;
+                thirds.transpose(0, 1)?.contiguous()?.reshape(whole.shape())
+            }
+            Self::Part(i) => whole.get(*i)?.contiguous(),
             Self::LessOne => whole.affine(1.0, -1.0),
         }
     }

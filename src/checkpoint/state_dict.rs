@@ -148,14 +148,16 @@ impl StateDict {
         }
         let source = self.source(name)?;
         let read = || -> candle_core::Result<Tensor> {
-            let whole = match &self.backend {
-                Backend::Safetensors(mapped) => mapped.load(&source.stored, &Device::Cpu)?,
-                Backend::Pickles(files) => {
+            let whole = match (&self.backend, &source.part) {
+                // Only its own bytes are read and dequantised.
+                (Backend::Gguf(file), Share::Part(part)) => return file.read_part(&source.stored, *part),
+                (Backend::Safetensors(mapped), _) => mapped.load(&source.stored, &Device::Cpu)?,
+                (Backend::Pickles(files), _) => {
                     let file = files.iter().find(|f| f.tensors.contains_key(&source.stored));
                     let missing = || candle_core::Error::Msg("not in the pickle".to_owned());
                     file.ok_or_else(missing)?.read(&source.stored)?
                 }
-                Backend::Gguf(file) => file.read(&source.stored)?,
+                (Backend::Gguf(file), _) => file.read(&source.stored)?,
             };
             source.part.of(whole)?.to_dtype(DType::F32)
         };
@@ -186,7 +188,7 @@ impl StateDict {
                     let back = tensor.t().and_then(|t| t.contiguous()).map_err(|e| self.fail(name, e))?;
                     all.insert(entry.stored.clone(), back);
                 }
-                Share::Halves(_) | Share::LessOne => {
+                Share::Halves(_) | Share::ByHead(_) | Share::Part(_) | Share::LessOne => {
                     let what = "is in llama.cpp's layout, which is not written".to_owned();
                     return Err(self.fail(name, candle_core::Error::Msg(what)));
                 }
@@ -271,9 +273,9 @@ impl Weights for StateDict {
         let rows = view.shape().first().copied().unwrap_or(1);
         let row = view.data().len() / rows.max(1);
         let range = match entry.part {
-            Share::Transposed | Share::Halves(_) | Share::LessOne => return None,
+            Share::Transposed | Share::Halves(_) | Share::ByHead(_) | Share::LessOne => return None,
             Share::Whole => 0..view.data().len(),
-            Share::Third(_) => {
+            Share::Third(_) | Share::Part(_) => {
                 let range = entry.part.rows(rows);
                 range.start * row..range.end * row
             }

@@ -49,6 +49,7 @@ const CHECKPOINT: Table = Table {
             ),
             key("method", Text, "`finetuned`", "what made it: legends, colours and averages go by it"),
             key("base", Text, "none", "the checkpoint that an adapter, a head or a combination belongs to"),
+            key("head_of", Text, "itself", "the checkpoint whose texts make its head (PromptKD)"),
             key("classes", Text, "the data set's", "a file with the classes of its own head, one a line"),
             key(
                 "fisher",

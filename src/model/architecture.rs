@@ -192,6 +192,14 @@ pub trait Architecture: Send + Sync {
     /// A file or folder that holds a part of the weights, on top of these. `classes` names the rows of its head.
     fn over(&self, path: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError>;
 
+    /// The same checkpoint with a head made of the texts of `other`.
+    fn headed_by(&self, other: &Arc<dyn Architecture>) -> Result<Arc<dyn Architecture>, ModelError> {
+        let (own, other) = (self.path().display(), other.path().display());
+        Err(ModelError::Unlike(format!(
+            "`{own}` answers without a head; `{other}` cannot make one for it (`head_of`)"
+        )))
+    }
+
     /// The same model with weights combined from these and `others`, by differences to `base` if there is one.
     fn combined(
         &self,

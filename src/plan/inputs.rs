@@ -73,7 +73,8 @@ pub(super) fn open_checkpoints(
     let mut mistakes = Vec::new();
     for spec in &suite.checkpoints {
         // What lies on top of one that cannot be opened cannot be judged.
-        let below = spec.base.iter().chain(spec.combine.iter().flat_map(|c| &c.of));
+        let others = spec.base.iter().chain(&spec.head_of);
+        let below = others.chain(spec.combine.iter().flat_map(|c| &c.of));
         if below.into_iter().any(|b| !all.contains_key(b)) {
             continue;
         }
@@ -120,6 +121,10 @@ fn open_checkpoint(
         Some(base) => base.architecture.over(&path, classes.as_deref()),
         None => model::open(&path, classes.as_deref()),
     };
+    let opened = opened.and_then(|a| match spec.head_of.as_ref().and_then(|h| all.get(h)) {
+        Some(head) => a.headed_by(&head.architecture),
+        None => Ok(a),
+    });
     let info = opened.and_then(|a| CheckpointInfo::new(a, catalog.digests()));
     let info = info.and_then(|info| info.with_beside(spec, &path, catalog));
     info.map_err(|source| match catalog.beside_suite(&path).filter(|_| !path.exists()) {

@@ -175,6 +175,7 @@ fn mean(id: &str, of: &[String], suite: &Suite) -> CheckpointSpec {
         source: format!("uniform-soup of {}", of.join(", ")),
         combine: Some(combine),
         base: None,
+        head_of: None,
         classes: None,
         seed: None,
         ..suite.checkpoint(&of[0]).clone()

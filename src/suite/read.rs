@@ -142,6 +142,15 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                 section.note(base.span.clone(), message, None);
             }
         }
+        let head_of = section.text("head_of");
+        if let Some(head) = &head_of {
+            known_checkpoint(section, head, &all);
+            if combine.is_some() {
+                let message = "a combination has the head of what it is made of, and takes no `head_of`";
+                section.note(head.span.clone(), message, None);
+            }
+        }
+        let head_of = head_of.map(|h| h.value);
         let classes = section.text("classes").map(|c| c.value);
         let fisher = section.text("fisher").map(|f| f.value);
         let gram = section.text("gram").map(|f| f.value);
@@ -160,6 +169,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
                     method: method.clone(),
                     combine: combine.as_ref().map(|c| filled(c, seed)),
                     base: base.clone(),
+                    head_of: head_of.clone(),
                     classes: classes.clone(),
                     fisher: fisher.as_ref().map(|f| fill(f)),
                     gram: gram.as_ref().map(|f| fill(f)),

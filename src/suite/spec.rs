@@ -101,6 +101,9 @@ pub struct CheckpointSpec {
     /// Id of the checkpoint that gives what this one does not hold (adapters, heads, learned context).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Id of the checkpoint whose texts make its head, if not its own (PromptKD).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_of: Option<String>,
     /// File with the class names of the head's rows, relative to the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<String>,

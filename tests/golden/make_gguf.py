@@ -10,6 +10,7 @@ the architecture); `gguf/blocks.gguf` with random blocks and `gguf/blocks.json` 
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -21,27 +22,21 @@ from safetensors.torch import load_file
 
 HERE = Path(__file__).parent
 OUT = HERE / "gguf"
-NAMES = {
-    "model.embed_tokens": "token_embd", "lm_head": "output", "model.norm": "output_norm", "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm", "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up", "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
-}
-BEFORE = {"post_attention_layernorm": "ffn_norm"}
-BOTH = {"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm"}
 ARCHITECTURES = {"mistral": "llama", "llama-bias": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma2": "gemma2", "phi3": "phi3",
-                 "qwen3-yarn": "qwen3", "phi3-long": "phi3"}
+                 "qwen3-yarn": "qwen3", "phi3-long": "phi3", "gemma": "gemma", "gpt2": "gpt2", "gpt-neox": "gptneox",
+                 "gpt-neox-sequential": "gptneox", "phi2": "phi2", "stablelm": "stablelm", "stablelm-parallel": "stablelm",
+                 "olmo": "olmo", "olmo2": "olmo2", "olmoe": "olmoe", "granite": "granite", "smollm3": "smollm3",
+                 "qwen3-moe": "qwen3moe", "mixtral": "llama"}
+# Of which the converter turns rows of queries and keys round.
+PAIRED = ["llama", "granite", "olmo", "smollm3"]
 # `transformers` takes the width of a head from elsewhere for the others.
 READ_WHOLE = ["mistral", "qwen2"]
 
 
-def renamed(name, gemma):
-    stem, ending = name.rsplit(".", 1)
-    table = {**NAMES, **(BOTH if gemma else BEFORE)}
-    if stem.startswith("model.layers."):
-        _, _, layer, part = stem.split(".", 3)
-        return f"blk.{layer}.{table[part]}.{ending}"
-    return f"{table[stem]}.{ending}"
+def renamed(name, architecture, layers):
+    """By gguf-py's own table."""
+    kind = next(k for k, v in gguf.MODEL_ARCH_NAMES.items() if v == architecture)
+    return gguf.get_tensor_name_map(kind, layers).get_name(name, try_suffixes=(".weight", ".bias"))
 
 
 def paired(tensor, heads):
@@ -50,18 +45,33 @@ def paired(tensor, heads):
 
 
 def shapes(w, config):
+    if config["model_type"] == "gpt2":
+        w.add_context_length(config["n_positions"])
+        w.add_embedding_length(config["n_embd"])
+        w.add_block_count(config["n_layer"])
+        w.add_feed_forward_length(4 * config["n_embd"])
+        w.add_head_count(config["n_head"])
+        w.add_layer_norm_eps(config["layer_norm_epsilon"])
+        return
     w.add_context_length(config["max_position_embeddings"])
     w.add_embedding_length(config["hidden_size"])
     w.add_block_count(config["num_hidden_layers"])
     w.add_feed_forward_length(config["intermediate_size"])
     w.add_head_count(config["num_attention_heads"])
-    w.add_head_count_kv(config["num_key_value_heads"])
-    w.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if "num_key_value_heads" in config:
+        w.add_head_count_kv(config["num_key_value_heads"])
+    if "rms_norm_eps" in config:
+        w.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    else:
+        w.add_layer_norm_eps(config.get("layer_norm_eps", 1e-5))
+    own(w, config)
     if config.get("head_dim"):
         w.add_key_length(config["head_dim"])
         w.add_value_length(config["head_dim"])
     rope = config["rope_parameters"]
     w.add_rope_freq_base(rope["rope_theta"])
+    if rope.get("partial_rotary_factor", 1) != 1:
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * config["hidden_size"] // config["num_attention_heads"]))
     if rope["rope_type"] == "linear":
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(rope["factor"])
@@ -77,6 +87,43 @@ def shapes(w, config):
         w.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(config["max_position_embeddings"] / original) / math.log(original)))
         for which in ("short", "long"):
             w.add_tensor(f"rope_factors_{which}.weight", np.array(rope[f"{which}_factor"], dtype=np.float32))
+
+
+def own(w, config):
+    """What only some architectures have."""
+    if "use_parallel_residual" in config:
+        w.add_parallel_residual(config["use_parallel_residual"])
+    if config.get("clip_qkv"):
+        w.add_clamp_kqv(config["clip_qkv"])
+    if "attention_multiplier" in config:
+        w.add_attention_scale(config["attention_multiplier"])
+        w.add_embedding_scale(config["embedding_multiplier"])
+        w.add_residual_scale(config["residual_multiplier"])
+        w.add_logit_scale(config["logits_scaling"])
+    if "num_experts_per_tok" in config:
+        w.add_expert_count(config.get("num_local_experts", config.get("num_experts")))
+        w.add_expert_used_count(config["num_experts_per_tok"])
+    if "moe_intermediate_size" in config:
+        w.add_expert_feed_forward_length(config["moe_intermediate_size"])
+
+
+def architecture_of(kind):
+    return "llama" if kind in ("mistral", "mixtral") else kind
+
+
+def stored(key, value, config):
+    """A tensor's values in the converter's order."""
+    kind = config["model_type"]
+    if kind == "gpt2" and re.search(r"(c_attn|c_proj|c_fc)\.weight$", key):
+        return value.T
+    if kind == "gpt_neox" and ".query_key_value." in key:
+        heads = config["num_attention_heads"]
+        return value.reshape(heads, 3, -1, *value.shape[1:]).swapaxes(0, 1).reshape(value.shape)
+    if architecture_of(kind) in PAIRED and re.search(r"\.[qk]_proj\.", key):
+        return paired(value, config["num_attention_heads" if ".q_proj." in key else "num_key_value_heads"])
+    if kind.startswith("gemma") and key.endswith("norm.weight"):
+        return value + 1
+    return value
 
 
 def write(name, architecture):
@@ -100,15 +147,16 @@ def write(name, architecture):
     w.add_bos_token_id(0)
     w.add_eos_token_id(1)
     w.add_add_bos_token(False)
+    stacks, layers = {}, config.get("num_hidden_layers", config.get("n_layer"))
     for key, tensor in tensors.items():
-        value = tensor.float().numpy()
-        if architecture == "llama" and ".q_proj." in key:
-            value = paired(value, config["num_attention_heads"])
-        if architecture == "llama" and ".k_proj." in key:
-            value = paired(value, config["num_key_value_heads"])
-        if architecture.startswith("gemma") and key.endswith("norm.weight"):
-            value = value + 1
-        w.add_tensor(renamed(key, architecture.startswith("gemma")), np.ascontiguousarray(value))
+        value = stored(key, tensor.float().numpy(), config)
+        expert = re.search(r"\.experts\.(\d+)\.", key)
+        if expert:
+            stacks.setdefault(key.replace(expert.group(), ".experts."), {})[int(expert.group(1))] = value
+        else:
+            w.add_tensor(renamed(key, architecture, layers), np.ascontiguousarray(value))
+    for key, parts in stacks.items():
+        w.add_tensor(renamed(key, architecture, layers), np.stack([parts[i] for i in range(len(parts))]))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

@@ -88,6 +88,8 @@ def families():
     long = {"rope_type": "longrope", "rope_theta": 5000.0, "short_factor": [1.0, 1.1, 1.7, 2.5], "long_factor": [1.0, 2.0, 4.0, 8.0],
             "original_max_position_embeddings": 32}
     two = {**HEADS, "num_attention_heads": 2, "num_key_value_heads": 1}
+    dynamic = {"rope_type": "dynamic", "rope_theta": 5000.0, "factor": 2.0}
+    yield "llama-dynamic", t.LlamaConfig(**SMALL, **HEADS, **IDS, rope_parameters=dynamic), t.LlamaForCausalLM
     yield "phi3-long", t.Phi3Config(**SMALL, **two, **IDS, rope_parameters=long, original_max_position_embeddings=32), t.Phi3ForCausalLM
 
 

@@ -42,7 +42,7 @@ resamples = 100
 "#;
 
 /// Logits by example and class.
-fn logits(of: &Predictions) -> Vec<[f32; 3]> {
+pub fn logits(of: &Predictions) -> Vec<[f32; 3]> {
     let row = |example: usize| {
         let mut all = [f32::NAN; 3];
         for place in example * of.k..(example + 1) * of.k {
@@ -53,7 +53,7 @@ fn logits(of: &Predictions) -> Vec<[f32; 3]> {
     (0..of.label.len()).map(row).collect()
 }
 
-fn off(a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
+pub fn off(a: &[[f32; 3]], b: &[[f32; 3]]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).flat_map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a - b).abs())).fold(0.0, f32::max)
 }
@@ -75,7 +75,7 @@ fn run(bench: &Bench, probe: &str, out: &str, extra: &[&str]) -> [Vec<[f32; 3]>;
 }
 
 /// Golden logits.
-fn expected(file: &Path, name: &str) -> Vec<[f32; 3]> {
+pub fn expected(file: &Path, name: &str) -> Vec<[f32; 3]> {
     let rows = StateDict::open(file).unwrap().load(name).unwrap().to_vec2::<f32>().unwrap();
     rows.into_iter().map(|r| r.try_into().unwrap()).collect()
 }

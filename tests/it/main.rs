@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod block_prompts;
 mod classes;
 mod cli;
 mod combining;

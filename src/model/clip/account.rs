@@ -1,8 +1,10 @@
 //! Accounts for a checkpoint's tensors: every one is the model's, a head's, or on the list of what changes nothing.
 
+use super::block_prompts::BlockPrompts;
 use super::classifier::is_head;
 use super::config::ClipConfig;
 use super::image_adapter::ImageAdapter;
+use super::image_projector::ImageProjector;
 use super::meta_net::MetaNet;
 use super::multimodal_adapter::BlockAdapter;
 use super::names::CONTEXT;
@@ -27,13 +29,18 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
         config.text_config.tower.hidden_size,
     );
     let blocks = BlockAdapter::expected(config, |name| weights.entries().get(name).cloned());
+    let projector =
+        ImageProjector::expected(|name| weights.entries().get(name).cloned(), config.projection_dim);
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
+    let prompts =
+        BlockPrompts::expected(config, |name| weights.entries().get(name).cloned()).map_err(fail)?;
     if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
         return Err(fail("holds the first layer of an image adapter without the second".to_owned()));
     }
     let names = weights.entries().keys().map(String::as_str);
     let unknown = names.filter(|n| {
-        !expected.contains_key(*n) && !adapter.contains_key(*n) && !blocks.contains_key(*n) && !is_head(n)
+        let known = [&expected, &adapter, &blocks, &prompts, &projector];
+        !known.iter().any(|all| all.contains_key(*n)) && !is_head(n)
     });
     if let Some(names) = left_over(unknown, &[TENSORS]) {
         return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
@@ -56,6 +63,11 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
     if let Some(lacks) = blocks.keys().find(|n| *n != BlockAdapter::SCALE && !weights.contains(n)) {
         return Err(fail(format!("holds a part of MMA's adapters without `{lacks}`")));
     }
+    if let Some(lacks) = projector.keys().find(|n| !weights.contains(n)) {
+        return Err(fail(format!("holds a part of PromptKD's projector without `{lacks}`")));
+    }
+    expected.extend(prompts);
+    expected.extend(projector);
     expected.extend(adapter);
     expected.extend(meta_net);
     expected.extend(blocks);
@@ -112,6 +124,12 @@ pub(super) fn describe(weights: &StateDict) -> String {
     }
     if own.iter().any(|n| BlockAdapter::owns(n)) {
         parts.push("adapters of both towers");
+    }
+    if own.iter().any(|n| BlockPrompts::owns(n)) {
+        parts.push("prompts in blocks");
+    }
+    if own.iter().any(|n| ImageProjector::owns(n)) {
+        parts.push("projector to another model's features");
     }
     match (has(CONTEXT), has(MetaNet::NAMES[0])) {
         (true, true) => parts.push("learned context that depends on the image"),

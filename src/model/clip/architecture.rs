@@ -7,16 +7,19 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::block_prompts::BlockPrompts;
+use super::borrowed_head::BorrowedHead;
 use super::classifier::Classifier;
 use super::combined_head::CombinedHead;
 use super::config::Family;
 use super::folder::CheckpointFolder;
 use super::image_adapter::ImageAdapter;
+use super::image_projector::ImageProjector;
 use super::layout::FolderLayout;
 use super::multimodal_adapter::BlockAdapter;
 use super::text::TextTower;
 use super::vision::VisionTower;
-use super::zero_shot::{context_texts, prompts, zero_shot};
+use super::zero_shot::{Scale, context_texts, prompts, scaled_zero_shot};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
 use crate::base::registry::Named;
@@ -128,12 +131,29 @@ impl Architecture for CheckpointFolder {
             };
             all.push(("adapters of both towers", format!("scale {scale}")));
         }
+        let names = self.weights.names();
+        let prompted = names.iter().filter(|n| BlockPrompts::owns(n)).count();
+        if prompted > 0 {
+            all.push(("prompts in blocks", format!("{prompted} times")));
+        }
+        if let Some(width) = ImageProjector::width(&*self.weights) {
+            all.push((
+                "projector",
+                format!("to {width} values, for the head of another's texts (`head_of`)"),
+            ));
+        }
         Ok(all)
     }
 
     fn can(&self, ask: AskKind) -> Result<(), String> {
         match ask {
-            AskKind::Choose => Ok(()),
+            AskKind::Choose => match ImageProjector::width(&*self.weights) {
+                Some(width) if self.borrowed_head.is_none() && self.classifier.is_none() => Err(format!(
+                    "its projector brings images to {width} values of another model; name the checkpoint whose texts make \
+                     its head with `head_of`"
+                )),
+                _ => Ok(()),
+            },
             _ => {
                 Err("it reads images and scores class names; it neither reads nor writes longer texts"
                     .to_owned())
@@ -147,13 +167,17 @@ impl Architecture for CheckpointFolder {
 
     fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
         let parts = (self.weights.digest(digests)?, &self.config, &self.reader.0, &self.classifier);
-        Ok(Digest::of_value(&parts))
+        Ok(match &self.borrowed_head {
+            Some(head) => Digest::of_value(&(parts, head.architecture().digest(digests)?)),
+            None => Digest::of_value(&parts),
+        })
     }
 
     fn tokenizer_digest(&self) -> Result<Digest, ModelError> {
         // A file that cannot be used is a mistake of the suite, not of a run.
-        self.tokenizer()?;
-        self.tokenizer_files_digest()
+        let texts = self.head_maker();
+        texts.tokenizer()?;
+        texts.tokenizer_files_digest()
     }
 
     fn differs_from(
@@ -162,6 +186,11 @@ impl Architecture for CheckpointFolder {
         asked: &[&Candidates],
     ) -> Result<Option<&'static str>, ModelError> {
         let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(Some("model type")) };
+        match (&self.borrowed_head, &other.borrowed_head) {
+            (None, None) => {}
+            (Some(a), Some(b)) if Arc::ptr_eq(a.architecture(), b.architecture()) => {}
+            _ => return Ok(Some("head (one, or each, is made of another's texts)")),
+        }
         // Every text that a head is made of: tokenizers that agree on these give the same model.
         let mut texts: Vec<String> = asked
             .iter()
@@ -174,6 +203,10 @@ impl Architecture for CheckpointFolder {
 
     fn over(&self, path: &Path, classes: Option<&[String]>) -> Result<Arc<dyn Architecture>, ModelError> {
         Ok(Arc::new(Self::open_over(path, self, classes)?))
+    }
+
+    fn headed_by(&self, other: &Arc<dyn Architecture>) -> Result<Arc<dyn Architecture>, ModelError> {
+        Ok(Arc::new(self.borrowing(BorrowedHead::new(self, other)?)))
     }
 
     fn combined(
@@ -213,6 +246,10 @@ impl Architecture for CheckpointFolder {
     }
 
     fn write(&self, out: &Path, dtype: Option<DType>, heads: WrittenHeads<'_>) -> Result<(), ModelError> {
+        if self.borrowed_head.is_some() {
+            let text = "its head is made of another checkpoint's texts, which one folder does not hold";
+            return Err(ModelError::Unlike(text.to_owned()));
+        }
         let classifier = self.classifier.as_ref().filter(|_| !heads.dropped);
         // What is missing is said before anything is combined.
         let head = match (&self.combined_head, classifier, heads.templates) {
@@ -264,7 +301,7 @@ impl Architecture for CheckpointFolder {
     }
 
     fn head_choice(&self, candidates: &Candidates) -> Option<HeadChoice> {
-        let other = if self.has_context() { HeadKind::Context } else { HeadKind::ZeroShot };
+        let other = if self.head_maker().has_context() { HeadKind::Context } else { HeadKind::ZeroShot };
         let rows = self.classifier.as_ref().map(|c| c.rows(&candidates.list, &candidates.places));
         Some(match rows {
             Some(Ok(rows)) => HeadChoice { kind: HeadKind::Classifier, rows, missing: Vec::new() },
@@ -281,7 +318,11 @@ impl Architecture for CheckpointFolder {
     ) -> Result<HeadRows, ModelError> {
         let choice = self.head_choice(candidates).filter(|c| c.kind == HeadKind::Classifier);
         let Some(choice) = choice else {
-            return zero_shot(self, weights, &candidates.names, &candidates.templates, made);
+            let (scale, texts) = (Scale::of(self, weights)?, self.head_maker());
+            let own = self.borrowed_head.is_none();
+            let weights = if own { weights } else { &*texts.weights };
+            let asked = (&candidates.names[..], &candidates.templates[..]);
+            return scaled_zero_shot((texts, weights), scale, asked, made);
         };
         match &self.combined_head {
             Some(combined) => combined.head(&choice.rows, candidates, made),

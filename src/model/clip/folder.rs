@@ -7,6 +7,7 @@ use candle_core::DType;
 use serde::Serialize;
 
 use super::account::{account, describe, is_complete};
+use super::borrowed_head::BorrowedHead;
 use super::classifier::{Classifier, is_head};
 use super::combined_head::CombinedHead;
 use super::config::{ClipConfig, TextPool};
@@ -19,7 +20,6 @@ use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
 use crate::checkpoint::{StateDict, Tensors, Weights, write_safetensors};
 use crate::image::Preprocessor;
-use crate::merge::Combination;
 use crate::model::{ImageReader, ModelError};
 
 /// A checkpoint folder in any known layout.
@@ -42,6 +42,8 @@ pub struct CheckpointFolder {
     pub classifier: Option<Classifier>,
     /// What makes the classifier's rows, if they are not among the weights.
     pub(super) combined_head: Option<Arc<CombinedHead>>,
+    /// Whose texts make the head, if not its own.
+    pub(super) borrowed_head: Option<BorrowedHead>,
 }
 
 impl CheckpointFolder {
@@ -76,6 +78,7 @@ impl CheckpointFolder {
             home: path.to_owned(),
             classifier,
             combined_head: None,
+            borrowed_head: None,
         };
         this.check_input_size()?;
         this.check_classifier()?;
@@ -115,6 +118,7 @@ impl CheckpointFolder {
             home: base.home.clone(),
             classifier,
             combined_head: None,
+            borrowed_head: None,
         };
         this.check_classifier()?;
         Ok(this)
@@ -148,7 +152,7 @@ impl CheckpointFolder {
         let Some(classifier) = &self.classifier else { return Ok(()) };
         let shape_of = |name: &str| self.weights.info(name).map(|i| i.shape);
         let shape = shape_of(Classifier::WEIGHT);
-        let expected = vec![classifier.classes.len(), self.config.projection_dim];
+        let expected = vec![classifier.classes.len(), self.feature_width()];
         if shape.as_ref() == Some(&expected) {
             return match shape_of(Classifier::BIAS) {
                 Some(bias) if bias != expected[..1] => Err(ModelError::Config {
@@ -220,10 +224,15 @@ impl CheckpointFolder {
         TextTokenizer::digest(&self.home)
     }
 
+    /// The same checkpoint with a head of another's texts.
+    pub(super) fn borrowing(&self, head: BorrowedHead) -> Self {
+        Self { borrowed_head: Some(head), ..self.with_weights(Arc::clone(&self.weights), None) }
+    }
+
     /// The same model with combined weights, and perhaps a head that is combined apart.
     pub(super) fn with_weights(
         &self,
-        weights: Arc<Combination>,
+        weights: Arc<dyn Weights>,
         combined_head: Option<Arc<CombinedHead>>,
     ) -> Self {
         Self {
@@ -236,6 +245,7 @@ impl CheckpointFolder {
             home: self.home.clone(),
             classifier: self.classifier.clone(),
             combined_head,
+            borrowed_head: self.borrowed_head.clone(),
         }
     }
 

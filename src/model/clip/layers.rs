@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::ops::sigmoid;
 
+use super::block_prompts::BlockPrompts;
 use super::config::{Activation, TowerConfig};
 use super::multimodal_adapter::BlockAdapter;
 use super::shared_prefix::SharedPrefix;
@@ -139,6 +140,7 @@ pub struct Block {
     /// Factors of the two branches.
     scales: Option<(Tensor, Tensor)>,
     adapter: Option<BlockAdapter>,
+    prompts: Option<BlockPrompts>,
 }
 
 impl Block {
@@ -156,7 +158,13 @@ impl Block {
                 None
             },
             adapter: BlockAdapter::load(weights, prefix, d)?,
+            prompts: BlockPrompts::load(weights, prefix, d)?,
         })
+    }
+
+    /// Whether it puts prompts in the place of what it is given.
+    pub const fn has_prompts(&self) -> bool {
+        self.prompts.is_some()
     }
 
     /// `x` is `[batch, tokens, width]`; `mask` is added to the attention scores.
@@ -174,6 +182,8 @@ impl Block {
             Some(scale) => branch.broadcast_mul(&as_type_of(scale, &branch)?),
             None => Ok(branch),
         };
+        let prompted = self.prompts.as_ref().map(|p| p.instead(x)).transpose()?;
+        let x = prompted.as_ref().unwrap_or(x);
         let normed = self.norm1.forward(x)?;
         let branch = attend(&normed)?;
         let added = self.adapter.as_ref().map(|a| a.forward(&normed)).transpose()?;

@@ -5,12 +5,15 @@
 
 mod account;
 mod architecture;
+mod block_prompts;
+mod borrowed_head;
 mod classifier;
 mod combined_head;
 mod config;
 mod folder;
 pub mod hugging_face;
 mod image_adapter;
+mod image_projector;
 mod json;
 mod layers;
 mod layout;

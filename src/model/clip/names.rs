@@ -5,7 +5,7 @@
 
 use super::image_adapter::ImageAdapter;
 use super::meta_net::MetaNet;
-use super::multimodal_adapter;
+use super::{block_prompts, image_projector, multimodal_adapter};
 use crate::base::account::is_harmless;
 use crate::base::harmless::TENSORS;
 use crate::checkpoint::{Naming, Share};
@@ -74,7 +74,7 @@ fn strip(name: &str) -> String {
 
 /// Whether a name is one of a whole OpenAI model.
 fn is_part(name: &str) -> bool {
-    hugging_face(name).is_some()
+    hugging_face(name).is_some() || block_prompts::translated(name).is_some()
 }
 
 /// The name of a head, of learned context or of an adapter under which it is known here, whatever the layout of the
@@ -106,7 +106,8 @@ fn translate(stored: &str, open_clip: bool) -> Vec<(String, Share)> {
     if let Some(to) = head_or_context(&name) {
         return vec![(to.to_owned(), Share::Whole)];
     }
-    if let Some(all) = multimodal_adapter::translated(&name) {
+    let learned = [multimodal_adapter::translated, block_prompts::translated, image_projector::translated];
+    if let Some(all) = learned.iter().find_map(|translated| translated(&name)) {
         return all;
     }
     let found = if open_clip { hugging_face(&name) } else { None };

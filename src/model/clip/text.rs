@@ -70,6 +70,11 @@ impl TextTower {
         if texts.iter().any(|t| t.len() > length || (self.config.fills_up() && t.len() != length)) {
             candle_core::bail!("texts of this tower are {length} tokens long");
         }
+        if context.is_none() && self.blocks.iter().any(Block::has_prompts) {
+            candle_core::bail!(
+                "the blocks of this tower hold prompts, which take the places of learned context"
+            );
+        }
         let places = self.shared_places(texts, context)?;
         let mask = self.config.causal.then(|| causal_mask(length, &self.tokens)).transpose()?;
         let mut state;

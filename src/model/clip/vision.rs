@@ -2,8 +2,10 @@
 
 use candle_core::{Result, Tensor};
 
+use super::block_prompts::BlockPrompts;
 use super::config::{ClipConfig, ImagePool, VisionConfig};
 use super::image_adapter::ImageAdapter;
+use super::image_projector::ImageProjector;
 use super::layers::{Attention, Block, Mlp, blocks};
 use crate::checkpoint::{Weights, of_tensor};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, as_type_of, product};
@@ -25,6 +27,9 @@ pub struct VisionTower {
     norm_out: LayerNorm,
     pooling: Pooling,
     adapter: Option<ImageAdapter>,
+    /// Tokens that enter behind the image's own.
+    prompts: Option<BlockPrompts>,
+    projector: Option<ImageProjector>,
 }
 
 /// From the last tokens to one feature vector.
@@ -80,6 +85,8 @@ impl VisionTower {
             norm_out: weights.norm("vision_model.post_layernorm", d, eps)?,
             pooling,
             adapter: ImageAdapter::of(source)?,
+            prompts: BlockPrompts::load(&weights, "vision_model.embeddings", d)?,
+            projector: ImageProjector::of(source)?,
             config: c.clone(),
         })
     }
@@ -106,8 +113,13 @@ impl VisionTower {
         if let Some(rest) = name.strip_prefix("vision_model.encoder.layers.") {
             return rest.split('.').next()?.parse::<usize>().ok().map(|i| i + 1);
         }
-        let pooling =
-            ["vision_model.post_layernorm.", "vision_model.head.", "visual_projection.", "image_adapter."];
+        let pooling = [
+            "vision_model.post_layernorm.",
+            "vision_model.head.",
+            "visual_projection.",
+            "image_adapter.",
+            "image_projector.",
+        ];
         pooling.iter().any(|p| name.starts_with(p)).then_some(last)
     }
 
@@ -168,6 +180,7 @@ impl VisionTower {
             None => patches,
         };
         let tokens = tokens.broadcast_add(&as_type_of(&self.position, &pixels)?)?;
+        let tokens = self.prompts.as_ref().map_or(Ok(tokens.clone()), |p| p.behind(&tokens))?;
         match &self.norm_in {
             Some(norm) => norm.forward(&tokens),
             None => Ok(tokens),
@@ -179,11 +192,11 @@ impl VisionTower {
         if tokens.dim(0)? == 1 {
             return self.features(&Tensor::cat(&[tokens, tokens], 0)?)?.narrow(0, 0, 1);
         }
-        let features = self.pool(tokens)?;
-        match &self.adapter {
-            Some(adapter) => adapter.forward(&features),
-            None => Ok(features),
+        let mut features = self.pool(tokens)?;
+        if let Some(adapter) = &self.adapter {
+            features = adapter.forward(&features)?;
         }
+        self.projector.as_ref().map_or(Ok(features.clone()), |p| p.forward(&features))
     }
 
     fn pool(&self, tokens: &Tensor) -> Result<Tensor> {

@@ -71,6 +71,24 @@ pub fn context_embeddings(tower: &TextTower, texts: &[Vec<u32>], context: &Tenso
     normalise_rows(&tower.forward_all(texts, Some(context), &mut |_| {})?)
 }
 
+/// What a model's cosines become logits with.
+pub struct Scale {
+    /// The logarithm of what they are multiplied by.
+    scale: Tensor,
+    /// What is added.
+    shift: Option<Tensor>,
+}
+
+impl Scale {
+    /// That of a folder, or of weights in the place of its own.
+    pub fn of(folder: &CheckpointFolder, weights: &dyn Weights) -> std::result::Result<Self, ModelError> {
+        let get =
+            |name: &str| if weights.contains(name) { weights.load(name) } else { folder.weights.load(name) };
+        let shift = if folder.config.logit_bias { Some(get("logit_bias")?) } else { None };
+        Ok(Self { scale: get("logit_scale")?, shift })
+    }
+}
+
 /// The head from names and templates, or from names and learned context where the checkpoint holds one. `weights` are
 /// the text tower's (and the scale's), `folder` gives the rest; `made` hears of each so many prompts.
 pub fn zero_shot(
@@ -80,10 +98,16 @@ pub fn zero_shot(
     templates: &[String],
     made: &mut dyn FnMut(usize),
 ) -> std::result::Result<HeadRows, ModelError> {
-    let get =
-        |name: &str| if weights.contains(name) { weights.load(name) } else { folder.weights.load(name) };
-    let scale = get("logit_scale")?;
-    let shift = if folder.config.logit_bias { Some(get("logit_bias")?) } else { None };
+    scaled_zero_shot((folder, weights), Scale::of(folder, weights)?, (names, templates), made)
+}
+
+/// The same with another scale.
+pub fn scaled_zero_shot(
+    (folder, weights): (&CheckpointFolder, &dyn Weights),
+    Scale { scale, shift }: Scale,
+    (names, templates): (&[String], &[String]),
+    made: &mut dyn FnMut(usize),
+) -> std::result::Result<HeadRows, ModelError> {
     let tokenizer = folder.tokenizer()?;
     let context = if folder.has_context() { Some(folder.weights.load(CONTEXT)?) } else { None };
     let tokens = match &context {

@@ -80,6 +80,7 @@ impl Captions {
     /// Contrastive fine-tuning of a checkpoint (FLYP, Goyal et al. 2023, arXiv:2212.00638).
     pub(super) fn load(recipe: &Recipe, catalog: &Catalog) -> std::result::Result<Self, TrainError> {
         let folder = CheckpointFolder::open(recipe.from()?)?;
+        folder.check_tunable()?;
         if folder.config.is_siglip() {
             return Err(recipe.mistake("this method tunes CLIP models, not SigLIP"));
         }

@@ -51,6 +51,7 @@ impl Images {
     /// Opens the checkpoint and loads the data.
     pub(super) fn load(recipe: &Recipe, catalog: &Catalog) -> std::result::Result<Self, TrainError> {
         let folder = CheckpointFolder::open(recipe.from()?)?;
+        folder.check_tunable()?;
         let pool = Pool::load(recipe, catalog, &folder.reader.0)?;
         let mut start = folder.weights.load_all()?;
         let scale = folder.weights.load("logit_scale")?.reshape(())?.exp()?.to_scalar::<f32>()?;

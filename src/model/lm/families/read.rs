@@ -92,6 +92,11 @@ fn stretch(
     let plain = match kind.as_str() {
         "default" => Stretch::None,
         "linear" => Stretch::Linear(part.need("factor")?),
+        // It stretches texts alone that are longer than the model was made for, and those are cut.
+        "dynamic" => {
+            part.need::<f64>("factor")?;
+            Stretch::None
+        }
         "llama3" => Stretch::Llama3 {
             factor: part.need("factor")?,
             low: part.need("low_freq_factor")?,

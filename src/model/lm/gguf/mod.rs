@@ -3,7 +3,9 @@
 //! is `convert_hf_to_gguf.py`).
 
 mod config;
+mod formats;
 mod names;
+mod rope;
 mod tokenizer;
 
 use std::path::Path;
@@ -30,7 +32,7 @@ impl Named for Gguf {
         "gguf"
     }
     fn summary(&self) -> &'static str {
-        "GGUF files of llama, mistral, qwen2, qwen3, gemma2, gemma3 and phi3, dequantised"
+        "GGUF files of all families but opt and starcoder2, dequantised"
     }
     fn reference(&self) -> &'static str {
         "llama.cpp, GGUF specification version 3"

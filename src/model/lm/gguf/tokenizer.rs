@@ -229,7 +229,8 @@ fn split(name: &str) -> Result<(Value, Option<String>), String> {
         )
     };
     Ok(match name {
-        "gpt-2" => (Value::Null, None),
+        "gpt-2" | "phi-2" => (Value::Null, None),
+        "olmo" => (json!({"type": "NFC"}), None),
         "qwen2" => (json!({"type": "NFC"}), Some(words(r"\p{N}"))),
         "llama-bpe" => (Value::Null, Some(words(r"\p{N}{1,3}"))),
         other => return Err(unsupported("ggml.pre", other)),
