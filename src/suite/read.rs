@@ -133,24 +133,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         {
             section.note(source.span.clone(), error.to_string(), None);
         }
-        let base = section.text("base");
-        if let Some(base) = &base {
-            // Only checkpoints above it are known here, so that a chain of bases always ends.
-            known_checkpoint(section, base, &all);
-            if all.iter().any(|c| c.id == base.value && c.combine.is_some()) {
-                let message = "a combination is no `base`: it has no files of its own";
-                section.note(base.span.clone(), message, None);
-            }
-        }
-        let head_of = section.text("head_of");
-        if let Some(head) = &head_of {
-            known_checkpoint(section, head, &all);
-            if combine.is_some() {
-                let message = "a combination has the head of what it is made of, and takes no `head_of`";
-                section.note(head.span.clone(), message, None);
-            }
-        }
-        let head_of = head_of.map(|h| h.value);
+        let (base, head_of) = read_others(section, combine.is_some(), &all);
         let classes = section.text("classes").map(|c| c.value);
         let fisher = section.text("fisher").map(|f| f.value);
         let gram = section.text("gram").map(|f| f.value);
@@ -159,7 +142,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         let probes = read_globs(section, "probes");
         section.finish();
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
-            let (role, source, base) = (role.value, source.value, base.map(|b| b.value));
+            let (role, source) = (role.value, source.value);
             for seed in seeds {
                 let fill = |text: &str| fill_seed(text, seed);
                 all.push(CheckpointSpec {
@@ -180,6 +163,30 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         }
     }
     all
+}
+
+/// The checkpoints that one lies on, and that makes its head.
+fn read_others(
+    section: &Section<'_>,
+    is_combined: bool,
+    all: &[CheckpointSpec],
+) -> (Option<String>, Option<String>) {
+    let (base, head_of) = (section.text("base"), section.text("head_of"));
+    // Only checkpoints above it are known here, so that a chain of them always ends.
+    for other in base.iter().chain(&head_of) {
+        known_checkpoint(section, other, all);
+    }
+    if let Some(base) = &base
+        && all.iter().any(|c| c.id == base.value && c.combine.is_some())
+    {
+        let message = "a combination is no `base`: it has no files of its own";
+        section.note(base.span.clone(), message, None);
+    }
+    if let Some(head) = head_of.as_ref().filter(|_| is_combined) {
+        let message = "a combination has the head of what it is made of, and takes no `head_of`";
+        section.note(head.span.clone(), message, None);
+    }
+    (base.map(|b| b.value), head_of.map(|h| h.value))
 }
 
 /// A combination with a seed in place of `{seed}`.

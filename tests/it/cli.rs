@@ -248,7 +248,12 @@ fn merge_lists_first_and_writes_what_the_sweep_evaluates() {
     let refused = merge(&["--out", out.to_str().unwrap()]).code(2);
     let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(text.contains("only one checkpoint has a classifier"), "{text}");
-    merge(&["--out", dir.path().join("bare").to_str().unwrap(), "--drop-heads"]).success();
+    let bare = dir.path().join("bare");
+    let dropped = ["--out", bare.to_str().unwrap(), "--drop-heads"];
+    let refused = merge(&[&dropped[..], &["--templates", "suites/templates/emoji.txt"]].concat()).code(2);
+    let text = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(text.contains("leave `--templates` out") && !bare.exists(), "{text}");
+    merge(&dropped).success();
     merge(&["--out", out.to_str().unwrap(), "--templates", "suites/templates/emoji.txt"]).success();
     let inspected = specbench().args(["inspect", "--json"]).arg(&out).assert().success();
     let json: serde_json::Value = serde_json::from_slice(&inspected.get_output().stdout).unwrap();

@@ -421,7 +421,10 @@ fn differences_to_a_base_without_a_classifier_reach_the_head() {
     assert!(log(&["--alpha", "0.3"]).contains("leave `--from`, `--to` and `--alpha` out"));
     assert!(log(&["--exclude", "*"]).contains("a combination takes all tensors"));
     let templates = root().join("suites/templates/emoji.txt");
-    merge("w", &["--templates", templates.to_str().unwrap()]).success();
+    let templates = ["--templates", templates.to_str().unwrap()];
+    let unneeded = log(&[&templates[..], &["--drop-heads"]].concat());
+    assert!(unneeded.contains("leave `--templates` out"), "{unneeded}");
+    merge("w", &templates).success();
     let written =
         format!("[[checkpoint]]\nid = \"w\"\nrole = \"finetuned\"\nsource = {:?}\n", bench.out("w"));
     std::fs::write(bench.suite(), SMALL.replace("[[sweep]]", &format!("{written}[[sweep]]"))).unwrap();

@@ -1,5 +1,7 @@
 //! Accounts for a checkpoint's tensors: every one is the model's, a head's, or on the list of what changes nothing.
 
+use std::collections::BTreeMap;
+
 use super::block_prompts::BlockPrompts;
 use super::classifier::is_head;
 use super::config::ClipConfig;
@@ -21,27 +23,11 @@ pub(super) fn is_complete(weights: &StateDict) -> bool {
 /// Checks names and shapes against the configuration. A whole checkpoint must have every tensor; in a part none may
 /// be left over either, or the checkpoint below would be measured in its place.
 pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> Result<(), CheckpointError> {
-    let mut expected = config.tensors();
-    let adapter = ImageAdapter::expected(weights.entries().get(ImageAdapter::DOWN), config.projection_dim);
-    let meta_net = MetaNet::expected(
-        weights.entries().get(MetaNet::NAMES[0]),
-        config.projection_dim,
-        config.text_config.tower.hidden_size,
-    );
-    let blocks = BlockAdapter::expected(config, |name| weights.entries().get(name).cloned());
-    let projector =
-        ImageProjector::expected(|name| weights.entries().get(name).cloned(), config.projection_dim);
     let fail = |what: String| CheckpointError::Unaccounted { path: weights.path.clone(), what };
-    let prompts =
-        BlockPrompts::expected(config, |name| weights.entries().get(name).cloned()).map_err(fail)?;
-    if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
-        return Err(fail("holds the first layer of an image adapter without the second".to_owned()));
-    }
+    let mut expected = config.tensors();
+    let learned = learned_parts(weights, config).map_err(fail)?;
     let names = weights.entries().keys().map(String::as_str);
-    let unknown = names.filter(|n| {
-        let known = [&expected, &adapter, &blocks, &prompts, &projector];
-        !known.iter().any(|all| all.contains_key(*n)) && !is_head(n)
-    });
+    let unknown = names.filter(|n| !expected.contains_key(*n) && !learned.contains_key(*n) && !is_head(n));
     if let Some(names) = left_over(unknown, &[TENSORS]) {
         return Err(fail(format!("holds {names}, {}", meaning(weights, whole))));
     }
@@ -52,25 +38,7 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
             return Err(fail(format!("lacks {}, which its configuration asks for", some_of(&missing))));
         }
     }
-    if let Some(lacks) = meta_net.keys().find(|n| !weights.contains(n)) {
-        return Err(fail(format!("holds a part of CoCoOp's meta-net without `{lacks}`")));
-    }
-    if !meta_net.is_empty() && weights.entries().get(CONTEXT).is_none_or(|c| c.shape.len() != 2) {
-        return Err(fail(
-            "holds CoCoOp's meta-net without one context for all classes, which it shifts".to_owned(),
-        ));
-    }
-    if let Some(lacks) = blocks.keys().find(|n| *n != BlockAdapter::SCALE && !weights.contains(n)) {
-        return Err(fail(format!("holds a part of MMA's adapters without `{lacks}`")));
-    }
-    if let Some(lacks) = projector.keys().find(|n| !weights.contains(n)) {
-        return Err(fail(format!("holds a part of PromptKD's projector without `{lacks}`")));
-    }
-    expected.extend(prompts);
-    expected.extend(projector);
-    expected.extend(adapter);
-    expected.extend(meta_net);
-    expected.extend(blocks);
+    expected.extend(learned);
     for (name, info) in weights.entries() {
         let Some(shape) = expected.get(name) else { continue };
         // Scales are stored as numbers or as lists of one.
@@ -83,6 +51,33 @@ pub(super) fn account(weights: &StateDict, config: &ClipConfig, whole: bool) -> 
         }
     }
     Ok(())
+}
+
+/// Names and shapes of what was learned beside the towers, of which each part must be whole.
+fn learned_parts(weights: &StateDict, config: &ClipConfig) -> Result<BTreeMap<String, Vec<usize>>, String> {
+    let stored = |name: &str| weights.entries().get(name).cloned();
+    let (joint, width) = (config.projection_dim, config.text_config.tower.hidden_size);
+    let adapter = ImageAdapter::expected(weights.entries().get(ImageAdapter::DOWN), joint);
+    if !adapter.is_empty() && !weights.contains(ImageAdapter::UP) {
+        return Err("holds the first layer of an image adapter without the second".to_owned());
+    }
+    let meta_net = MetaNet::expected(weights.entries().get(MetaNet::NAMES[0]), joint, width);
+    let blocks = BlockAdapter::expected(config, stored);
+    let projector = ImageProjector::expected(stored, joint);
+    for (part, what) in [
+        (&meta_net, "a part of CoCoOp's meta-net"),
+        (&blocks, "a part of MMA's adapters"),
+        (&projector, "a part of PromptKD's projector"),
+    ] {
+        if let Some(lacks) = part.keys().find(|n| *n != BlockAdapter::SCALE && !weights.contains(n)) {
+            return Err(format!("holds {what} without `{lacks}`"));
+        }
+    }
+    if !meta_net.is_empty() && weights.entries().get(CONTEXT).is_none_or(|c| c.shape.len() != 2) {
+        return Err("holds CoCoOp's meta-net without one context for all classes, which it shifts".to_owned());
+    }
+    let prompts = BlockPrompts::expected(config, CONTEXT, stored)?;
+    Ok([adapter, meta_net, blocks, projector, prompts].into_iter().flatten().collect())
 }
 
 /// What tensors that are left over may mean.

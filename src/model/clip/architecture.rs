@@ -8,7 +8,6 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::block_prompts::BlockPrompts;
-use super::borrowed_head::BorrowedHead;
 use super::classifier::Classifier;
 use super::combined_head::CombinedHead;
 use super::config::Family;
@@ -19,6 +18,7 @@ use super::layout::FolderLayout;
 use super::multimodal_adapter::BlockAdapter;
 use super::text::TextTower;
 use super::vision::VisionTower;
+use super::written::NOT_NEEDED;
 use super::zero_shot::{Scale, context_texts, prompts, scaled_zero_shot};
 use crate::base::digest::Digest;
 use crate::base::file_digests::FileDigests;
@@ -168,7 +168,7 @@ impl Architecture for CheckpointFolder {
     fn digest(&self, digests: &FileDigests) -> Result<Digest, ModelError> {
         let parts = (self.weights.digest(digests)?, &self.config, &self.reader.0, &self.classifier);
         Ok(match &self.borrowed_head {
-            Some(head) => Digest::of_value(&(parts, head.architecture().digest(digests)?)),
+            Some(head) => Digest::of_value(&(parts, head.digest(digests)?)),
             None => Digest::of_value(&parts),
         })
     }
@@ -188,7 +188,7 @@ impl Architecture for CheckpointFolder {
         let Some(other) = other.as_any().downcast_ref::<Self>() else { return Ok(Some("model type")) };
         match (&self.borrowed_head, &other.borrowed_head) {
             (None, None) => {}
-            (Some(a), Some(b)) if Arc::ptr_eq(a.architecture(), b.architecture()) => {}
+            (Some(a), Some(b)) if Arc::ptr_eq(a, b) => {}
             _ => return Ok(Some("head (one, or each, is made of another's texts)")),
         }
         // Every text that a head is made of: tokenizers that agree on these give the same model.
@@ -206,7 +206,7 @@ impl Architecture for CheckpointFolder {
     }
 
     fn headed_by(&self, other: &Arc<dyn Architecture>) -> Result<Arc<dyn Architecture>, ModelError> {
-        Ok(Arc::new(self.borrowing(BorrowedHead::new(self, other)?)))
+        Ok(Arc::new(self.with_head_of(other)?))
     }
 
     fn combined(
@@ -251,6 +251,9 @@ impl Architecture for CheckpointFolder {
             return Err(ModelError::Unlike(text.to_owned()));
         }
         let classifier = self.classifier.as_ref().filter(|_| !heads.dropped);
+        if heads.templates.is_some() && (classifier.is_none() || self.combined_head.is_none()) {
+            return Err(ModelError::Unlike(NOT_NEEDED.to_owned()));
+        }
         // What is missing is said before anything is combined.
         let head = match (&self.combined_head, classifier, heads.templates) {
             (Some(head), Some(classifier), Some(templates)) => head.whole(classifier, templates)?,

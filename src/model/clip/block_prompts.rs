@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool};
-use super::names::CONTEXT;
 use crate::checkpoint::{Share, TensorInfo};
 use crate::model::layers::{Built, Loader, as_type_of};
 
@@ -66,18 +65,19 @@ impl BlockPrompts {
         name == Self::INPUT || name.contains(".encoder.layers.") && name.ends_with(".prompts")
     }
 
-    /// Names and shapes of all prompts, given what is stored of them.
+    /// Names and shapes of all prompts, given the name of learned context and what is stored of both.
     ///
     /// # Errors
     /// What keeps them from being what the reference makes of them.
     pub fn expected(
         config: &ClipConfig,
+        context: &str,
         stored: impl Fn(&str) -> Option<TensorInfo>,
     ) -> std::result::Result<BTreeMap<String, Vec<usize>>, String> {
         let count = |name: &str| stored(name).map(|i| i.shape.iter().rev().nth(1).copied().unwrap_or(0));
         let (image, text) = (&config.vision_config.tower, &config.text_config.tower);
         let mut all = BTreeMap::new();
-        for (tower, config, first) in [("vision_model", image, Self::INPUT), ("text_model", text, CONTEXT)] {
+        for (tower, config, first) in [("vision_model", image, Self::INPUT), ("text_model", text, context)] {
             let names = (0..config.num_hidden_layers).map(|i| format!("{tower}.encoder.layers.{i}.prompts"));
             let names: Vec<String> = names.filter(|n| stored(n).is_some()).collect();
             let Some(count) = count(first) else {

@@ -7,11 +7,11 @@ use candle_core::DType;
 use serde::Serialize;
 
 use super::account::{account, describe, is_complete};
-use super::borrowed_head::BorrowedHead;
 use super::classifier::{Classifier, is_head};
 use super::combined_head::CombinedHead;
 use super::config::{ClipConfig, TextPool};
 use super::hugging_face;
+use super::image_projector::ImageProjector;
 use super::json::json_file;
 use super::layout::FolderLayout;
 use super::names::{CONTEXT, ClipNames};
@@ -20,7 +20,7 @@ use crate::base::digest::Digest;
 use crate::base::fs::{FileError, read, write_atomic};
 use crate::checkpoint::{StateDict, Tensors, Weights, write_safetensors};
 use crate::image::Preprocessor;
-use crate::model::{ImageReader, ModelError};
+use crate::model::{Architecture, ImageReader, ModelError};
 
 /// A checkpoint folder in any known layout.
 pub struct CheckpointFolder {
@@ -43,7 +43,7 @@ pub struct CheckpointFolder {
     /// What makes the classifier's rows, if they are not among the weights.
     pub(super) combined_head: Option<Arc<CombinedHead>>,
     /// Whose texts make the head, if not its own.
-    pub(super) borrowed_head: Option<BorrowedHead>,
+    pub(super) borrowed_head: Option<Arc<dyn Architecture>>,
 }
 
 impl CheckpointFolder {
@@ -148,6 +148,26 @@ impl CheckpointFolder {
         self.weights.contains(CONTEXT)
     }
 
+    /// Width of an image's features.
+    #[must_use]
+    pub fn feature_width(&self) -> usize {
+        ImageProjector::width(&*self.weights).unwrap_or(self.config.projection_dim)
+    }
+
+    /// Refuses a checkpoint that is evaluated alone.
+    ///
+    /// # Errors
+    /// If it holds a projector, whose head is another's.
+    pub fn check_tunable(&self) -> Result<(), ModelError> {
+        match ImageProjector::width(&*self.weights) {
+            None => Ok(()),
+            Some(_) => Err(ModelError::Unlike(format!(
+                "`{}` holds PromptKD's projector; such a checkpoint is evaluated, not tuned",
+                self.path.display()
+            ))),
+        }
+    }
+
     fn check_classifier(&self) -> Result<(), ModelError> {
         let Some(classifier) = &self.classifier else { return Ok(()) };
         let shape_of = |name: &str| self.weights.info(name).map(|i| i.shape);
@@ -225,7 +245,7 @@ impl CheckpointFolder {
     }
 
     /// The same checkpoint with a head of another's texts.
-    pub(super) fn borrowing(&self, head: BorrowedHead) -> Self {
+    pub(super) fn borrowing(&self, head: Arc<dyn Architecture>) -> Self {
         Self { borrowed_head: Some(head), ..self.with_weights(Arc::clone(&self.weights), None) }
     }
 

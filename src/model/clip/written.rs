@@ -32,6 +32,10 @@ pub enum HeadPlan {
     Impossible(String),
 }
 
+/// Why templates are refused.
+pub(super) const NOT_NEEDED: &str =
+    "no zero-shot head is made here, so no templates are needed; leave `--templates` out";
+
 impl HeadPlan {
     /// Looks at the heads of two checkpoints. `templates` are those of the zero-shot head, if they are known.
     #[must_use]
@@ -43,6 +47,9 @@ impl HeadPlan {
     ) -> Self {
         let context = from.has_context() || to.has_context();
         let or_drop = "or leave heads out (`--drop-heads`)";
+        if templates.is_some() && (drop || from.classifier.is_some() == to.classifier.is_some()) {
+            return Self::Impossible(NOT_NEEDED.to_owned());
+        }
         match (&from.classifier, &to.classifier) {
             (None, None) if !context => Self::None,
             _ if drop => Self::Dropped,

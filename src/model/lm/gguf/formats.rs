@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use super::config::{Reading, size};
+use super::reading::{Reading, size};
+use super::rope::{rope, turning};
 
 /// How an architecture is stored.
 pub struct Format {
@@ -52,8 +53,14 @@ pub const FORMATS: [Format; 17] = [
 
 type Kind = Result<&'static str, String>;
 
+/// Norms by root mean square and rotary positions, which most have.
+fn usual(r: &mut Reading<'_>) -> Result<(), String> {
+    r.rms()?;
+    turning(r)
+}
+
 fn llama(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     let window = r.keys.size("attention.sliding_window")?;
     if let Some(window) = window {
         r.put("sliding_window", json!(window));
@@ -72,7 +79,7 @@ fn llama(r: &mut Reading<'_>) -> Kind {
 }
 
 fn granite(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     r.both_biased();
     let scale: f64 = r.keys.need("attention.scale")?;
     r.put("attention_multiplier", json!(scale));
@@ -83,7 +90,7 @@ fn granite(r: &mut Reading<'_>) -> Kind {
 }
 
 fn smollm3(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     r.both_biased();
     // Not stored.
     r.put("no_rope_layer_interval", json!(4));
@@ -91,7 +98,7 @@ fn smollm3(r: &mut Reading<'_>) -> Kind {
 }
 
 fn qwen2(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     // Its window is never used there.
     r.put("use_sliding_window", json!(false));
     Ok("qwen2")
@@ -114,19 +121,19 @@ fn qwen3_moe(r: &mut Reading<'_>) -> Kind {
 }
 
 fn gemma(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     Ok("gemma")
 }
 
 fn gemma2(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     later_gemma(r, (Some(50.0), Some(30.0)), 46)?;
     Ok("gemma2")
 }
 
 fn gemma3(r: &mut Reading<'_>) -> Kind {
     r.rms()?;
-    let rope = super::rope::rope(r.keys, &r.json, r.file)?;
+    let rope = rope(r)?;
     // `rope.freq_base_swa` of newer files; llama.cpp's value for all others.
     let local: f64 = r.keys.or("rope.freq_base_swa", 10_000.0)?;
     let local = json!({"rope_type": "default", "rope_theta": local});
@@ -161,12 +168,12 @@ fn later_gemma(
 
 fn phi2(r: &mut Reading<'_>) -> Kind {
     r.layer_norm("layer_norm_eps")?;
-    r.turning()?;
+    turning(r)?;
     Ok("phi")
 }
 
 fn phi3(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     if let Some(window) = r.keys.size("attention.sliding_window")? {
         r.put("sliding_window", json!(window));
     }
@@ -175,7 +182,7 @@ fn phi3(r: &mut Reading<'_>) -> Kind {
 
 fn stablelm(r: &mut Reading<'_>) -> Kind {
     r.layer_norm("layer_norm_eps")?;
-    r.turning()?;
+    turning(r)?;
     r.biased("attn_q", "use_qkv_bias");
     // The converter writes that branches are parallel wherever the model says nothing; the norms say what is the case.
     r.keys.value("use_parallel_residual");
@@ -186,7 +193,7 @@ fn stablelm(r: &mut Reading<'_>) -> Kind {
 
 fn olmo(r: &mut Reading<'_>) -> Kind {
     r.keys.only("attention.layer_norm_epsilon", &[json!(1e-5)])?;
-    r.turning()?;
+    turning(r)?;
     r.biased("attn_q", "attention_bias");
     r.number("attention.clamp_kqv", "clip_qkv")?;
     Ok("olmo")
@@ -194,13 +201,13 @@ fn olmo(r: &mut Reading<'_>) -> Kind {
 
 /// OLMo 3 has the same name there, and a window, whose keys stay over.
 fn olmo2(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     r.biased("attn_q", "attention_bias");
     Ok("olmo2")
 }
 
 fn olmoe(r: &mut Reading<'_>) -> Kind {
-    r.usual()?;
+    usual(r)?;
     r.biased("attn_q", "attention_bias");
     r.experts("num_experts", false)?;
     r.keys.only("expert_feed_forward_length", &[json!(size(&r.json, "intermediate_size"))])?;
@@ -210,7 +217,7 @@ fn olmoe(r: &mut Reading<'_>) -> Kind {
 
 fn gpt_neox(r: &mut Reading<'_>) -> Kind {
     r.layer_norm("layer_norm_eps")?;
-    r.turning()?;
+    turning(r)?;
     r.json.remove("head_dim");
     r.json.remove("num_key_value_heads");
     r.biased("attn_qkv", "attention_bias");

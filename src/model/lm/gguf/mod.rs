@@ -5,6 +5,7 @@
 mod config;
 mod formats;
 mod names;
+mod reading;
 mod rope;
 mod tokenizer;
 

@@ -2,16 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
-use super::config::size;
+use super::reading::{Reading, size};
 use crate::base::account::Fields;
-use crate::checkpoint::GgufFile;
 
 /// Tensors that hold factors of rotary frequencies: of Llama 3.1, and of LongRoPE for short and for long texts.
 pub const ROPE_FACTORS: [&str; 3] =
     ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 
+/// Adds rotary positions.
+pub fn turning(reading: &mut Reading<'_>) -> Result<(), String> {
+    let rope = rope(reading)?;
+    reading.put("rope_parameters", rope);
+    Ok(())
+}
+
 /// Rotary positions. The format's base is 10,000 where none is said.
-pub fn rope(keys: &Fields, json: &Map<String, Value>, file: &GgufFile) -> Result<Value, String> {
+pub fn rope(reading: &Reading<'_>) -> Result<Value, String> {
+    let Reading { keys, file, json, .. } = reading;
     let theta: f64 = keys.or("rope.freq_base", 10_000.0)?;
     let head = size(json, "head_dim");
     let turning = keys.size("rope.dimension_count")?.map_or(head, |n| n as u64);
