@@ -187,6 +187,14 @@ pub static METHODS: Registry<Preset> = Registry {
             &[],
         ),
         &preset(
+            "mma",
+            "adapters in the blocks of both towers, with a layer in common",
+            "Yang et al., CVPR 2024; ZjjConan/Multi-Modal-Adapter",
+            "multimodal-adapter",
+            &[],
+            &[],
+        ),
+        &preset(
             "sma",
             "full, the mean of the weights along training",
             "arXiv:2309.06256",

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use specbench::checkpoint::{StateDict, Tensors, Weights as _, write_safetensors};
-use specbench::model::clip::MetaNet;
+use specbench::model::clip::{ClipNames, MetaNet};
 use specbench::store::Predictions;
 
 use crate::support::{Bench, root, specbench};
@@ -152,6 +152,47 @@ fn mmas_adapters_give_the_released_codes_logits_all_along_the_way() {
 }
 
 #[test]
+fn mmas_ten_steps_are_pytorchs() {
+    let bench = bench();
+    let folder = root().join("tests/golden/mma");
+    let (plain, start) = (golden().join("clip"), with_part(&bench, &folder.join("start.safetensors")));
+    let text = recipe(&bench, "clip", "mma", "", "").replace("\"shapes\"", "\"shapes-one\"");
+    let going_on = text.replace(&format!("{plain:?}"), &format!("{start:?}"));
+    let tuned = |text: &str, out: &str| {
+        command(&bench, text, out).assert().success();
+        StateDict::open(&bench.out(out).join("model.safetensors")).unwrap().load_all().unwrap()
+    };
+    let found = tuned(&going_on, "going-on");
+    let right = StateDict::open_as(&folder.join("trained.safetensors"), &ClipNames).unwrap();
+    // With the shared layer in both towers, and the scale.
+    assert_eq!((right.entries().len(), found.len()), (12, 13));
+    for name in right.entries().keys() {
+        let off = (&found[name] - right.load(name).unwrap()).unwrap().abs().unwrap();
+        let off = off.max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(off < 1e-5, "{name}: {off}");
+    }
+    assert_eq!(found["multimodal_adapter.scale"].to_scalar::<f32>().unwrap(), 0.5);
+    // Drawn anew: two over the outputs, biases zero.
+    let keys = "adapter_first = 1\nadapter_width = 40\nadapter_scale = 0.01\nlr = ";
+    let drawn = tuned(&text.replace("lr = ", keys).replace("steps = 10", "steps = 0"), "drawn");
+    let values = |name: &str| {
+        let name = format!("vision_model.encoder.layers.0.adapter.{name}");
+        drawn[&name].flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    for (layer, outputs) in [("down", 40.0f32), ("shared", 40.0), ("up", 16.0)] {
+        let all = values(&format!("{layer}.weight"));
+        let variance = all.iter().map(|v| v * v).sum::<f32>() / all.len() as f32;
+        assert!((variance * outputs / 2.0 - 1.0).abs() < 0.2, "{layer}: {variance}");
+        assert!(values(&format!("{layer}.bias")).iter().all(|v| *v == 0.0), "{layer}");
+    }
+    assert_eq!(drawn["multimodal_adapter.scale"].to_scalar::<f32>().unwrap(), 0.01);
+    // Of the golden CLIP's towers neither has five blocks.
+    let assert = command(&bench, &text, "refused").assert().failure();
+    let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(log.contains("`adapter_first` is 5, and not both towers have so many blocks"), "{log}");
+}
+
+#[test]
 fn what_is_not_whole_is_said() {
     let bench = bench();
     let mut part = StateDict::open(&golden().join("cocoop.safetensors")).unwrap().load_all().unwrap();
@@ -175,7 +216,10 @@ fn what_is_not_whole_is_said() {
 #[test]
 fn a_term_on_rows_and_a_tower_that_trains_are_refused() {
     let bench = bench();
-    let start = (format!("{:?}", golden().join("clip")), format!("{:?}", with_part(&bench, "cocoop")));
+    let start = (
+        format!("{:?}", golden().join("clip")),
+        format!("{:?}", with_part(&bench, &golden().join("cocoop.safetensors"))),
+    );
     for (train, message) in [
         ("[[term]]\nkind = \"text-anchor\"\nanchor = 8.0", "no rows for its classes"),
         ("trains = \"full\"", "towers that stay"),

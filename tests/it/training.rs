@@ -87,17 +87,15 @@ fn largest(a: &Tensor, b: &Tensor) -> f32 {
 }
 
 /// The golden CLIP with a golden part that is trained on, in the released code's names.
-pub fn with_part(bench: &Bench, part: &str) -> std::path::PathBuf {
-    let folder = bench.out(&format!("with-{part}"));
+pub fn with_part(bench: &Bench, part: &Path) -> std::path::PathBuf {
+    let folder = bench.out(&format!("with-{}", part.file_stem().unwrap().display()));
     std::fs::create_dir(&folder).unwrap();
     for entry in std::fs::read_dir(golden().join("clip")).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
     }
     let mut all = weights(&golden().join("clip"));
-    all.extend(
-        StateDict::open(&golden().join(part).with_extension("safetensors")).unwrap().load_all().unwrap(),
-    );
+    all.extend(StateDict::open(part).unwrap().load_all().unwrap());
     write_safetensors(&folder.join("model.safetensors"), &all, candle_core::DType::F32).unwrap();
     folder
 }
@@ -158,9 +156,9 @@ fn ten_steps_of_every_method_are_pytorchs() {
             _ => String::new(),
         };
         let mut text = recipe(&bench, track, preset, &head, train);
-        let starts = [("clip-adapter", "adapter"), ("cocoop", "cocoop")];
+        let starts = [("clip-adapter", "adapter.safetensors"), ("cocoop", "cocoop.safetensors")];
         if let Some((_, part)) = starts.iter().find(|s| s.0 == method) {
-            let (from, with) = (golden().join("clip"), with_part(&bench, part));
+            let (from, with) = (golden().join("clip"), with_part(&bench, &golden().join(part)));
             text = text.replace(&format!("{from:?}"), &format!("{with:?}"));
         }
         if method == "flyp" {

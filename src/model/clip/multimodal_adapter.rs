@@ -1,5 +1,4 @@
-//! Adapters in the blocks of both towers with a layer in common (MMA, Yang et al., CVPR 2024): what is trained elsewhere is
-//! evaluated here.
+//! Adapters in the blocks of both towers with a layer in common (MMA, Yang et al., CVPR 2024).
 //!
 //! As in ZjjConan/Multi-Modal-Adapter, `clip/model.py`: beside attention and perceptron a block adds
 //! `scale up(relu(shared(relu(down(norm1(x))))))`, `x` being what the block is given. Its checkpoints hold the layers; the scale is
@@ -69,18 +68,36 @@ impl BlockAdapter {
                 let any = LAYERS.iter().find_map(|l| stored(&tensor(&prefix, l, "bias")));
                 let first = stored(&tensor(&prefix, LAYERS[0], "weight"));
                 let Some(&inner) = first.or(any).as_ref().and_then(|i| i.shape.first()) else { continue };
-                let width = config.hidden_size;
-                for (layer, [to, from]) in LAYERS.iter().zip([[inner, width], [inner, inner], [width, inner]])
-                {
-                    all.insert(tensor(&prefix, layer, "weight"), vec![to, from]);
-                    all.insert(tensor(&prefix, layer, "bias"), vec![to]);
-                }
+                all.extend(Self::tensors(&prefix, config.hidden_size, inner));
             }
         }
         if !all.is_empty() {
             all.insert(Self::SCALE.to_owned(), Vec::new());
         }
         all
+    }
+
+    /// Names and shapes of the tensors of the adapter of the block below `prefix`, of so many values a token and so many inside: those
+    /// of the way down, of what both towers share, and of the way up.
+    #[must_use]
+    pub fn tensors(prefix: &str, width: usize, inner: usize) -> [(String, Vec<usize>); 6] {
+        let [down, shared, up] = LAYERS;
+        let weight = |layer, to, from| (tensor(prefix, layer, "weight"), vec![to, from]);
+        let bias = |layer, to| (tensor(prefix, layer, "bias"), vec![to]);
+        [
+            weight(down, inner, width),
+            bias(down, inner),
+            weight(shared, inner, inner),
+            bias(shared, inner),
+            weight(up, width, inner),
+            bias(up, width),
+        ]
+    }
+
+    /// Whether a tensor is of the layer that lies in both towers.
+    #[must_use]
+    pub fn is_shared(name: &str) -> bool {
+        name.contains(".adapter.shared.")
     }
 
     /// Adapters that add nothing, with the layers of others but the last: the way to those is straight in what each adds to what it

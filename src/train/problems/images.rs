@@ -2,8 +2,8 @@
 //!
 //! The classifier is the image tower followed by a linear head on normalised features. The head starts as the zero-shot
 //! head (rows times `exp(logit_scale)`, bias zero), or as the checkpoint's own classifier where it has one for these
-//! classes (LP-FT). With learned context the rows are the text tower's instead. The text tower stays as it is and stays
-//! in the checkpoint, so that classes that were not trained can still be named. Random crops are the recipe's choice.
+//! classes (LP-FT). With learned context, or where the text tower moves, the rows are the text tower's instead; else it stays as
+//! it is and stays in the checkpoint, so that classes that were not trained can still be named. Random crops are the recipe's choice.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -35,7 +35,7 @@ pub(super) struct Images {
     pool: Pool,
     examples: Examples,
     seed: u64,
-    /// Texts of the classes with places for context, by the number of vectors.
+    /// Texts of the classes: with places for context, or in all templates where the text tower moves.
     texts: OnceLock<Vec<Vec<u32>>>,
     /// `exp(logit_scale)`.
     scale: f64,
@@ -149,6 +149,24 @@ impl Images {
         }
         let index: Vec<u32> = examples.iter().map(|&i| i as u32).collect();
         self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)
+    }
+
+    /// What gives the rows of the zero-shot head, a part of the classes each.
+    fn template_jobs<'a>(&'a self, tower: &'a TextTower) -> std::result::Result<Vec<Encode<'a>>, TrainError> {
+        let templates = self.pool.templates.len();
+        let tokens = match self.texts.get() {
+            Some(known) => known,
+            None => {
+                let texts = prompts(&self.pool.classes, &self.pool.templates);
+                let tokens = self.folder.tokenizer()?.encode(&texts)?;
+                self.texts.get_or_init(|| tokens)
+            }
+        };
+        let classes = (tokens.len() / templates).div_ceil(SHARDS);
+        let job = |part: &'a [Vec<u32>]| -> Encode<'a> {
+            Box::new(move || class_embeddings(tower, part, templates, &mut |_| {}))
+        };
+        Ok(tokens.chunks(classes * templates).map(job).collect())
     }
 
     /// What gives the rows of the head: a part of the classes each, or all classes for one image each.
@@ -323,7 +341,9 @@ impl Problem for Images {
         });
         let vision = VisionTower::new(&self.folder.config, &weights, Kernels::Differentiable)?;
         let context = weights.get(CONTEXT);
-        let text = context.map(|_| TextTower::new(&self.folder.config, &weights, Kernels::Differentiable));
+        let texts_move = weights.iter().any(|(n, t)| t.track_op() && TextTower::owns(n));
+        let text = (context.is_some() || texts_move)
+            .then(|| TextTower::new(&self.folder.config, &weights, Kernels::Differentiable));
         let text = text.transpose()?;
         let mut jobs: Vec<Encode<'_>> = Vec::new();
         if moves {
@@ -335,8 +355,12 @@ impl Problem for Images {
         let images = jobs.len();
         // Where no tower trains, features are known before the texts.
         let known = if moves { None } else { Some(adapted(&weights, self.starting(step, examples)?)?) };
-        if let (Some(tower), Some(context)) = (&text, context) {
-            jobs.extend(self.text_jobs(tower, &weights, context, known.as_ref())?);
+        match (&text, context) {
+            (Some(tower), Some(context)) => {
+                jobs.extend(self.text_jobs(tower, &weights, context, known.as_ref())?);
+            }
+            (Some(tower), None) => jobs.extend(self.template_jobs(tower)?),
+            (None, _) => {}
         }
         let features = backward::encode(&jobs)?;
         let cuts = backward::cut(&features)?;

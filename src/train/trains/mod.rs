@@ -4,6 +4,7 @@ mod adapter;
 mod conditional;
 mod context;
 mod low_rank;
+mod multimodal_adapter;
 mod whole;
 
 use super::parts::TrainsKind;
@@ -20,6 +21,7 @@ pub static TRAINS: Registry<dyn TrainsKind> = Registry {
         &whole::HEAD,
         &whole::LAST,
         &low_rank::LoraKind,
+        &multimodal_adapter::MultimodalAdapterKind,
         &whole::PROJECTOR,
         &whole::TOWER,
     ],
