@@ -12,6 +12,7 @@ use candle_nn::ops::{softmax, softmax_last_dim};
 use super::exponential::masked_softmax;
 use super::frozen::frozen_product;
 use super::norm::{RootMeanSquare, TwoPassNorm};
+use super::spare;
 use crate::checkpoint::{CheckpointError, InputAxis, Observer, Weights};
 
 /// What is put together from weights by name.
@@ -140,6 +141,19 @@ pub fn product(x: &Tensor, w: &Tensor) -> Result<Tensor> {
     x.matmul(w)
 }
 
+/// Multiplications that are worth cutting a product for.
+const WORTH: usize = 1 << 22;
+
+/// `x w`, in parts of its rows where threads have nothing else to do.
+fn in_spare_parts(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let ((rows, inputs), columns) = (x.dims2()?, w.dim(1)?);
+    // Small products are summed in another order.
+    if rows * inputs * columns < WORTH || columns < 16 {
+        return x.matmul(w);
+    }
+    spare::by_rows(x, |part| part.matmul(w))
+}
+
 /// `x W^T + b`; the weight is `[out, in]`.
 pub struct Linear {
     weight: Tensor,
@@ -178,7 +192,7 @@ impl Linear {
         } else if flat.track_op() && !weight.track_op() && flat.device().is_cpu() {
             frozen_product(&flat, &weight.t()?, flat.detach().matmul(&weight)?)?
         } else {
-            flat.matmul(&weight)?
+            in_spare_parts(&flat, &weight)?
         };
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(&as_type_of(bias, x)?)?,
@@ -205,5 +219,32 @@ pub fn softmax_f32(scores: &Tensor, mask: Option<&Tensor>, kernels: Kernels) -> 
     match kernels {
         Kernels::Differentiable => softmax(&masked, D::Minus1),
         Kernels::Inference => softmax_last_dim(&masked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spare::Busy;
+    use candle_core::Device;
+
+    #[test]
+    fn parts_of_a_product_are_the_product() {
+        let values = |n: usize| (0..n).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>();
+        for (rows, inputs, columns) in [(333, 257, 511), (64, 1024, 301), (1000, 96, 64)] {
+            let x = Tensor::from_vec(values(rows * inputs), (rows, inputs), &Device::Cpu).unwrap();
+            let w = Tensor::from_vec(values(columns * inputs), (columns, inputs), &Device::Cpu).unwrap();
+            let linear = Linear::new(w, None);
+            let flat = || linear.forward(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let whole = flat();
+            for threads in [2, 3, 8] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let parts = pool.install(|| {
+                    let _busy = Busy::new();
+                    flat()
+                });
+                assert!(whole == parts, "{rows} x {inputs} x {columns} on {threads}");
+            }
+        }
     }
 }

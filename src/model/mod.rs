@@ -18,6 +18,7 @@ pub mod lm;
 mod norm;
 mod placement;
 mod point;
+mod spare;
 
 pub use architecture::{
     ARCHITECTURES, Architecture, Input, Kept, Model, ModelType, Reader, Reading, State, Tokens, WrittenHeads,
@@ -33,3 +34,4 @@ pub use images::ImageReader;
 pub use layers::Kernels;
 pub use placement::{Numerics, Placed, Placement, numerics};
 pub use point::{PointRequest, WriteError};
+pub use spare::Busy;

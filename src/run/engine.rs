@@ -20,7 +20,7 @@ use super::records::{conclude, is_finished, publish, start_manifest};
 use super::{RunError, RunEvent, RunOptions, RunSummary};
 use crate::base::fs::{FileError, write_atomic};
 use crate::merge::{PathMethod, blend};
-use crate::model::{Head, Input, Model, ModelError, Placement, State, Tokens};
+use crate::model::{Busy, Head, Input, Model, ModelError, Placement, State, Tokens};
 use crate::plan::{Cell, Pass, Plan};
 use crate::store::{Manifest, Part, PartRow, PartState, SkippedExample, StoreError};
 use crate::suite::CorruptPolicy;
@@ -350,7 +350,10 @@ impl<'a> PassRun<'a> {
             Models::AtOnce(_) => &*family.model(&family.members[0], self.placement)?,
             Models::Ensemble(ends) => &*ends[0],
         };
-        let lead = |b: &Batch| Ok(first.lead(&b.state, 0..family.shared)?);
+        let lead = |b: &Batch| {
+            let _busy = Busy::new();
+            Ok(first.lead(&b.state, 0..family.shared)?)
+        };
         batches.par_iter().map(lead).collect()
     }
 
@@ -386,6 +389,7 @@ impl<'a> PassRun<'a> {
                 .par_iter()
                 .map(|&(m, b)| {
                     self.check_stop()?;
+                    let _busy = Busy::new();
                     self.rows((number, m), &*models[m - first], &batches[b].positions, &states[b])
                 })
                 .collect::<Result<Vec<_>, RunError>>()?;
@@ -413,6 +417,7 @@ impl<'a> PassRun<'a> {
             Ok(ends[end].finish(&states[b], family.shared, &heads)?)
         };
         let of_batch = |b: usize| -> Result<Vec<PartRow>, RunError> {
+            let _busy = Busy::new();
             let (from, to) = (answered(b, 0)?, answered(b, 1)?);
             let positions = &batches[b].positions;
             let mut rows = Vec::new();

@@ -9,7 +9,7 @@ use specbench::checkpoint::{StateDict, Weights as _, write_safetensors};
 use specbench::model::lm::{
     Decoder, Forest, LanguageFolder, Positions, Prompt, Scene, Scored, Sequences, Stretch, families,
 };
-use specbench::model::{Architecture as _, Input, Kernels, Numerics, Placement};
+use specbench::model::{Architecture as _, Busy, Input, Kernels, Numerics, Placement};
 use specbench::task::Answer;
 
 use crate::support::{root, specbench};
@@ -142,19 +142,46 @@ fn gguf_files_give_the_logits_of_the_folders_that_they_were_made_from() {
 
 #[test]
 fn a_folder_tuned_from_a_gguf_file_reads_back() {
-    let path = root().join("tests/golden/gguf/qwen2.gguf");
-    let opened = LanguageFolder::open_any(&path).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    for (name, content) in opened.files().unwrap() {
-        std::fs::write(dir.path().join(name), content).unwrap();
+    for name in gguf_names() {
+        let path = root().join("tests/golden/gguf").join(format!("{name}.gguf"));
+        let opened = LanguageFolder::open_any(&path).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in opened.files().unwrap() {
+            std::fs::write(dir.path().join(name), content).unwrap();
+        }
+        let tensors = opened.weights.load_all().unwrap();
+        write_safetensors(&dir.path().join("model.safetensors"), &tensors, DType::F32).unwrap();
+        let back = LanguageFolder::open_any(dir.path()).unwrap();
+        assert_eq!(format!("{:?}", back.config), format!("{:?}", opened.config), "{name}");
+        assert_eq!(back.ends, opened.ends, "{name}");
+        let tokens = |f: &LanguageFolder| f.reader.tokenizer.encode("The heart pumps 42 times.").unwrap();
+        assert_eq!(tokens(&back), tokens(&opened), "{name}");
     }
-    let tensors = opened.weights.load_all().unwrap();
-    write_safetensors(&dir.path().join("model.safetensors"), &tensors, DType::F32).unwrap();
-    let back = LanguageFolder::open_any(dir.path()).unwrap();
-    assert_eq!(format!("{:?}", back.config), format!("{:?}", opened.config));
-    assert_eq!(back.ends, opened.ends);
-    let text = "The heart pumps 42 times.";
-    assert_eq!(back.reader.tokenizer.encode(text).unwrap(), opened.reader.tokenizer.encode(text).unwrap());
+}
+
+#[test]
+fn a_gguf_file_that_says_one_thing_and_holds_another_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.gguf");
+    // The number behind a key: its type comes first.
+    let refused = |name: &str, key: &str, value: u32| {
+        let mut bytes =
+            std::fs::read(root().join("tests/golden/gguf").join(name).with_extension("gguf")).unwrap();
+        let at = bytes.windows(key.len()).position(|w| w == key.as_bytes()).unwrap() + key.len() + 4;
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        LanguageFolder::open_any(&path).err().expect("a refusal").to_string()
+    };
+    for (name, key, value, message) in [
+        ("mixtral", "llama.expert_count", 3, "holds 4 experts; `expert_count` is 3"),
+        ("mixtral", "llama.expert_count", 0, "`llama.expert_used_count` is `2`"),
+        ("qwen3-moe", "qwen3moe.expert_feed_forward_length", 13, "its configuration says [16, 13]"),
+        ("gpt2", "gpt2.context_length", 63, "its configuration says [63, 16]"),
+        ("gpt-neox", "gptneox.attention.head_count", 0, "`attention.head_count`"),
+    ] {
+        let found = refused(name, key, value);
+        assert!(found.contains(message), "{name}: {found}");
+    }
 }
 
 #[test]
@@ -195,6 +222,32 @@ fn questions(golden: &Golden) -> Vec<Input> {
             Input::Score(Sequences { all, prefix: if i == 0 { 0 } else { 4 } })
         })
         .collect()
+}
+
+#[test]
+fn threads_without_other_work_change_no_score() {
+    for name in names() {
+        let (_dir, opened, golden) = model(&name);
+        let built = opened.build(&*opened.weights, &placement()).unwrap();
+        let length = opened.config.length.min(64);
+        let tokens: Vec<u32> = golden.ids.concat().into_iter().cycle().take(length).collect();
+        let input = Input::Score(Sequences { all: vec![Scored { tokens, scored: length - 1 }], prefix: 0 });
+        let score = || {
+            let state = opened.batch(std::slice::from_ref(&input), &placement(), true).unwrap();
+            match built.finish(&state, 0, &[None]).unwrap().remove(0).remove(0) {
+                Answer::Likelihoods(all) => all[0].nats,
+                other => panic!("{other:?}"),
+            }
+        };
+        let alone = score();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+        let helped = pool.install(|| {
+            let _busy = Busy::new();
+            score()
+        });
+        assert!(alone.is_finite() && alone < 0.0, "{name}: {alone}");
+        assert_eq!(alone.to_bits(), helped.to_bits(), "{name}: {alone} {helped}");
+    }
 }
 
 #[test]

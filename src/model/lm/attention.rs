@@ -11,6 +11,7 @@ use super::forest::Forest;
 use super::positions::{Positions, Rotary};
 use crate::checkpoint::{InputAxis, Observer, of_tensor};
 use crate::model::layers::{Built, Kernels, Linear, Loader, RmsNorm, softmax_f32};
+use crate::model::spare;
 
 /// Keys and values of one sequence in one block, `[positions, heads, width]`.
 pub struct Past {
@@ -310,15 +311,21 @@ impl Attention {
         // Scores of a long text are computed some rows at a time.
         let parts =
             (config.heads * rows * total * size_of::<f32>()).div_ceil(SCORES).clamp(1, rows.div_ceil(16));
+        let part = |from: usize, len: usize| {
+            let mask = mask.map(|m| m.narrow(0, from, len)).transpose()?;
+            self.rows(config, &q.narrow(0, from, len)?, k, v, mask.as_ref())
+        };
+        let at_once = if q.track_op() || !q.device().is_cpu() { 1 } else { spare::parts(rows) };
+        if at_once > 1 {
+            let parts = parts.next_multiple_of(at_once).min(rows.div_ceil(16));
+            return Tensor::cat(&spare::in_parts(rows, parts, part)?, 0);
+        }
         if parts == 1 {
             return self.rows(config, q, k, v, mask);
         }
-        let part = |i: usize| {
-            let (from, to) = (i * rows / parts, (i + 1) * rows / parts);
-            let mask = mask.map(|m| m.narrow(0, from, to - from)).transpose()?;
-            self.rows(config, &q.narrow(0, from, to - from)?, k, v, mask.as_ref())
-        };
-        Tensor::cat(&(0..parts).map(part).collect::<Result<Vec<_>>>()?, 0)
+        let bounds = (0..parts).map(|i| (i * rows / parts, (i + 1) * rows / parts));
+        let all = bounds.map(|(from, to)| part(from, to - from)).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&all, 0)
     }
 
     fn rows(

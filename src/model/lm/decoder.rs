@@ -10,6 +10,7 @@ use super::perceptron::Perceptron;
 use super::positions::Positions;
 use crate::checkpoint::{Weights, of_tensor};
 use crate::model::layers::{Built, Kernels, LayerNorm, Linear, Loader, RmsNorm};
+use crate::model::spare;
 
 enum Norm {
     Layer(LayerNorm),
@@ -84,20 +85,21 @@ impl Block {
             Arrangement::Before | Arrangement::Both | Arrangement::Results => {
                 let branch = self.attention.forward(config, &normed(before_attention, x)?, scene, past)?;
                 let x = added(x, normed(on_attention, &branch)?)?;
-                let branch = self.mlp.forward(&normed(before_mlp, &x)?)?;
-                added(&x, normed(on_mlp, &branch)?)
+                spare::by_rows(&x, |x| {
+                    let branch = self.mlp.forward(&normed(before_mlp, x)?)?;
+                    added(x, normed(on_mlp, &branch)?)
+                })
             }
             Arrangement::After => {
                 let branch = self.attention.forward(config, x, scene, past)?;
                 let x = normed(before_attention, &added(x, branch)?)?;
-                let branch = self.mlp.forward(&x)?;
-                normed(before_mlp, &added(&x, branch)?)
+                spare::by_rows(&x, |x| normed(before_mlp, &added(x, self.mlp.forward(x)?)?))
             }
             Arrangement::Parallel | Arrangement::ParallelShared => {
                 let shared = normed(before_attention, x)?;
                 let attended = self.attention.forward(config, &shared, scene, past)?;
                 let own = if before_mlp.is_some() { normed(before_mlp, x)? } else { shared };
-                added(&added(x, attended)?, self.mlp.forward(&own)?)
+                added(&added(x, attended)?, spare::by_rows(&own, |own| self.mlp.forward(own))?)
             }
         }
     }

@@ -7,6 +7,7 @@ use candle_core::{Result, Tensor};
 use super::decoder::Decoder;
 use super::forest::{Forest, Goal};
 use crate::model::exponential::sum_of_exponentials;
+use crate::model::spare;
 use crate::task::Likelihood;
 
 /// Rows that the vocabulary is multiplied with at a time.
@@ -34,8 +35,15 @@ pub fn score(decoder: &Decoder, x: &Tensor, forest: &Forest) -> Result<Vec<Vec<L
         let n = index.len();
         let index = Tensor::from_vec(index, n, x.device())?;
         let wanted: Vec<&[u32]> = chunk.iter().map(|(_, tokens)| tokens.as_slice()).collect();
-        let seen = over_vocabulary(decoder, &x.index_select(&index, 0)?, &wanted)?;
-        for ((row, tokens), seen) in chunk.iter().zip(seen) {
+        let x = x.index_select(&index, 0)?;
+        let parts = if x.device().is_cpu() { spare::parts(wanted.len()) } else { 1 };
+        let seen = match parts {
+            1 => vec![over_vocabulary(decoder, &x, &wanted)?],
+            parts => spare::in_parts(wanted.len(), parts, |from, len| {
+                over_vocabulary(decoder, &x.narrow(0, from, len)?, &wanted[from..from + len])
+            })?,
+        };
+        for ((row, tokens), seen) in chunk.iter().zip(seen.into_iter().flatten()) {
             let total = seen.total();
             for (&token, &logit) in tokens.iter().zip(&seen.wanted) {
                 let value = f64::from(logit) - total;
