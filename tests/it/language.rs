@@ -177,7 +177,7 @@ fn a_gguf_file_that_says_one_thing_and_holds_another_is_refused() {
         ("mixtral", "llama.expert_count", 0, "`llama.expert_used_count` is `2`"),
         ("qwen3-moe", "qwen3moe.expert_feed_forward_length", 13, "its configuration says [16, 13]"),
         ("gpt2", "gpt2.context_length", 63, "its configuration says [63, 16]"),
-        ("gpt-neox", "gptneox.attention.head_count", 0, "`attention.head_count`"),
+        ("gpt-neox", "gptneox.attention.head_count", 0, "`gptneox.attention.head_count` is 0"),
     ] {
         let found = refused(name, key, value);
         assert!(found.contains(message), "{name}: {found}");

@@ -248,9 +248,9 @@ const REGISTRIES: [(&str, &str); 15] = [
 ];
 
 /// What several entries of a folder share.
-const SHARED: [&str; 16] = [
+const SHARED: [&str; 17] = [
     "mod", "grid", "cell", "numbers", "latex", "axis", "canvas", "legend", "sheet", "read", "folder",
-    "names", "wide", "kept", "layer", "settings",
+    "names", "wide", "kept", "layer", "learned", "settings",
 ];
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::learned::Learned;
 use crate::base::config::Section;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
@@ -72,38 +73,7 @@ impl Trains for Adapter {
             Some(stored) => stored.clone(),
             None => ImageAdapter::stored_ratio(self.ratio)?,
         };
-        Ok(Box::new(Learned { parameters, ratio }))
-    }
-}
-
-struct Learned {
-    parameters: Parameters,
-    ratio: Tensor,
-}
-
-impl Learned {
-    fn tensors(&self) -> Tensors {
-        let layers = self.parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone()));
-        layers.chain([(ImageAdapter::RATIO.to_owned(), self.ratio.clone())]).collect()
-    }
-}
-
-impl Trained for Learned {
-    fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    fn weights(&self, start: &Tensors) -> Result<Tensors> {
-        let mut all = start.clone();
-        all.extend(self.tensors());
-        Ok(all)
-    }
-
-    fn part(&self) -> Option<Tensors> {
-        Some(self.tensors())
-    }
-
-    fn are_weights(&self) -> bool {
-        false
+        let fixed = Tensors::from([(ImageAdapter::RATIO.to_owned(), ratio)]);
+        Ok(Box::new(Learned { parameters, fixed, copies: Vec::new() }))
     }
 }

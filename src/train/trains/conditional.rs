@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::context::{Learned, start_of};
+use super::context::start_of;
+use super::learned::Learned;
 use crate::base::config::Section;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
@@ -70,6 +71,6 @@ impl Trains for Conditional {
             };
             parameters.insert(name.to_owned(), Var::from_tensor(&values)?);
         }
-        Ok(Box::new(Learned(parameters)))
+        Ok(Box::new(Learned { parameters, ..Learned::default() }))
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Tensor, Var};
 
+use super::learned::Learned;
 use crate::base::config::Section;
 use crate::base::registry::Named;
-use crate::checkpoint::Tensors;
 use crate::model::clip::CONTEXT;
 use crate::train::TrainError;
 use crate::train::outputs::Parameters;
@@ -42,7 +42,8 @@ struct Context {
 impl Trains for Context {
     fn prepare(&self, problem: &dyn Problem, _: u64) -> std::result::Result<Box<dyn Trained>, TrainError> {
         let start = start_of(problem, self.vectors)?;
-        Ok(Box::new(Learned(Parameters::from([(CONTEXT.to_owned(), Var::from_tensor(&start)?)]))))
+        let parameters = Parameters::from([(CONTEXT.to_owned(), Var::from_tensor(&start)?)]);
+        Ok(Box::new(Learned { parameters, ..Learned::default() }))
     }
 }
 
@@ -52,33 +53,4 @@ pub(super) fn start_of(problem: &dyn Problem, vectors: usize) -> std::result::Re
         Some(stored) => stored.copy()?,
         None => problem.context(vectors)?,
     })
-}
-
-/// Values that are learned beside the weights: a part on top of the checkpoint.
-pub(super) struct Learned(pub(super) Parameters);
-
-impl Learned {
-    fn tensors(&self) -> Tensors {
-        self.0.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
-    }
-}
-
-impl Trained for Learned {
-    fn parameters(&self) -> &Parameters {
-        &self.0
-    }
-
-    fn weights(&self, start: &Tensors) -> Result<Tensors> {
-        let mut all = start.clone();
-        all.extend(self.tensors());
-        Ok(all)
-    }
-
-    fn part(&self) -> Option<Tensors> {
-        Some(self.tensors())
-    }
-
-    fn are_weights(&self) -> bool {
-        false
-    }
 }

@@ -3,6 +3,7 @@
 mod adapter;
 mod conditional;
 mod context;
+mod learned;
 mod low_rank;
 mod multimodal_adapter;
 mod whole;

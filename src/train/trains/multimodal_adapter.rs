@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
+use super::learned::Learned;
 use crate::base::config::Section;
 use crate::base::registry::Named;
 use crate::base::rng::CounterRng;
@@ -58,6 +59,9 @@ impl Trains for MultimodalAdapter {
     /// zero (He et al. 2015 by fan-out, as the released code).
     fn prepare(&self, problem: &dyn Problem, seed: u64) -> std::result::Result<Box<dyn Trained>, TrainError> {
         let start = problem.start();
+        if TOWERS.iter().any(|tower| !start.keys().any(|n| n.starts_with(tower))) {
+            return Err(TrainError::Unfit("adapters of both towers are of image-text models".to_owned()));
+        }
         let mut parameters: Parameters = Parameters::new();
         for (name, stored) in start.iter().filter(|(n, _)| BlockAdapter::owns(n) && *n != BlockAdapter::SCALE)
         {
@@ -72,7 +76,10 @@ impl Trains for MultimodalAdapter {
             BlockAdapter::scale_of(start)?.unwrap_or(BlockAdapter::USUAL_SCALE)
         };
         let scale = Tensor::new(scale as f32, &Device::Cpu)?;
-        Ok(Box::new(Learned { parameters, scale }))
+        let shared = parameters.keys().filter(|name| BlockAdapter::is_shared(name));
+        let copies = shared.map(|name| (name.clone(), name.replacen(TOWERS[0], TOWERS[1], 1))).collect();
+        let fixed = Tensors::from([(BlockAdapter::SCALE.to_owned(), scale)]);
+        Ok(Box::new(Learned { parameters, fixed, copies }))
     }
 }
 
@@ -107,44 +114,5 @@ impl MultimodalAdapter {
             )));
         }
         Ok(parameters)
-    }
-}
-
-struct Learned {
-    parameters: Parameters,
-    scale: Tensor,
-}
-
-impl Learned {
-    /// All tensors of the adapters, the shared layers in both towers.
-    fn tensors(&self) -> Tensors {
-        let mut all = Tensors::from([(BlockAdapter::SCALE.to_owned(), self.scale.clone())]);
-        for (name, var) in &self.parameters {
-            if BlockAdapter::is_shared(name) {
-                all.insert(name.replacen(TOWERS[0], TOWERS[1], 1), var.as_tensor().clone());
-            }
-            all.insert(name.clone(), var.as_tensor().clone());
-        }
-        all
-    }
-}
-
-impl Trained for Learned {
-    fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    fn weights(&self, start: &Tensors) -> Result<Tensors> {
-        let mut all = start.clone();
-        all.extend(self.tensors());
-        Ok(all)
-    }
-
-    fn part(&self) -> Option<Tensors> {
-        Some(self.tensors())
-    }
-
-    fn are_weights(&self) -> bool {
-        false
     }
 }
