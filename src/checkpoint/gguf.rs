@@ -78,22 +78,20 @@ impl GgufFile {
 
     /// One of the parts along the first axis of a tensor, in f32, without that axis; nothing else is read.
     pub fn read_part(&self, name: &str, part: usize) -> candle_core::Result<Tensor> {
-        let whole = self.content.tensor_infos.get(name);
-        let whole = whole.ok_or_else(|| candle_core::Error::Msg("not in the file".to_owned()))?;
-        let dims = whole.shape.dims();
-        let (Some(&parts), shape) = (dims.first(), dims.get(1..).unwrap_or_default()) else {
-            return Err(candle_core::Error::Msg("has no parts".to_owned()));
+        let fail = |what: &str| candle_core::Error::Msg(what.to_owned());
+        let read = || {
+            let whole = self.content.tensor_infos.get(name).ok_or_else(|| fail("not in the file"))?;
+            let (parts, shape) = whole.shape.dims().split_first().ok_or_else(|| fail("has no parts"))?;
+            let (kind, values) = (whole.ggml_dtype, shape.iter().product::<usize>());
+            if part >= *parts || !values.is_multiple_of(kind.block_size()) {
+                return Err(fail("has no such part"));
+            }
+            let bytes = values / kind.block_size() * kind.type_size();
+            let offset = whole.offset.saturating_add((part * bytes) as u64);
+            let own = StoredInfo { shape: Shape::from(shape), offset, ggml_dtype: kind };
+            let mut file = open(&self.path).map_err(candle_core::Error::wrap)?;
+            own.read(&mut file, self.content.tensor_data_offset, &Device::Cpu)?.dequantize(&Device::Cpu)
         };
-        let (kind, values) = (whole.ggml_dtype, shape.iter().product::<usize>());
-        if part >= parts || !values.is_multiple_of(kind.block_size()) {
-            return Err(candle_core::Error::Msg(format!("has no part {part} of {values} values")));
-        }
-        let bytes = values / kind.block_size() * kind.type_size();
-        let offset = whole.offset.saturating_add((part * bytes) as u64);
-        let own = StoredInfo { shape: Shape::from(shape), offset, ggml_dtype: kind };
-        let mut file = open(&self.path).map_err(candle_core::Error::wrap)?;
-        let data = self.content.tensor_data_offset;
-        let read = || own.read(&mut file, data, &Device::Cpu)?.dequantize(&Device::Cpu);
         guarded(read).map_err(candle_core::Error::Msg)?
     }
 }

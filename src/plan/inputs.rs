@@ -103,11 +103,15 @@ fn open_checkpoint(
         let made = combine(how, base, all).and_then(|a| CheckpointInfo::new(a, catalog.digests()));
         return made.map_err(wrap);
     }
+    let headed = |opened: Arc<dyn Architecture>| match spec.head_of.as_ref().and_then(|h| all.get(h)) {
+        Some(head) => opened.headed_by(&head.architecture),
+        None => Ok(opened),
+    };
     let source = catalog.find(Path::new(&spec.source));
     if MergeFile::is_meant_by(&source) {
         let file = MergeFile::open(&source);
         let opened = file.map_err(|e| ModelError::Unlike(e.to_string()));
-        let opened = opened.and_then(|file| model::open_merge(&file, catalog.hub()));
+        let opened = opened.and_then(|file| model::open_merge(&file, catalog.hub())).and_then(headed);
         return opened.and_then(|a| CheckpointInfo::new(a, catalog.digests())).map_err(wrap);
     }
     let path = if spec.source.starts_with("hf:") {
@@ -121,11 +125,7 @@ fn open_checkpoint(
         Some(base) => base.architecture.over(&path, classes.as_deref()),
         None => model::open(&path, classes.as_deref()),
     };
-    let opened = opened.and_then(|a| match spec.head_of.as_ref().and_then(|h| all.get(h)) {
-        Some(head) => a.headed_by(&head.architecture),
-        None => Ok(a),
-    });
-    let info = opened.and_then(|a| CheckpointInfo::new(a, catalog.digests()));
+    let info = opened.and_then(headed).and_then(|a| CheckpointInfo::new(a, catalog.digests()));
     let info = info.and_then(|info| info.with_beside(spec, &path, catalog));
     info.map_err(|source| match catalog.beside_suite(&path).filter(|_| !path.exists()) {
         Some(looked) => PlanError::NotThere { checkpoint: spec.id.clone(), source, looked },
