@@ -61,16 +61,13 @@ fn usual(r: &mut Reading<'_>) -> Result<(), String> {
 
 fn llama(r: &mut Reading<'_>) -> Kind {
     usual(r)?;
-    let window = r.keys.size("attention.sliding_window")?;
-    if let Some(window) = window {
-        r.put("sliding_window", json!(window));
-    }
+    let is_windowed = r.windowed()?;
     if r.keys.or("expert_count", 0)? > 0 {
         r.experts("num_local_experts", true)?;
         return Ok("mixtral");
     }
     r.keys.only("expert_used_count", &[json!(0)])?;
-    if window.is_some() {
+    if is_windowed {
         // Its configuration knows no biases; tensors of that name are then unknown.
         return Ok("mistral");
     }
@@ -160,9 +157,7 @@ fn later_gemma(
         size(&r.json, "head_dim")
     };
     r.put("query_pre_attn_scalar", json!(scalar));
-    if let Some(window) = r.keys.size("attention.sliding_window")? {
-        r.put("sliding_window", json!(window));
-    }
+    r.windowed()?;
     Ok(())
 }
 
@@ -174,9 +169,7 @@ fn phi2(r: &mut Reading<'_>) -> Kind {
 
 fn phi3(r: &mut Reading<'_>) -> Kind {
     usual(r)?;
-    if let Some(window) = r.keys.size("attention.sliding_window")? {
-        r.put("sliding_window", json!(window));
-    }
+    r.windowed()?;
     Ok("phi3")
 }
 

@@ -60,6 +60,15 @@ impl Reading<'_> {
         self.biased("ffn_down", "mlp_bias");
     }
 
+    /// Takes a window over, and says whether there is one.
+    pub fn windowed(&mut self) -> Result<bool, String> {
+        let window = self.keys.size("attention.sliding_window")?;
+        if let Some(window) = window {
+            self.put("sliding_window", json!(window));
+        }
+        Ok(window.is_some())
+    }
+
     /// Adds a key that says whether the first block has such a bias.
     pub fn biased(&mut self, part: &str, to: &str) {
         let found = self.has(&format!("blk.0.{part}.bias"));

@@ -41,7 +41,7 @@ pub fn rope(reading: &Reading<'_>) -> Result<Value, String> {
     }
     rope.insert("rope_type".to_owned(), json!(kind));
     let factors = |name: &str| -> Result<Option<Vec<f32>>, String> {
-        if !file.tensors().contains_key(name) {
+        if !reading.has(name) {
             return Ok(None);
         }
         let values = file.read(name).and_then(|t| t.flatten_all()?.to_vec1::<f32>());
