@@ -255,6 +255,17 @@ impl<'d> Section<'d> {
         Some(list.iter().filter_map(read).collect())
     }
 
+    /// A list of glob patterns, empty if there is none.
+    pub fn globs(&self, key: &'static str) -> Vec<String> {
+        let list = self.texts(key).unwrap_or_default();
+        for pattern in &list {
+            if let Err(e) = glob::Pattern::new(&pattern.value) {
+                self.note(pattern.span.clone(), format!("not a glob: {e}"), None);
+            }
+        }
+        list.into_iter().map(|p| p.value).collect()
+    }
+
     /// An optional list of numbers, or a text that the caller understands.
     pub fn numbers_or_text(&self, key: &'static str) -> Option<Located<Result<Vec<f64>, String>>> {
         let value = self.get(key, "a list of numbers or a text")?;

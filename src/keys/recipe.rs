@@ -8,7 +8,7 @@ use crate::train::{METHODS, TERMS, TRAINS, UPDATES};
 pub static RECIPE: FileKeys = FileKeys {
     name: "recipe",
     summary: "how checkpoints are fine-tuned; `[[method]]` and `[grid]` make many of one file",
-    tables: &[HEAD, TRAIN, DATA, VALIDATION, TERM, UPDATE],
+    tables: &[HEAD, TRAIN, DATA, VALIDATION, TERM, UPDATE, GROUP],
     language: "toml",
 };
 
@@ -48,7 +48,32 @@ const OF_TERMS: &[Key] = &[
     key("fisher", Count, "64", "examples that say how much each weight matters (ewc)"),
     key("temperature", Number(0.01, 1000.0), "the term's", "of the distributions that are distilled (kd-kl)"),
     key("beta", Number(0.0, 1e9), "the term's", "factor of the loss on the way (path terms)"),
-    key("points", Count, "5", "points of the way, drawn anew at each step (path terms)"),
+    key("points", Count, "5", "even steps of the way (path terms)"),
+    key(
+        "from_alpha",
+        Number(0.0, 1.0),
+        "0",
+        "nearest place to the start where the loss is taken (drawn-path)",
+    ),
+    key(
+        "to_alpha",
+        Number(0.0, 1.0),
+        "1",
+        "farthest place from the start where the loss is taken (drawn-path)",
+    ),
+    key("contrast", Number(0.0, 1e9), "0.7", "factor of the contrast of images and captions (clip-cite)"),
+    key(
+        "denominator",
+        Choice(&["with-own", "printed"]),
+        "with-own",
+        "what a pair is told apart from: itself and other classes, or other classes alone, as the paper prints it (contrast)",
+    ),
+    key(
+        "similarity",
+        Number(0.0, 1e9),
+        "0.1",
+        "factor of the distilled similarity of images and captions (clip-cite)",
+    ),
     key("anchor", Number(0.0, 1e9), "8", "factor of the distance to the first text features (kgcoop)"),
 ];
 
@@ -74,6 +99,24 @@ const TRAIN: Table = Table {
             key("lr", Number(0.0, 10.0), "3e-5", "peak learning rate"),
             key("warmup", Count, "0", "steps of linear warm-up"),
             key("schedule", Choice(&["cosine", "constant"]), "cosine", "the learning rate after the warm-up"),
+            key(
+                "balance_every",
+                Count,
+                "none",
+                "steps from measurement to measurement of how much each of two `[[group]]` changes what the model gives (CoMMIT)",
+            ),
+            key(
+                "balance_gain",
+                Number(0.0, 1.0),
+                "0.5",
+                "how much of an imbalance one measurement takes away",
+            ),
+            key(
+                "balance_limit",
+                Number(1.0, 1e6),
+                "10",
+                "how many times larger or smaller a group's rate may become",
+            ),
             key("optimiser", Choice(&["adamw", "sgd"]), "adamw", "how steps are made"),
             key("momentum", Number(0.0, 0.9999), "0.9", "of sgd"),
             key("weight_decay", Number(0.0, 10.0), "0.1", "decoupled, as AdamW's"),
@@ -162,6 +205,17 @@ const UPDATE: Table = Table {
     summary: "A further update after each step.",
     keys: &[&[must("kind", Named(updates), "which one (`list updates`)")], OF_UPDATES],
     example: "[[update]]\nkind = \"graft\"\ndensity = 0.2\n",
+};
+
+const GROUP: Table = Table {
+    path: "group",
+    times: Times::Many,
+    summary: "Weights that have a learning rate of their own; those in no group have `lr`.",
+    keys: &[&[
+        must("tensors", Texts, "globs of their names"),
+        key("rate", Number(0.0, 1e6), "1", "what `lr` is multiplied by for them"),
+    ]],
+    example: "[[group]]\ntensors = [\"classifier.*\"]\nrate = 10.0\n",
 };
 
 fn methods() -> Vec<&'static str> {

@@ -1,4 +1,4 @@
-//! Names in suite files: of checkpoints, of registered things, globs.
+//! Names in suite files: of checkpoints and of registered things.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,6 @@ pub fn known_checkpoint(section: &Section<'_>, name: &Located<String>, all: &[Ch
         let help = advice(&name.value, all.iter().map(|c| c.id.as_str()));
         section.note(name.span.clone(), format!("no checkpoint is called `{}`", name.value), Some(help));
     }
-}
-
-/// A list of glob patterns.
-pub fn read_globs(section: &Section<'_>, key: &'static str) -> Vec<String> {
-    let list = section.texts(key).unwrap_or_default();
-    for pattern in &list {
-        if let Err(e) = glob::Pattern::new(&pattern.value) {
-            section.note(pattern.span.clone(), format!("not a glob: {e}"), None);
-        }
-    }
-    list.into_iter().map(|p| p.value).collect()
 }
 
 /// Reads an id that must be a plain name and unique among `seen`.

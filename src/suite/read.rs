@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::names::{fill_seed, is_plain, known_checkpoint, read_globs, read_id, read_seed_list};
+use super::names::{fill_seed, is_plain, known_checkpoint, read_id, read_seed_list};
 use super::spec::{
     CheckpointRole, CheckpointSpec, CombineSpec, CorruptPolicy, CurveGate, GateSpec, IntervalMethod,
     ProbeRole, ProbeSpec, StatsSpec, Suite, Track,
@@ -139,7 +139,7 @@ fn read_checkpoints(root: &Section<'_>) -> Vec<CheckpointSpec> {
         let gram = section.text("gram").map(|f| f.value);
         let seed = section.count("seed").map(|s| s.value);
         let seeds = read_seeds(section, seed, id.as_deref(), source.as_ref().map(|s| s.value.as_str()));
-        let probes = read_globs(section, "probes");
+        let probes = section.globs("probes");
         section.finish();
         if let (Some(id), Some(role), Some(source)) = (id, role, source) {
             let (role, source) = (role.value, source.value);
@@ -341,7 +341,7 @@ fn read_gate(root: &Section<'_>) -> GateSpec {
     if let Some(significance) = section.number_in("significance", GateSpec::SIGNIFICANCE) {
         gate.significance = significance.value;
     }
-    gate.probes = read_globs(&section, "probes");
+    gate.probes = section.globs("probes");
     if let Some(curves) = section.texts("curves") {
         let known = [
             ("hypervolume", CurveGate::Hypervolume),

@@ -1,7 +1,7 @@
 //! Reads `[[sweep]]`.
 
 use super::alphas::{check_grid, parse_grid};
-use super::names::{fill_seed, is_plain, known_checkpoint, read_globs, read_seed_list};
+use super::names::{fill_seed, is_plain, known_checkpoint, read_seed_list};
 use super::spec::{CheckpointRole, CheckpointSpec, GroupSpec, HeadRule, SweepSpec};
 use crate::base::config::{Located, Section};
 use crate::merge::{PATHS, PathMethod};
@@ -54,7 +54,7 @@ fn sweep(section: &Section<'_>, checkpoints: &[CheckpointSpec]) -> Option<Vec<Sw
         section.note(name.span.clone(), "a sweep from a checkpoint to itself", None);
     }
     let alphas = alphas(section, merge.as_ref());
-    let (include, exclude) = (read_globs(section, "include"), read_globs(section, "exclude"));
+    let (include, exclude) = (section.globs("include"), section.globs("exclude"));
     let rules = [("interpolate", HeadRule::Interpolate), ("from", HeadRule::From), ("to", HeadRule::To)];
     let head = section.choice("head", &rules).map_or(HeadRule::Interpolate, |h| h.value);
     let groups = groups(section);
@@ -84,7 +84,7 @@ fn seeds(section: &Section<'_>) -> Vec<Option<u64>> {
 /// Parts that go different lengths of the way: `[[sweep.group]]`.
 fn groups(section: &Section<'_>) -> Vec<GroupSpec> {
     let group = |part: &Section<'_>| {
-        let tensors = read_globs(part, "tensors");
+        let tensors = part.globs("tensors");
         if tensors.is_empty() {
             part.note(part.span.clone(), "a group needs `tensors`, a list of globs", None);
         }

@@ -11,7 +11,7 @@ use toml::{Spanned, Table};
 /// Keys of a method or of the grid that belong to `[recipe]`; all others belong to `[train]`.
 const OF_RECIPE: [&str; 8] = ["id", "method", "out", "from", "finetuned", "seed", "classes", "store"];
 /// Lists of tables to which a method may add.
-const LISTS: [&str; 3] = ["data", "term", "update"];
+const LISTS: [&str; 4] = ["data", "term", "update", "group"];
 /// Values of `[recipe]` in which `{key}` stands for a setting.
 const FILLED: [&str; 4] = ["id", "out", "from", "finetuned"];
 

@@ -7,6 +7,8 @@
 mod backward;
 mod crops;
 mod expand;
+mod fit;
+mod groups;
 mod inputs;
 mod observed;
 mod optimiser;
@@ -29,6 +31,7 @@ mod written;
 use std::sync::Arc;
 
 pub use crops::RandomCrop;
+pub use groups::{Balance, Group, Groups};
 pub use optimiser::{Optimiser, Optimising};
 pub use outputs::Parameters;
 pub use parts::{TermKind, TrainsKind, UpdateKind};

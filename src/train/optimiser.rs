@@ -45,11 +45,17 @@ impl Optimising {
         Self { kind, decay, first: Tensors::new(), second: Tensors::new(), steps: 0 }
     }
 
-    /// One step; a parameter without a gradient stays.
-    pub fn step(&mut self, parameters: &Parameters, gradients: &GradStore, lr: f64) -> Result<()> {
+    /// One step, with a learning rate by name; a parameter without a gradient stays.
+    pub fn step(
+        &mut self,
+        parameters: &Parameters,
+        gradients: &GradStore,
+        rate: &dyn Fn(&str) -> f64,
+    ) -> Result<()> {
         self.steps += 1;
         for (name, var) in parameters {
             let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
+            let lr = rate(name);
             let gradient = gradient.detach();
             let weight = var.as_tensor().detach();
             let decay = self.decay.get(name).copied().unwrap_or(0.0);

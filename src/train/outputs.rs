@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{D, DType, Result, Tensor, Var};
+use candle_nn::ops::log_softmax;
 
 /// Trained values by name.
 pub type Parameters = BTreeMap<String, Var>;
@@ -16,12 +17,21 @@ pub struct Outputs {
     pub features: Option<Tensor>,
     /// Rows of the head `[classes, width]` before they are normalised, where the model has them.
     pub classes: Option<Tensor>,
+    /// Of each row the features of its class's caption, `[rows, width]` of unit norm, where the model has them.
+    pub captions: Option<Tensor>,
     /// Rows like `classes`, of the fine-tuned context that training started from.
     pub tuned: Option<Tensor>,
     /// Multiplies cosines in logits.
     pub scale: f64,
     /// The right output of each row.
     pub targets: Tensor,
+}
+
+/// Sum over rows of KL(before || after) of the distributions that logits `[rows, n]` stand for, in nats.
+pub fn divergence(before: &Tensor, after: &Tensor) -> Result<f64> {
+    let log = |logits: &Tensor| log_softmax(&logits.to_dtype(DType::F64)?, D::Minus1);
+    let (before, after) = (log(before)?, log(after)?);
+    (before.exp()? * (&before - after)?)?.sum_all()?.to_scalar()
 }
 
 /// A term on outputs.

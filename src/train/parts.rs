@@ -67,6 +67,8 @@ pub enum Term {
     Outputs(Arc<dyn OutputTerm>),
     /// The loss itself on the way from another checkpoint.
     Path(PathTerm),
+    /// The loss taken elsewhere: at a place between the start and the model.
+    Drawn(DrawnPlace),
 }
 
 /// A penalty on weights, with its gradient.
@@ -137,6 +139,15 @@ pub struct PathTerm {
     pub factor: f64,
     /// Steps.
     pub points: usize,
+}
+
+/// A place between the start (0) and the trained weights (1), drawn anew each step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnPlace {
+    /// The smallest.
+    pub from: f64,
+    /// The largest.
+    pub to: f64,
 }
 
 /// Something that happens to the trained values after each step of the optimiser.

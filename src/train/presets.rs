@@ -7,6 +7,8 @@ use crate::base::registry::{Registry, named_by_fields};
 pub enum Learns {
     /// The task of the data: classes of images, or targets of texts.
     Task,
+    /// The task of the data, by a head that is left behind: what is kept are both towers, made to agree on captions.
+    Alignment,
     /// Which caption belongs to which image.
     Captions,
     /// Captions, by an image-text model drawn anew.
@@ -66,6 +68,18 @@ pub static METHODS: Registry<Preset> = Registry {
             &[],
             &[],
         ),
+        &Preset {
+            learns: Learns::Alignment,
+            ..preset(
+                "clip-cite",
+                "both towers: a head for the task, which is left behind, supervised contrast of images and captions, their \
+                 similarity distilled from the start",
+                "arXiv:2407.04003",
+                "full",
+                &["contrast", "similarity"],
+                &[],
+            )
+        },
         &preset(
             "cocoop",
             "learned context before the class names, shifted by what two layers make of the image",
@@ -209,6 +223,14 @@ pub static METHODS: Registry<Preset> = Registry {
             "full",
             &[],
             &["spider"],
+        ),
+        &preset(
+            "stochastic-wise-ft",
+            "full, each step's loss at a place drawn between the start and the model: what WiSE-FT evaluates is what is trained",
+            "arXiv:2102.10472, algorithm 1, with one end held; arXiv:2109.01903",
+            "full",
+            &["drawn-path"],
+            &[],
         ),
     ],
 };

@@ -92,6 +92,16 @@ pub trait Problem: Send + Sync {
     /// Lets the model see some examples as they are evaluated, with weights that want to know what their layers are given.
     fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError>;
 
+    /// How far what some weights give lies from what others gave, for the examples of step `step`: the mean of KL(before || after)
+    /// over classes, tokens or captions, in nats.
+    fn divergence(
+        &self,
+        step: usize,
+        before: &Tensors,
+        after: &Tensors,
+        examples: &[usize],
+    ) -> std::result::Result<f64, TrainError>;
+
     /// Weights of another checkpoint of the same model, the head over the same outputs.
     fn weights_of(&self, path: &std::path::Path) -> std::result::Result<Tensors, TrainError>;
 

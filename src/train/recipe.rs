@@ -8,6 +8,7 @@ use candle_core::DType;
 use super::TrainError;
 use super::crops::RandomCrop;
 use super::expand::{Expanded, expand};
+use super::groups::{self, Groups};
 use super::optimiser::{OPTIMISERS, Optimiser};
 use super::parts::{Term, Trains, Update};
 use super::presets::{METHODS, Preset};
@@ -126,6 +127,8 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// How steps are made.
     pub optimiser: Optimiser,
+    /// Weights that have a rate of their own.
+    pub groups: Groups,
     /// Steps between states from which training can go on.
     pub save_every: usize,
     /// Training examples whose gradients say how much each trained value matters in the end; none is written for 0.
@@ -310,6 +313,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
         crop: crop(&train),
         schedule: train.choice("schedule", &Schedule::CHOICES).map_or(Schedule::Cosine, |c| c.value),
         optimiser: optimiser(&train),
+        groups: groups::read(root, &train),
         save_every: count("save_every").unwrap_or(200).max(1),
         save_fisher: count("save_fisher").unwrap_or(0),
         save_gram: count("save_gram").unwrap_or(0),

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var};
 
+use super::groups::Rates;
 use super::observed::Observed;
 use super::optimiser::Optimising;
 use super::outputs::OutputTerm;
 use super::parts::{Held, PathTerm, Term, Trained, Updating, WeightTerm};
 use super::problem::{Problem, StepOutcome, add_gradient, add_gradients};
-use super::resume::{Resume, of, under};
+use super::resume::{Resume, copies, of, under};
 use super::written::{LOG, Training, TrainingData, is_finished, write_model, write_training};
-use super::{Recipe, Schedule, TrainError, TunedModel, inputs, problems};
+use super::{Recipe, Schedule, TrainError, TunedModel, fit, inputs, problems};
 use crate::base::digest::Digest;
 use crate::base::registry::Named as _;
 use crate::catalog::Catalog;
@@ -115,6 +116,7 @@ struct Run<'a> {
     /// Number of trained values.
     values: usize,
     optimising: Optimising,
+    rates: Rates,
     updates: Vec<Box<dyn Updating>>,
     /// Importance of each weight, by penalty.
     importance: Vec<Option<Tensors>>,
@@ -124,32 +126,16 @@ struct Run<'a> {
     log: String,
 }
 
-const HEADER: &str = "step,lr,loss,task_loss,accuracy,held_loss,held_accuracy\n";
+/// The first line of `train.csv`.
+fn header(rates: &Rates) -> String {
+    format!("step,lr,loss,task_loss,accuracy{},held_loss,held_accuracy\n", rates.header())
+}
 
 impl<'a> Run<'a> {
     fn new(recipe: &'a Recipe, problem: &'a dyn Problem) -> std::result::Result<Self, TrainError> {
         let trained = recipe.trains.prepare(problem, recipe.seed)?;
         let finetuned = recipe.finetuned.as_ref().map(|path| problem.weights_of(path)).transpose()?;
-        let has_path = recipe.terms.iter().any(|t| matches!(t, Term::Path(_)));
-        if has_path && finetuned.is_none() {
-            return Err(TrainError::Unfit("a path needs `finetuned`".to_owned()));
-        }
-        // A fine-tuned checkpoint that changes nothing would be a mistake that nobody sees.
-        let used = trained.are_weights() || has_path || problem.uses_finetuned();
-        if finetuned.is_some() && !used {
-            let what = "`finetuned` is the end of a path of weights or of learned context; what trains here is neither";
-            return Err(TrainError::Unfit(what.to_owned()));
-        }
-        let penalised = recipe.terms.iter().any(|t| matches!(t, Term::Weights(_)));
-        if penalised && !trained.are_weights() {
-            let what = "a distance to the start is one of weights; what trains here is none";
-            return Err(TrainError::Unfit(what.to_owned()));
-        }
-        for (key, count) in [("save_fisher", recipe.save_fisher), ("save_gram", recipe.save_gram)] {
-            if count > 0 && !trained.are_weights() {
-                return Err(TrainError::Unfit(format!("`{key}` is about weights; what trains here is none")));
-            }
-        }
+        fit::check(recipe, problem, &*trained)?;
         let parameters = trained.parameters();
         let values = parameters.values().map(|v| v.elem_count()).sum();
         let decays = |var: &Var| recipe.decay_all || var.rank() >= 2;
@@ -164,6 +150,7 @@ impl<'a> Run<'a> {
             let what = "`[validation]` and an update that watches it (`early-stop`) go together; one of them is missing";
             return Err(TrainError::Unfit(what.to_owned()));
         }
+        let rates = Rates::new(&recipe.groups, parameters)?;
         let mut this = Self {
             recipe,
             problem,
@@ -173,7 +160,8 @@ impl<'a> Run<'a> {
             importance: Vec::new(),
             finetuned,
             trained,
-            log: HEADER.to_owned(),
+            log: header(&rates),
+            rates,
         };
         let importance = this.weight_terms().map(|t| t.fisher().map(|n| this.fisher(n)).transpose());
         this.importance = importance.collect::<std::result::Result<_, _>>()?;
@@ -242,18 +230,38 @@ impl<'a> Run<'a> {
         }
         let parameters = self.trained.parameters();
         clip(&mut outcome.gradients, parameters.values(), self.recipe.clip_norm)?;
-        self.optimising.step(parameters, &outcome.gradients, lr)?;
+        let before = if self.rates.is_due(step) { Some(copies(parameters)?) } else { None };
+        let rate = |name: &str| lr * self.rates.of(name);
+        self.optimising.step(parameters, &outcome.gradients, &rate)?;
         for update in &mut self.updates {
             update.after(step + 1, parameters, &outcome.gradients)?;
         }
+        if let Some(before) = before {
+            self.balance(step, before)?;
+        }
         self.log.push_str(&format!(
-            "{},{lr},{},{},{},,\n",
+            "{},{lr},{},{},{}{},,\n",
             step + 1,
             outcome.loss,
             outcome.task,
-            outcome.accuracy
+            outcome.accuracy,
+            self.rates.columns()
         ));
         Ok((outcome, lr))
+    }
+
+    /// Measures how much the step of each of two groups alone changed what the model gives for it.
+    fn balance(&mut self, step: usize, before: Tensors) -> std::result::Result<(), TrainError> {
+        let parameters = self.trained.parameters();
+        let examples = self.problem.examples().draw(&self.problem.rng(), step, self.recipe.batch);
+        let mut whole = self.problem.start().clone();
+        whole.extend(before);
+        let mut changes = [0.0; 2];
+        for (group, change) in changes.iter_mut().enumerate() {
+            let after = self.rates.moved(group, &whole, parameters);
+            *change = self.problem.divergence(step, &whole, &after, &examples)?;
+        }
+        self.rates.measured(changes)
     }
 
     /// Looks at the data that are not learned from, if an update wants to; whether training ends here.
@@ -300,7 +308,11 @@ impl<'a> Run<'a> {
             .iter()
             .filter_map(|t| if let Term::Outputs(term) = t { Some(&**term) } else { None })
             .collect();
-        let weights = || self.trained.weights(start);
+        let drawn =
+            self.recipe.terms.iter().find_map(|t| if let Term::Drawn(d) = t { Some(d) } else { None });
+        let place = drawn.map_or(1.0, |d| d.at(&self.problem.rng().stream(79), step));
+        let trained = &*self.trained;
+        let weights = || on_the_way(trained, start, (start, place));
         let mut outcome = self.problem.step(step, &weights, parameters, &examples, &on_outputs)?;
         for term in &self.recipe.terms {
             if let (Term::Path(path), Some(finetuned)) = (term, &self.finetuned) {
@@ -331,16 +343,9 @@ impl<'a> Run<'a> {
         let parameters = self.trained.parameters();
         let places = term.places();
         let factor = term.factor / places.len() as f64;
+        let (trained, start) = (&*self.trained, self.problem.start());
         for place in places {
-            let weights = || -> Result<Tensors> {
-                let mut all = self.trained.weights(self.problem.start())?;
-                for (name, tensor) in &mut all {
-                    if let Some(end) = finetuned.get(name).filter(|_| tensor.track_op()) {
-                        *tensor = (end + ((&*tensor - end)? * place)?)?;
-                    }
-                }
-                Ok(all)
-            };
+            let weights = || on_the_way(trained, start, (finetuned, place));
             let there = self.problem.step(step, &weights, parameters, examples, &[])?;
             outcome.loss += factor * there.loss;
             add_gradients(&mut outcome.gradients, &there.gradients, parameters, factor)?;
@@ -354,6 +359,7 @@ impl<'a> Run<'a> {
         let values = parameters.map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
         let mut all = under("parameter", &values);
         all.extend(under("optimiser", &self.optimising.state()));
+        all.extend(under("rates", &self.rates.state()));
         for (i, update) in self.updates.iter().enumerate() {
             all.extend(under(&format!("update-{i}"), &update.state()));
         }
@@ -369,6 +375,7 @@ impl<'a> Run<'a> {
             var.set(value)?;
         }
         self.optimising.restore(&of("optimiser", &state), done);
+        self.rates.restore(&of("rates", &state));
         for (i, update) in self.updates.iter_mut().enumerate() {
             update.restore(&of(&format!("update-{i}"), &state));
         }
@@ -425,6 +432,19 @@ impl<'a> Run<'a> {
         };
         write_training(self.recipe, &training, self.log.as_bytes())
     }
+}
+
+/// All weights at a place of the way from some others (0) to those under training (1), under gradient.
+fn on_the_way(trained: &dyn Trained, start: &Tensors, (from, place): (&Tensors, f64)) -> Result<Tensors> {
+    let mut all = trained.weights(start)?;
+    if place < 1.0 {
+        for (name, tensor) in all.iter_mut().filter(|(_, tensor)| tensor.track_op()) {
+            if let Some(end) = from.get(name) {
+                *tensor = ((end * (1.0 - place))? + (&*tensor * place)?)?;
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Linear warm-up, then what the schedule says.

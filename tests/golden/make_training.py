@@ -423,4 +423,5 @@ def main():
     (HERE / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

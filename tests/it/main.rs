@@ -10,11 +10,13 @@ mod answers;
 mod block_prompts;
 mod classes;
 mod cli;
+mod clip_cite;
 mod combining;
 mod errors;
 mod foreign;
 mod gate;
 mod golden;
+mod groups;
 mod hub;
 mod import;
 #[cfg(unix)]

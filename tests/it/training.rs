@@ -73,16 +73,16 @@ pub fn command(bench: &Bench, text: &str, out: &str) -> assert_cmd::Command {
     command
 }
 
-fn tuned(bench: &Bench, text: &str, out: &str) -> Tensors {
+pub fn tuned(bench: &Bench, text: &str, out: &str) -> Tensors {
     command(bench, text, out).assert().success();
     weights(&bench.out(out))
 }
 
-fn weights(folder: &Path) -> Tensors {
+pub fn weights(folder: &Path) -> Tensors {
     StateDict::open(&folder.join("model.safetensors")).unwrap().load_all().unwrap()
 }
 
-fn largest(a: &Tensor, b: &Tensor) -> f32 {
+pub fn largest(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap()
 }
 
@@ -101,7 +101,7 @@ pub fn with_part(bench: &Bench, part: &Path) -> std::path::PathBuf {
 }
 
 /// Largest difference to the golden weights of a variant, and how many tensors were compared.
-fn against(expected: &Tensors, prefix: &str, found: &Tensors) -> (f32, usize) {
+pub fn against(expected: &Tensors, prefix: &str, found: &Tensors) -> (f32, usize) {
     let mut worst = (0.0f32, 0);
     for (name, right) in expected {
         let Some(name) = name.strip_prefix(prefix).and_then(|n| n.strip_prefix('/')) else { continue };
@@ -271,6 +271,8 @@ fn training_goes_on_where_it_was_stopped() {
         ("lm", "sma", ""),
         ("lm", "magnitude-mask", ""),
         ("clip", "full", "optimiser = \"sgd\""),
+        ("clip", "stochastic-wise-ft", ""),
+        ("clip", "clip-cite", ""),
         ("clip", "kd-features", "penalty = 1.0\ncrop = [0.3, 0.9]\nflip = true"),
     ] {
         let text = recipe(&bench, track, method, "", &format!("{extra}\nsave_every = 4"))

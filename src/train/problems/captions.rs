@@ -21,7 +21,7 @@ use crate::model::clip::{
 };
 use crate::model::{Kernels, ModelError, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
-use crate::train::outputs::{OutputTerm, Parameters};
+use crate::train::outputs::{OutputTerm, Parameters, divergence};
 use crate::train::pool::Pool;
 use crate::train::problem::{Examples, Part, Problem, StepOutcome, Use, Weighing};
 use crate::train::{Recipe, TrainError, TunedModel};
@@ -247,6 +247,25 @@ impl Problem for Captions {
             text.forward(captions)?;
         }
         Ok(())
+    }
+
+    fn divergence(
+        &self,
+        step: usize,
+        before: &Tensors,
+        after: &Tensors,
+        examples: &[usize],
+    ) -> std::result::Result<f64, TrainError> {
+        let (examples, captions) = self.pairs(step, examples);
+        let logits = |weights: &Tensors| -> std::result::Result<Tensor, TrainError> {
+            let vision = VisionTower::new(&self.config, weights, Kernels::Inference)?;
+            let text = TextTower::new(&self.config, weights, Kernels::Inference)?;
+            let image = normalise_rows(&vision.forward(&self.pool.batch_at(step, &examples)?)?)?;
+            let text = normalise_rows(&text.forward(&captions)?)?;
+            let scale = weights["logit_scale"].exp()?.reshape(())?;
+            Ok(image.matmul(&text.t()?)?.broadcast_mul(&scale)?)
+        };
+        Ok(divergence(&logits(before)?, &logits(after)?)? / examples.len() as f64)
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {

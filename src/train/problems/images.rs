@@ -4,7 +4,11 @@
 //! head (rows times `exp(logit_scale)`, bias zero), or as the checkpoint's own classifier where it has one for these
 //! classes (LP-FT). With learned context, or where the text tower moves, the rows are the text tower's instead; else it stays as
 //! it is and stays in the checkpoint, so that classes that were not trained can still be named. Random crops are the recipe's choice.
+//!
+//! Where both towers are to be aligned (CLIP-CITE), the head is trained for the task all the same, the text tower by terms on the
+//! captions of a batch's classes, and the head is left behind in the end.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +16,7 @@ use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::loss::cross_entropy;
 use rayon::prelude::*;
 
+use super::heads::{context_rows, embeddings, insert_head, opened};
 use crate::base::digest::Digest;
 use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
@@ -22,9 +27,9 @@ use crate::model::clip::{
 };
 use crate::model::{Kernels, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
-use crate::train::outputs::Outputs;
-use crate::train::outputs::{OutputTerm, Parameters};
+use crate::train::outputs::{OutputTerm, Outputs, Parameters, divergence};
 use crate::train::pool::Pool;
+use crate::train::presets::Learns;
 use crate::train::problem::{Examples, Part, Problem, StepOutcome, Weighing};
 use crate::train::{Recipe, TrainError, TunedModel};
 
@@ -35,6 +40,8 @@ pub(super) struct Images {
     pool: Pool,
     examples: Examples,
     seed: u64,
+    /// Whether both towers are aligned and the head is left behind.
+    aligns: bool,
     /// Texts of the classes: with places for context, or in all templates where the text tower moves.
     texts: OnceLock<Vec<Vec<u32>>>,
     /// `exp(logit_scale)`.
@@ -72,6 +79,7 @@ impl Images {
         Ok(Self {
             tuned,
             seed: recipe.seed,
+            aligns: recipe.method.learns == Learns::Alignment,
             examples: Examples::new(&pool.parts),
             folder: Arc::new(folder),
             start,
@@ -133,7 +141,7 @@ impl Images {
             }
         };
         let features = Some(features);
-        Ok(Outputs { logits, features, classes, tuned: None, scale: self.scale, targets })
+        Ok(Outputs { logits, features, classes, captions: None, tuned: None, scale: self.scale, targets })
     }
 
     /// Features at the start, before its adapter, of the very images that a step sees.
@@ -151,8 +159,12 @@ impl Images {
         self.frozen()?.index_select(&Tensor::new(index, &Device::Cpu)?, 0)
     }
 
-    /// What gives the rows of the zero-shot head, a part of the classes each.
-    fn template_jobs<'a>(&'a self, tower: &'a TextTower) -> std::result::Result<Vec<Encode<'a>>, TrainError> {
+    /// What gives the rows that the templates make of some classes, a part of them each.
+    fn template_jobs<'a>(
+        &'a self,
+        tower: &'a TextTower,
+        classes: &[u32],
+    ) -> std::result::Result<Vec<Encode<'a>>, TrainError> {
         let templates = self.pool.templates.len();
         let tokens = match self.texts.get() {
             Some(known) => known,
@@ -162,11 +174,12 @@ impl Images {
                 self.texts.get_or_init(|| tokens)
             }
         };
-        let classes = (tokens.len() / templates).div_ceil(SHARDS);
-        let job = |part: &'a [Vec<u32>]| -> Encode<'a> {
-            Box::new(move || class_embeddings(tower, part, templates, &mut |_| {}))
+        let job = |part: &[u32]| -> Encode<'a> {
+            let own = |&class: &u32| &tokens[class as usize * templates..][..templates];
+            let texts: Vec<Vec<u32>> = part.iter().flat_map(own).cloned().collect();
+            Box::new(move || class_embeddings(tower, &texts, templates, &mut |_| {}))
         };
-        Ok(tokens.chunks(classes * templates).map(job).collect())
+        Ok(classes.chunks(classes.len().div_ceil(SHARDS)).map(job).collect())
     }
 
     /// What gives the rows of the head: a part of the classes each, or all classes for one image each.
@@ -208,9 +221,95 @@ impl Images {
         let mut outputs = self.outputs(&self.start, features, rows, targets.clone())?;
         // What the anchor is: the zero-shot rows, whatever the head started as.
         outputs.classes = Some(self.zero_shot.clone());
+        outputs.captions = Some(self.zero_shot.index_select(targets, 0)?);
         outputs.tuned = self.tuned.clone();
         Ok(outputs)
     }
+
+    /// Logits of the images of a step without gradients: by the head, or by the texts where both towers are aligned.
+    fn logits(
+        &self,
+        step: usize,
+        weights: &Tensors,
+        examples: &[usize],
+    ) -> std::result::Result<Tensor, TrainError> {
+        let vision = VisionTower::new(&self.folder.config, weights, Kernels::Inference)?;
+        let parts = examples.par_chunks(examples.len().div_ceil(SHARDS));
+        let parts = parts.map(|part| vision.forward(&self.pool.batch_at(step, part)?));
+        let features = normalise_rows(&Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)?;
+        let rows = if self.aligns { Some(embeddings(&self.folder, weights, &self.pool)?) } else { None };
+        let targets = Tensor::zeros(examples.len(), DType::U32, &Device::Cpu)?;
+        Ok(self.outputs(weights, features, rows, targets)?.logits)
+    }
+
+    /// What the towers make of some examples, and of the texts of some classes where the text tower has a part in it.
+    fn encoded(
+        &self,
+        step: usize,
+        weights: &Tensors,
+        examples: &[usize],
+        classes: &[u32],
+    ) -> std::result::Result<Encoded, TrainError> {
+        let moves = weights.iter().any(|(name, tensor)| {
+            let is_image = !TextTower::owns(name) && !ImageAdapter::owns(name);
+            tensor.track_op() && is_image && !matches!(self.part(name), Part::Head | Part::Other)
+        });
+        let texts_move = weights.iter().any(|(name, tensor)| tensor.track_op() && TextTower::owns(name));
+        let context = weights.get(CONTEXT);
+        if self.aligns && !moves && !texts_move && context.is_none() {
+            let what = "this method leaves the head behind, and nothing else would train";
+            return Err(TrainError::Unfit(what.to_owned()));
+        }
+        let vision = VisionTower::new(&self.folder.config, weights, Kernels::Differentiable)?;
+        let text = (context.is_some() || texts_move)
+            .then(|| TextTower::new(&self.folder.config, weights, Kernels::Differentiable));
+        let text = text.transpose()?;
+        let mut jobs: Vec<Encode<'_>> = Vec::new();
+        if moves {
+            for part in examples.chunks(examples.len().div_ceil(SHARDS)) {
+                let vision = &vision;
+                jobs.push(Box::new(move || vision.forward(&self.pool.batch_at(step, part)?)));
+            }
+        }
+        let images = jobs.len();
+        // Where no tower trains, features are known before the texts.
+        let known = if moves { None } else { Some(adapted(weights, self.starting(step, examples)?)?) };
+        match (&text, context) {
+            (Some(tower), Some(context)) => {
+                jobs.extend(self.text_jobs(tower, weights, context, known.as_ref())?);
+            }
+            (Some(tower), None) if !classes.is_empty() => jobs.extend(self.template_jobs(tower, classes)?),
+            _ => {}
+        }
+        let shards = backward::encode(&jobs)?;
+        let cuts = backward::cut(&shards)?;
+        let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
+        let features = match known {
+            Some(features) => features,
+            None => normalise_rows(&join(&cuts[..images])?)?,
+        };
+        let texts = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
+        Ok(Encoded { shards, cuts, features, texts })
+    }
+}
+
+/// What the towers gave, cut off from their graphs.
+struct Encoded {
+    /// Each with its graph.
+    shards: Vec<Tensor>,
+    /// The same as variables.
+    cuts: Vec<Var>,
+    /// Features of the images, of unit norm.
+    features: Tensor,
+    /// Rows of the texts.
+    texts: Option<Tensor>,
+}
+
+/// Of each label the row of its class, among rows of the classes `of`.
+fn captions(rows: &Tensor, of: &[u32], labels: &[u32]) -> Result<Tensor> {
+    let place = |label: &u32| of.iter().position(|class| class == label).map(|place| place as u32);
+    let places: Vec<u32> = labels.iter().filter_map(place).collect();
+    rows.index_select(&Tensor::new(places, &Device::Cpu)?, 0)
 }
 
 /// Features of unit norm, with the adapter mixed in that is among some weights, if one is.
@@ -220,76 +319,6 @@ fn adapted(weights: &Tensors, features: Tensor) -> Result<Tensor> {
         Some(adapter) => adapter.forward(&features)?,
         None => features,
     })
-}
-
-/// A whole checkpoint, or a part of one on top of `base`.
-fn opened(path: &Path, base: &CheckpointFolder) -> std::result::Result<CheckpointFolder, TrainError> {
-    let whole = path.join("config.json").is_file() || path.join("open_clip_config.json").is_file();
-    Ok(if whole { CheckpointFolder::open(path)? } else { CheckpointFolder::open_over(path, base, None)? })
-}
-
-/// Rows that learned context gives, not normalised.
-fn context_rows(
-    folder: &CheckpointFolder,
-    tensors: &Tensors,
-    pool: &Pool,
-    context: &Tensor,
-) -> std::result::Result<Tensor, TrainError> {
-    let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
-    let length = folder.config.text_config.max_position_embeddings;
-    let tokens = folder.tokenizer()?.encode(&context_texts(&pool.classes))?;
-    Ok(tower.forward_with(&context_places(tokens, context, length), Some(context))?.detach())
-}
-
-/// The zero-shot rows of unit norm.
-fn embeddings(
-    folder: &CheckpointFolder,
-    tensors: &Tensors,
-    pool: &Pool,
-) -> std::result::Result<Tensor, TrainError> {
-    let tower = TextTower::new(&folder.config, tensors, Kernels::Inference)?;
-    let tokens = folder.tokenizer()?.encode(&prompts(&pool.classes, &pool.templates))?;
-    Ok(class_embeddings(&tower, &tokens, pool.templates.len(), &mut |_| {})?.detach())
-}
-
-/// Puts a head over the classes of the data among a checkpoint's weights: its own classifier, else what `otherwise` gives, with a
-/// bias of zeros where there is none.
-fn insert_head(
-    weights: &mut Tensors,
-    folder: &CheckpointFolder,
-    pool: &Pool,
-    otherwise: impl FnOnce() -> std::result::Result<Tensor, TrainError>,
-) -> std::result::Result<(), TrainError> {
-    let (rows, bias) = match &folder.classifier {
-        Some(classifier) => own_head(folder, classifier, pool)?,
-        None => (otherwise()?, None),
-    };
-    let bias = match bias {
-        Some(bias) => bias,
-        None => Tensor::zeros(pool.classes.len(), DType::F32, &Device::Cpu)?,
-    };
-    weights.insert(Classifier::WEIGHT.to_owned(), rows);
-    weights.insert(Classifier::BIAS.to_owned(), bias);
-    Ok(())
-}
-
-/// A checkpoint's own classifier over the classes of the data: rows, and bias if there is one.
-fn own_head(
-    folder: &CheckpointFolder,
-    classifier: &Classifier,
-    pool: &Pool,
-) -> std::result::Result<(Tensor, Option<Tensor>), TrainError> {
-    let places: Vec<usize> = (0..pool.classes.len()).collect();
-    let rows = classifier.rows(&pool.classes, &places).map_err(|missing| {
-        TrainError::Unfit(format!("its classifier has no row for {}", missing.join(", ")))
-    })?;
-    let index = Tensor::new(rows, &Device::Cpu)?;
-    let bias = if folder.weights.contains(Classifier::BIAS) {
-        Some(folder.weights.load(Classifier::BIAS)?.index_select(&index, 0)?)
-    } else {
-        None
-    };
-    Ok((folder.weights.load(Classifier::WEIGHT)?.index_select(&index, 0)?, bias))
 }
 
 impl Problem for Images {
@@ -303,6 +332,9 @@ impl Problem for Images {
         }
         if name == "visual_projection.weight" {
             return Part::Projector;
+        }
+        if self.aligns && TextTower::owns(name) {
+            return Part::Final;
         }
         Part::of_stage(VisionTower::stage_of(&self.folder.config, name), self.blocks())
     }
@@ -336,48 +368,29 @@ impl Problem for Images {
         terms: &[&dyn OutputTerm],
     ) -> std::result::Result<StepOutcome, TrainError> {
         let weights = weights()?;
-        let moves = weights.iter().any(|(n, t)| {
-            t.track_op() && !ImageAdapter::owns(n) && !matches!(self.part(n), Part::Head | Part::Other)
-        });
-        let vision = VisionTower::new(&self.folder.config, &weights, Kernels::Differentiable)?;
-        let context = weights.get(CONTEXT);
-        let texts_move = weights.iter().any(|(n, t)| t.track_op() && TextTower::owns(n));
-        let text = (context.is_some() || texts_move)
-            .then(|| TextTower::new(&self.folder.config, &weights, Kernels::Differentiable));
-        let text = text.transpose()?;
-        let mut jobs: Vec<Encode<'_>> = Vec::new();
-        if moves {
-            for part in examples.chunks(examples.len().div_ceil(SHARDS)) {
-                let vision = &vision;
-                jobs.push(Box::new(move || vision.forward(&self.pool.batch_at(step, part)?)));
-            }
-        }
-        let images = jobs.len();
-        // Where no tower trains, features are known before the texts.
-        let known = if moves { None } else { Some(adapted(&weights, self.starting(step, examples)?)?) };
-        match (&text, context) {
-            (Some(tower), Some(context)) => {
-                jobs.extend(self.text_jobs(tower, &weights, context, known.as_ref())?);
-            }
-            (Some(tower), None) => jobs.extend(self.template_jobs(tower)?),
-            (None, _) => {}
-        }
-        let features = backward::encode(&jobs)?;
-        let cuts = backward::cut(&features)?;
-        let join = |vars: &[Var]| Tensor::cat(&vars.iter().map(Var::as_tensor).collect::<Vec<_>>(), 0);
-        let seen = match known {
-            Some(features) => features,
-            None => normalise_rows(&join(&cuts[..images])?)?,
-        };
-        let rows = if cuts.len() > images { Some(join(&cuts[images..])?) } else { None };
-        let prompted = rows.is_some();
         let labels: Vec<u32> = examples.iter().map(|&i| self.pool.labels[i]).collect();
-        let targets = Tensor::from_vec(labels, examples.len(), &Device::Cpu)?;
-        let student = self.outputs(&weights, seen, rows, targets.clone())?;
+        // The head is one of its own, and the text tower is asked for captions alone.
+        let apart = self.aligns && !weights.contains_key(CONTEXT);
+        let classes: Vec<u32> = match (apart, terms.is_empty()) {
+            (true, true) => Vec::new(),
+            (true, false) => labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+            (false, _) => (0..self.pool.classes.len() as u32).collect(),
+        };
+        let encoded = self.encoded(step, &weights, examples, &classes)?;
+        let rows = encoded.texts.clone().filter(|_| !apart);
+        let prompted = rows.is_some();
+        let targets = Tensor::new(labels.as_slice(), &Device::Cpu)?;
+        let mut student = self.outputs(&weights, encoded.features, rows, targets.clone())?;
         let task = cross_entropy(&student.logits, &targets)?;
         let mut loss = task.clone();
         if !terms.is_empty() {
             let teacher = self.teacher(step, examples, &targets, prompted)?;
+            student.captions = match &encoded.texts {
+                Some(rows) if rows.rank() == 2 => Some(captions(&normalise_rows(rows)?, &classes, &labels)?),
+                // Of each image its own.
+                Some(_) => None,
+                None => teacher.captions.clone(),
+            };
             for term in terms {
                 let value = term.sum(&student, &teacher)?;
                 let divisor = if term.once() { 1.0 } else { examples.len() as f64 };
@@ -390,17 +403,33 @@ impl Problem for Images {
             loss: f64::from(loss.to_scalar::<f32>()?),
             task: f64::from(task.to_scalar::<f32>()?),
             accuracy: f64::from(hits.to_scalar::<f32>()?),
-            gradients: backward::finish(store, &features, &cuts, parameters)?,
+            gradients: backward::finish(store, &encoded.shards, &encoded.cuts, parameters)?,
         })
     }
 
-    /// The image tower: the text tower does not train here.
+    /// The image tower, and the text tower on the classes where it trains as well.
     fn observe(&self, weights: &dyn Weights, examples: &[usize]) -> std::result::Result<(), TrainError> {
         let tower = VisionTower::new(&self.folder.config, weights, Kernels::Inference)?;
         for part in examples.chunks(64) {
             tower.forward(&self.pool.batch(part)?)?;
         }
+        if self.aligns {
+            let texts = prompts(&self.pool.classes, &self.pool.templates);
+            let tower = TextTower::new(&self.folder.config, weights, Kernels::Inference)?;
+            tower.forward(&self.folder.tokenizer()?.encode(&texts)?)?;
+        }
         Ok(())
+    }
+
+    fn divergence(
+        &self,
+        step: usize,
+        before: &Tensors,
+        after: &Tensors,
+        examples: &[usize],
+    ) -> std::result::Result<f64, TrainError> {
+        let (before, after) = (self.logits(step, before, examples)?, self.logits(step, after, examples)?);
+        Ok(divergence(&before, &after)? / examples.len() as f64)
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {
@@ -441,11 +470,12 @@ impl Problem for Images {
         Ok(self.folder.config.projection_dim)
     }
 
-    fn finish(&self, weights: Tensors) -> std::result::Result<TunedModel, TrainError> {
-        Ok(TunedModel::Changed {
-            from: Arc::clone(&self.folder),
-            tensors: weights,
-            classifier: Some(Classifier { classes: self.pool.classes.clone() }),
-        })
+    fn finish(&self, mut weights: Tensors) -> std::result::Result<TunedModel, TrainError> {
+        if self.aligns {
+            weights.remove(Classifier::WEIGHT);
+            weights.remove(Classifier::BIAS);
+        }
+        let classifier = (!self.aligns).then(|| Classifier { classes: self.pool.classes.clone() });
+        Ok(TunedModel::Changed { from: Arc::clone(&self.folder), tensors: weights, classifier })
     }
 }

@@ -1,6 +1,7 @@
 //! What is learned, by track. To add a problem, write a file with a `Problem` and let [`open`] make it.
 
 mod captions;
+mod heads;
 mod images;
 mod texts;
 
@@ -25,7 +26,7 @@ pub(super) fn open(recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Problem
     let texts = recipe.data.iter().any(|d| d.task.is_some());
     Ok(match recipe.method.learns {
         Learns::Task if texts => Box::new(Texts::load(recipe, catalog)?),
-        Learns::Task => Box::new(Images::load(recipe, catalog)?),
+        Learns::Task | Learns::Alignment => Box::new(Images::load(recipe, catalog)?),
         Learns::Captions => Box::new(Captions::load(recipe, catalog)?),
         Learns::NewCaptions => Box::new(Captions::new(recipe, catalog)?),
         Learns::NewTexts => Box::new(Texts::new(recipe, catalog)?),

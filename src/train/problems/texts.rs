@@ -16,8 +16,7 @@ use crate::model::lm::{
 };
 use crate::model::{Kernels, ModelError};
 use crate::train::backward::SHARDS;
-use crate::train::outputs::Outputs;
-use crate::train::outputs::{OutputTerm, Parameters};
+use crate::train::outputs::{OutputTerm, Outputs, Parameters, divergence};
 use crate::train::problem::{Examples, Part, Problem, StepOutcome, Weighing, add_gradients};
 use crate::train::sequences::TrainingTexts;
 use crate::train::token_loss::token_loss;
@@ -113,6 +112,7 @@ impl Texts {
                 logits,
                 features: None,
                 classes: None,
+                captions: None,
                 tuned: None,
                 scale: 1.0,
                 targets: right.clone(),
@@ -198,6 +198,25 @@ impl Problem for Texts {
             self.logits(weights, &scored, Kernels::Inference)?;
         }
         Ok(())
+    }
+
+    fn divergence(
+        &self,
+        _: usize,
+        before: &Tensors,
+        after: &Tensors,
+        examples: &[usize],
+    ) -> std::result::Result<f64, TrainError> {
+        let (mut sum, mut rows) = (0.0, 0);
+        // A few at a time: a vocabulary is wide.
+        for part in examples.chunks(2) {
+            let scored: Vec<&Scored> = part.iter().map(|&i| &self.texts.all[i]).collect();
+            let (before, _) = self.logits(before, &scored, Kernels::Inference)?;
+            let (after, targets) = self.logits(after, &scored, Kernels::Inference)?;
+            sum += divergence(&before, &after)?;
+            rows += targets.len();
+        }
+        Ok(sum / rows.max(1) as f64)
     }
 
     fn weights_of(&self, path: &Path) -> std::result::Result<Tensors, TrainError> {

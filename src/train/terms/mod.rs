@@ -1,7 +1,9 @@
 //! What is added to the loss. To add a term, write a file with a `TermKind` and list it here.
 
+mod alignment;
 mod distance;
 mod distill;
+mod drawn_path;
 mod feature_path;
 mod path;
 mod text_anchor;
@@ -13,6 +15,8 @@ use crate::base::registry::Registry;
 pub static TERMS: Registry<dyn TermKind> = Registry {
     kind: "term",
     items: &[
+        &alignment::CONTRAST,
+        &drawn_path::DrawnPathKind,
         &distance::EWC,
         &feature_path::FeaturePathKind,
         &distill::FEATURES,
@@ -21,6 +25,7 @@ pub static TERMS: Registry<dyn TermKind> = Registry {
         &distance::L1,
         &distance::L2,
         &path::PathKind,
+        &alignment::SIMILARITY,
         &text_anchor::TextAnchorKind,
     ],
 };
@@ -65,17 +70,18 @@ mod tests {
     /// Of outputs: what the term says of logits, features and rows, and what candle derives.
     fn of_outputs(name: &str, term: &dyn crate::train::outputs::OutputTerm) -> f64 {
         let targets = Tensor::new(&[0u32, 2, 1], &Device::Cpu).unwrap();
-        let parts = [values((3, 4), 0.1), values((3, 5), 0.7), values((4, 5), 1.9)];
+        let parts = [values((3, 4), 0.1), values((3, 5), 0.7), values((4, 5), 1.9), values((3, 5), 2.9)];
         let vars = parts.map(|t| Var::from_tensor(&t).unwrap());
-        let outputs = |[logits, features, classes]: [Tensor; 3], tuned| Outputs {
+        let outputs = |[logits, features, classes, captions]: [Tensor; 4], tuned| Outputs {
             logits,
             features: Some(features),
             classes: Some(classes),
+            captions: Some(captions),
             tuned,
             scale: 3.0,
             targets: targets.clone(),
         };
-        let start = [values((3, 4), 2.3), values((3, 5), 3.1), values((4, 5), 4.7)];
+        let start = [values((3, 4), 2.3), values((3, 5), 3.1), values((4, 5), 4.7), values((3, 5), 5.3)];
         let teacher = outputs(start, Some(values((4, 5), 0.4)));
         let sum = || term.sum(&outputs(vars.each_ref().map(|v| v.as_tensor().clone()), None), &teacher);
         let gradients = sum().unwrap().backward().unwrap();
@@ -101,7 +107,7 @@ mod tests {
                     off(&var, &of().unwrap().1, &|| Ok(of()?.0))
                 }
                 // The task's own loss, elsewhere.
-                Term::Path(_) => continue,
+                Term::Path(_) | Term::Drawn(_) => continue,
             };
             assert!(worst < 1e-6, "{}: {worst}", kind.name());
         }
