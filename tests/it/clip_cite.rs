@@ -91,7 +91,8 @@ fn what_does_not_fit_is_said() {
         ),
         ("clip", "cocoop", "", contrast, "64", "no captions that are the same for all images of a class"),
         ("lm", "full", "", contrast, "64", "no captions"),
-        ("lm", "clip-cite", "", "", "64", "images"),
+        ("lm", "clip-cite", "", "", "64", "this method learns from images of classes"),
+        ("lm", "flyp", "", "", "64", "this method learns from images of classes"),
         ("clip", "stochastic-wise-ft", "", drawn, "64", "two are drawn"),
         ("clip", "coop", "", drawn, "64", "a way from the start is one of weights"),
         (

@@ -25,6 +25,7 @@ mod language;
 mod language_tasks;
 mod layer_merges;
 mod learned_parts;
+mod lora_training;
 mod merges;
 mod mock;
 mod mutations;

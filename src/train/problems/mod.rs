@@ -24,6 +24,11 @@ pub(super) fn open(recipe: &Recipe, catalog: &Catalog) -> Result<Box<dyn Problem
         }
     }
     let texts = recipe.data.iter().any(|d| d.task.is_some());
+    if texts && !matches!(recipe.method.learns, Learns::Task | Learns::NewTexts) {
+        return Err(
+            recipe.mistake("this method learns from images of classes; a `task` makes texts of its data")
+        );
+    }
     Ok(match recipe.method.learns {
         Learns::Task if texts => Box::new(Texts::load(recipe, catalog)?),
         Learns::Task | Learns::Alignment => Box::new(Images::load(recipe, catalog)?),
