@@ -5,7 +5,8 @@
 
 Writes five files of so many million f32 values in a temporary folder (20 bytes a value), in tensors of 1024 by 4096. mergekit
 reads each tensor, merges and drops it, on as many threads as there are; specbench does the same in `cargo bench`, group
-`combine-four`. Neither writes the result. The two take turns; medians count.
+`combine-four`. Neither writes the result. The two take turns; medians count. While specbench runs, its own memory (`RssAnon`: what is
+no mapped file) is looked at fifty times a second; the largest is printed beside the size of a tensor.
 """
 
 import argparse
@@ -43,11 +44,30 @@ def mergekit(folder, name, density):
     return time.time() - start
 
 
+def own_memory():
+    """Bytes of the running benchmark that are no mapped file; nothing while it is being built."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if "/deps/main-" in os.readlink(process / "exe"):
+                lines = (process / "status").read_text().splitlines()
+                return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)
+        except OSError:
+            continue
+    return 0
+
+
 def specbench(folder):
+    """Seconds by case, and the most memory of its own."""
     command = ["cargo", "bench", "--bench", "main", "--", "combine-four"]
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "SPECBENCH_COMBINE": str(folder)}, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPECBENCH_COMBINE": str(folder)}, stdout=subprocess.DEVNULL)
+    most = 0
+    while running.poll() is None:
+        most = max(most, own_memory())
+        time.sleep(0.02)
+    if running.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
     read = lambda name: json.loads((ROOT / f"target/criterion/combine-four/{name}/new/estimates.json").read_text())
-    return {name: read(name)["median"]["point_estimate"] / 1e9 for name in CASES}
+    return {name: read(name)["median"]["point_estimate"] / 1e9 for name in CASES}, most
 
 
 def main():
@@ -64,11 +84,13 @@ def main():
             save_file({n: t + 0.002 * torch.randn_like(t) for n, t in base.items()}, folder / f"{name}.safetensors")
         del base
         theirs = {name: [mergekit(folder, *CASES[name])] for name in CASES}
-        ours = specbench(folder)
+        ours, memory = specbench(folder)
         for name in CASES:
             theirs[name].append(mergekit(folder, *CASES[name]))
             a, b = statistics.median(theirs[name]), ours[name]
             print(f"{name}, four checkpoints of {count * 4.194304:.0f} million values: mergekit {a:.1f} s, specbench {b:.1f} s, {a / b:.1f} times")
+        tensor, threads = 1024 * 4096 * 4, os.cpu_count()
+        print(f"specbench's own memory: {memory / 1e6:.1f} MB at most; a tensor is {tensor / 1e6:.1f} MB, threads are {threads}")
 
 
 main()

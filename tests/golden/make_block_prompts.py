@@ -172,4 +172,5 @@ def main():
     print({n: t[:2].tolist() for n, t in golden.items()})
 
 
-main()
+if __name__ == "__main__":
+    main()

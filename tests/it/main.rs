@@ -26,6 +26,7 @@ mod language_tasks;
 mod layer_merges;
 mod learned_parts;
 mod lora_training;
+mod maple;
 mod merges;
 mod mock;
 mod mutations;

@@ -83,9 +83,7 @@ fn learned_parts(weights: &StateDict, config: &ClipConfig) -> Result<BTreeMap<St
 /// What tensors that are left over may mean.
 fn meaning(weights: &StateDict, whole: bool) -> &'static str {
     let has = |part: &str| weights.entries().keys().any(|n| n.contains(part));
-    if has("compound_prompts_text") {
-        "so this is a MaPLe learner, whose prompts reach into both towers; it is not supported"
-    } else if has(".lora_") {
+    if has(".lora_") {
         "so this is a LoRA adapter; it needs its `adapter_config.json` beside it"
     } else if whole {
         "which its configuration does not know (does it say too few layers?); results could change, so nothing is \

@@ -1,9 +1,13 @@
-//! Learned tokens in the blocks of both towers (independent prompts, Khattak et al. 2023, arXiv:2307.06948): what is trained
-//! elsewhere is evaluated here.
+//! Learned tokens in the blocks of both towers (independent prompts, Khattak et al. 2023, arXiv:2307.06948; coupled ones, MaPLe, Khattak
+//! et al. 2023, arXiv:2210.03117): what is trained elsewhere is evaluated here.
 //!
 //! As in muzairkhattak/PromptSRC, `clip/model.py`. The image tower gets tokens behind its own, after positions were added to those;
 //! a block with prompts puts them in the place of what became of them. In the text tower learned context takes the places after
 //! the first token, and a block with prompts puts them there. Behind the last such block they go on like all others.
+//!
+//! MaPLe's image prompts are what a linear layer makes of those of the text tower (muzairkhattak/multimodal-prompt-learning,
+//! `trainers/maple.py`). The image tower has the texts' prompts a second time, beside the layer, so that each tower's tensors say
+//! all that it computes. Between two checkpoints prompts and layers are interpolated each, as weights are.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +15,14 @@ use candle_core::{Result, Tensor};
 
 use super::config::{ClipConfig, ImagePool};
 use crate::checkpoint::{Share, TensorInfo};
-use crate::model::layers::{Built, Loader, as_type_of};
+use crate::model::layers::{Built, Linear, Loader, as_type_of};
 
 /// The prompts of a block, or those that enter the image tower.
 pub struct BlockPrompts {
     /// `[prompts, width]`.
     tokens: Tensor,
+    /// What makes those of an image tower out of those of texts (MaPLe).
+    projection: Option<Linear>,
     is_text: bool,
 }
 
@@ -24,13 +30,20 @@ impl BlockPrompts {
     /// Those that enter the image tower.
     const INPUT: &str = "vision_model.embeddings.prompts";
 
+    /// The layer that makes prompts of an image tower from those of the text tower.
+    const PROJECTION: &str = "prompt_projection";
+
     /// The prompts below `prefix`, of so many values each, if there are some.
     pub fn load(weights: &Loader<'_>, prefix: &str, width: usize) -> Built<Option<Self>> {
         let name = format!("{prefix}.prompts");
-        let info = weights.weights.info(&name);
-        let Some(&count) = info.as_ref().and_then(|i| i.shape.first()) else { return Ok(None) };
-        let tokens = weights.get(&name, &[count, width])?;
-        Ok(Some(Self { tokens, is_text: prefix.starts_with("text_model") }))
+        let Some(info) = weights.weights.info(&name) else { return Ok(None) };
+        let &[count, stored] = &info.shape[..] else { return Ok(None) };
+        let projection = format!("{prefix}.{}", Self::PROJECTION);
+        let projects = weights.weights.contains(&format!("{projection}.weight"));
+        let from = if projects { stored } else { width };
+        let tokens = weights.get(&name, &[count, from])?;
+        let projection = projects.then(|| weights.linear(&projection, from, width)).transpose()?;
+        Ok(Some(Self { tokens, projection, is_text: prefix.starts_with("text_model") }))
     }
 
     /// So many tokens.
@@ -56,13 +69,19 @@ impl BlockPrompts {
 
     fn of(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, _, width) = x.dims3()?;
-        as_type_of(&self.tokens, x)?.broadcast_as((batch, self.count(), width))?.contiguous()
+        let tokens = match &self.projection {
+            Some(projection) => &projection.forward(&self.tokens)?,
+            None => &self.tokens,
+        };
+        as_type_of(tokens, x)?.broadcast_as((batch, self.count(), width))?.contiguous()
     }
 
     /// Whether a tensor holds such prompts.
     #[must_use]
     pub fn owns(name: &str) -> bool {
-        name == Self::INPUT || name.contains(".encoder.layers.") && name.ends_with(".prompts")
+        let ends = [".prompts", ".prompt_projection.weight", ".prompt_projection.bias"];
+        (name.starts_with("vision_model.embeddings.") || name.contains(".encoder.layers."))
+            && ends.iter().any(|end| name.ends_with(end))
     }
 
     /// Names and shapes of all prompts, given the name of learned context and what is stored of both.
@@ -91,7 +110,16 @@ impl BlockPrompts {
                 }
             };
             let own = (first == Self::INPUT).then(|| first.to_owned());
-            all.extend(own.into_iter().chain(names).map(|n| (n, vec![count, config.hidden_size])));
+            for name in own.into_iter().chain(names) {
+                let layer = name.replace(".prompts", &format!(".{}", Self::PROJECTION));
+                let projected = first == Self::INPUT && stored(&format!("{layer}.weight")).is_some();
+                let width = if projected { text.hidden_size } else { config.hidden_size };
+                all.insert(name, vec![count, width]);
+                if projected {
+                    all.insert(format!("{layer}.weight"), vec![config.hidden_size, width]);
+                    all.insert(format!("{layer}.bias"), vec![config.hidden_size]);
+                }
+            }
         }
         if all.keys().any(|n| n.starts_with("vision_model."))
             && config.vision_config.pool != ImagePool::ClassToken
@@ -105,8 +133,39 @@ impl BlockPrompts {
     }
 }
 
+/// Where a MaPLe learner's context, one of all classes, is found: what its `proj` is made of enters the image tower.
+pub(super) fn share_context(all: &mut [Vec<(String, Share)>], context: &str) {
+    let projection = format!("{}.weight", BlockPrompts::INPUT.replace(".prompts", ".prompt_projection"));
+    if all.iter().flatten().any(|(name, _)| *name == projection) {
+        for names in all.iter_mut().filter(|names| names.iter().any(|(name, _)| name == context)) {
+            names.push((BlockPrompts::INPUT.to_owned(), Share::Whole));
+        }
+    }
+}
+
+/// What a tensor of MaPLe's learner becomes; its prompts belong to both towers.
+fn coupled(name: &str) -> Option<Vec<String>> {
+    let layer = |number: &str| Some(format!("encoder.layers.{}", number.parse::<usize>().ok()? + 1));
+    if let Some(number) = name.strip_prefix("compound_prompts_text.") {
+        let layer = layer(number)?;
+        return Some(["text_model", "vision_model"].map(|tower| format!("{tower}.{layer}.prompts")).to_vec());
+    }
+    let (at, part) = match name.strip_prefix("compound_prompt_projections.") {
+        Some(rest) => {
+            let (number, part) = rest.split_once('.')?;
+            (layer(number)?, part)
+        }
+        None => ("embeddings".to_owned(), name.strip_prefix("proj.")?),
+    };
+    let known = part == "weight" || part == "bias";
+    known.then(|| vec![format!("vision_model.{at}.{}.{part}", BlockPrompts::PROJECTION)])
+}
+
 /// What a tensor of the released code becomes; `None` for what is none.
 pub(super) fn translated(name: &str) -> Option<Vec<(String, Share)>> {
+    if let Some(all) = coupled(name) {
+        return Some(all.into_iter().map(|to| (to, Share::Whole)).collect());
+    }
     let to = if name == "visual.VPT" {
         BlockPrompts::INPUT.to_owned()
     } else {
@@ -118,4 +177,25 @@ pub(super) fn translated(name: &str) -> Option<Vec<(String, Share)>> {
         format!("{tower}.encoder.layers.{layer}.prompts")
     };
     Some(vec![(to, Share::Whole)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_maples_learner() {
+        let name =
+            |stored: &str| translated(stored).map(|all| all.into_iter().map(|n| n.0).collect::<Vec<_>>());
+        let both = ["text_model", "vision_model"].map(|t| format!("{t}.encoder.layers.3.prompts")).to_vec();
+        assert_eq!(name("compound_prompts_text.2"), Some(both));
+        let layer = "vision_model.encoder.layers.1.prompt_projection.bias".to_owned();
+        assert_eq!(name("compound_prompt_projections.0.bias"), Some(vec![layer]));
+        let first = "vision_model.embeddings.prompt_projection.weight".to_owned();
+        assert_eq!(name("proj.weight"), Some(vec![first]));
+        for other in ["proj", "visual.proj", "compound_prompts_text.x", "compound_prompt_projections.0.gain"]
+        {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
 }

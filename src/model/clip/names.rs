@@ -16,10 +16,13 @@ pub struct ClipNames;
 impl Naming for ClipNames {
     fn translate(&self, stored: &[&str]) -> Vec<Vec<(String, Share)>> {
         let open_clip = is_open_clip(stored.iter().copied());
-        // Buffers that change no result have no name, with reasons in one list.
-        let one =
-            |name: &&str| if is_harmless(name, &[TENSORS]) { Vec::new() } else { translate(name, open_clip) };
-        stored.iter().map(one).collect()
+        let mut all: Vec<Vec<(String, Share)>> = stored
+            .iter()
+            // Buffers that change no result have no name, with reasons in one list.
+            .map(|name| if is_harmless(name, &[TENSORS]) { Vec::new() } else { translate(name, open_clip) })
+            .collect();
+        block_prompts::share_context(&mut all, CONTEXT);
+        all
     }
 }
 
