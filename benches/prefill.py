@@ -2,10 +2,10 @@
 
     pip install torch transformers
     cargo build --release
-    python benches/prefill.py MODEL TEXTS [--rounds N]
+    python benches/prefill.py MODEL TEXTS [--rounds N] [--texts N]
 
-MODEL is a Hugging Face folder, TEXTS a JSONL file with a field `text`, of which the first eight of 2,000 to 6,000 characters are
-taken. The two take turns; the median of the rounds counts. Loading is taken off specbench's time with a run on a text of a few
+MODEL is a Hugging Face folder, TEXTS a JSONL file with a field `text`, of which the first eight (or N; one is a case of its own) of
+2,000 to 6,000 characters are taken. The two take turns; the median of the rounds counts. Loading is taken off specbench's time with a run on a text of a few
 words; transformers is timed with its model loaded and warm.
 """
 
@@ -35,9 +35,10 @@ def main():
     arguments.add_argument("model", type=Path)
     arguments.add_argument("texts", type=Path)
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--texts", type=int, default=8, dest="count")
     given = arguments.parse_args()
     texts = [json.loads(line)["text"] for line in given.texts.open()]
-    texts = [t for t in texts if 2000 <= len(t) <= 6000][:8]
+    texts = [t for t in texts if 2000 <= len(t) <= 6000][: given.count]
     tokenizer = AutoTokenizer.from_pretrained(given.model)
     model = AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32).eval()
     inputs = [tokenizer(t, return_tensors="pt")["input_ids"] for t in texts]

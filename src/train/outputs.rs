@@ -27,11 +27,16 @@ pub struct Outputs {
     pub targets: Tensor,
 }
 
-/// Sum over rows of KL(before || after) of the distributions that logits `[rows, n]` stand for, in nats.
+/// KL(p || q) in nats of the distributions that logits `[rows, n]` stand for, value by value: summed over the last axis it is that of
+/// each row.
+pub fn kl(p: &Tensor, q: &Tensor) -> Result<Tensor> {
+    let (p, q) = (log_softmax(p, D::Minus1)?, log_softmax(q, D::Minus1)?);
+    p.exp()? * (p - q)?
+}
+
+/// Sum over rows of KL(before || after), computed in f64.
 pub fn divergence(before: &Tensor, after: &Tensor) -> Result<f64> {
-    let log = |logits: &Tensor| log_softmax(&logits.to_dtype(DType::F64)?, D::Minus1);
-    let (before, after) = (log(before)?, log(after)?);
-    (before.exp()? * (&before - after)?)?.sum_all()?.to_scalar()
+    kl(&before.to_dtype(DType::F64)?, &after.to_dtype(DType::F64)?)?.sum_all()?.to_scalar()
 }
 
 /// A term on outputs.

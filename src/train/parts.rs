@@ -158,8 +158,8 @@ pub trait UpdateKind: Named + Sync {
 
 /// An update, with its settings.
 pub trait Update: Debug + Send + Sync {
-    /// Looks at the start.
-    fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>>;
+    /// Looks at the start of a training of so many steps.
+    fn prepare(&self, parameters: &Parameters, steps: usize) -> Result<Box<dyn Updating>>;
 }
 
 /// How a model does on examples that it does not learn from: means over batches.

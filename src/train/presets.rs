@@ -151,6 +151,14 @@ pub static METHODS: Registry<Preset> = Registry {
             &["text-anchor"],
             &[],
         ),
+        &preset(
+            "ivlp",
+            "learned tokens in the blocks of both towers, each tower its own",
+            "arXiv:2307.06948, section 3.1; muzairkhattak/PromptSRC",
+            "block-prompts",
+            &[],
+            &[],
+        ),
         &preset("l1", "full, absolute distance to the start", "arXiv:2309.06256", "full", &["l1"], &[]),
         &preset("l2-sp", "full, squared distance to the start", "arXiv:1802.01483", "full", &["l2"], &[]),
         &preset(
@@ -183,6 +191,14 @@ pub static METHODS: Registry<Preset> = Registry {
             &["magnitude-mask"],
         ),
         &preset(
+            "maple",
+            "learned tokens in the blocks of both towers, those of images made of those of texts",
+            "arXiv:2210.03117; muzairkhattak/multimodal-prompt-learning",
+            "coupled-prompts",
+            &[],
+            &[],
+        ),
+        &preset(
             "mergetune",
             "continued from `tau` of the way to the `finetuned` checkpoint: low loss on the path to it, squared distance to the \
              start",
@@ -207,6 +223,14 @@ pub static METHODS: Registry<Preset> = Registry {
             "multimodal-adapter",
             &[],
             &[],
+        ),
+        &preset(
+            "promptsrc",
+            "learned tokens in the blocks of both towers, in agreement with the model without them, averaged along training",
+            "arXiv:2307.06948; muzairkhattak/PromptSRC",
+            "block-prompts",
+            &["agreement"],
+            &["gaussian-average"],
         ),
         &preset(
             "sma",

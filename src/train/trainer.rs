@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         };
         let optimising = Optimising::new(recipe.optimiser, parameters.iter().map(decay).collect());
         let updates: Vec<Box<dyn Updating>> =
-            recipe.updates.iter().map(|u| u.prepare(parameters)).collect::<Result<_>>()?;
+            recipe.updates.iter().map(|u| u.prepare(parameters, recipe.steps)).collect::<Result<_>>()?;
         let watches = updates.iter().any(|u| u.watches().is_some());
         if watches != recipe.validation.is_some() {
             let what = "`[validation]` and an update that watches it (`early-stop`) go together; one of them is missing";

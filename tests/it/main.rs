@@ -33,6 +33,7 @@ mod mutations;
 mod newcomer;
 mod page;
 mod paper;
+mod prompt_training;
 mod protocols;
 mod race;
 mod resilience;

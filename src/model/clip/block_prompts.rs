@@ -84,6 +84,36 @@ impl BlockPrompts {
             && ends.iter().any(|end| name.ends_with(end))
     }
 
+    /// Whether a tensor is part of a layer that makes prompts of others.
+    #[must_use]
+    pub fn is_projection(name: &str) -> bool {
+        Self::owns(name) && name.contains(Self::PROJECTION)
+    }
+
+    /// Names of the prompts of a block: of the text tower, whose first has learned context instead, and of the image tower.
+    #[must_use]
+    pub fn names(block: usize) -> (Option<String>, String) {
+        let name = |tower: &str| format!("{tower}.encoder.layers.{block}.prompts");
+        if block == 0 {
+            (None, Self::INPUT.to_owned())
+        } else {
+            (Some(name("text_model")), name("vision_model"))
+        }
+    }
+
+    /// The name of a part of the layer that makes some prompts of an image tower.
+    #[must_use]
+    pub fn projection_of(prompts: &str, part: &str) -> String {
+        format!("{}.{}.{part}", prompts.trim_end_matches(".prompts"), Self::PROJECTION)
+    }
+
+    /// Where the image tower has the text tower's prompts, or learned context, a second time.
+    #[must_use]
+    pub fn of_image(name: &str, context: &str) -> Option<String> {
+        let input = (name == context).then(|| Self::INPUT.to_owned());
+        input.or_else(|| name.strip_prefix("text_model.").map(|rest| format!("vision_model.{rest}")))
+    }
+
     /// Names and shapes of all prompts, given the name of learned context and what is stored of both.
     ///
     /// # Errors
@@ -111,13 +141,14 @@ impl BlockPrompts {
             };
             let own = (first == Self::INPUT).then(|| first.to_owned());
             for name in own.into_iter().chain(names) {
-                let layer = name.replace(".prompts", &format!(".{}", Self::PROJECTION));
-                let projected = first == Self::INPUT && stored(&format!("{layer}.weight")).is_some();
+                let (weight, bias) =
+                    (Self::projection_of(&name, "weight"), Self::projection_of(&name, "bias"));
+                let projected = first == Self::INPUT && stored(&weight).is_some();
                 let width = if projected { text.hidden_size } else { config.hidden_size };
                 all.insert(name, vec![count, width]);
                 if projected {
-                    all.insert(format!("{layer}.weight"), vec![config.hidden_size, width]);
-                    all.insert(format!("{layer}.bias"), vec![config.hidden_size]);
+                    all.insert(weight, vec![config.hidden_size, width]);
+                    all.insert(bias, vec![config.hidden_size]);
                 }
             }
         }
@@ -135,7 +166,7 @@ impl BlockPrompts {
 
 /// Where a MaPLe learner's context, one of all classes, is found: what its `proj` is made of enters the image tower.
 pub(super) fn share_context(all: &mut [Vec<(String, Share)>], context: &str) {
-    let projection = format!("{}.weight", BlockPrompts::INPUT.replace(".prompts", ".prompt_projection"));
+    let projection = BlockPrompts::projection_of(BlockPrompts::INPUT, "weight");
     if all.iter().flatten().any(|(name, _)| *name == projection) {
         for names in all.iter_mut().filter(|names| names.iter().any(|(name, _)| name == context)) {
             names.push((BlockPrompts::INPUT.to_owned(), Share::Whole));

@@ -29,6 +29,7 @@ mod written;
 mod zero_shot;
 
 pub use architecture::{Clip, Siglip};
+pub use block_prompts::BlockPrompts;
 pub use classifier::Classifier;
 pub use config::{
     Activation, ClipConfig, Family, ImagePool, TextConfig, TextPool, TowerConfig, VisionConfig,

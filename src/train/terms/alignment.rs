@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, DType, Result, Tensor};
-use candle_nn::ops::log_softmax;
+use candle_core::{DType, Result, Tensor};
 
 use crate::base::config::Section;
 use crate::base::registry::named_by_fields;
-use crate::train::outputs::{OutputTerm, Outputs};
+use crate::train::outputs::{OutputTerm, Outputs, kl};
 use crate::train::parts::{Term, TermKind};
 
 /// Which pairs an image and a caption are told apart from.
@@ -124,11 +123,7 @@ impl OutputTerm for Alignment {
                 let both = (apart.log_sum_exp(1)?.sum_all()? + apart.log_sum_exp(0)?.sum_all()?)?;
                 (both - (pairs * 2.0)?)?
             }
-            Of::Similarity => {
-                let (own, start) =
-                    (log_softmax(&own, D::Minus1)?, log_softmax(&similarities(teacher)?, D::Minus1)?);
-                (own.exp()? * (own - start)?)?.sum_all()?
-            }
+            Of::Similarity => kl(&own, &similarities(teacher)?)?.sum_all()?,
         };
         total * self.factor
     }

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, Result, Tensor};
-use candle_nn::ops::log_softmax;
+use candle_core::{Result, Tensor};
 
 use crate::base::config::Section;
 use crate::base::registry::named_by_fields;
-use crate::train::outputs::OutputTerm;
-use crate::train::outputs::Outputs;
+use crate::train::outputs::{OutputTerm, Outputs, kl};
 use crate::train::parts::{Term, TermKind, factor};
 
 /// What is compared.
@@ -87,9 +85,8 @@ impl OutputTerm for Distill {
                 (own - start)?.sqr()?.sum_all()?
             }
             Of::Distributions { temperature } => {
-                let log = |o: &Outputs| log_softmax(&(&o.logits / temperature)?, D::Minus1);
-                let (own, start) = (log(student)?, log(teacher)?);
-                let sum = (start.exp()? * (start - own)?)?.sum_all()?;
+                let sum =
+                    kl(&(&teacher.logits / temperature)?, &(&student.logits / temperature)?)?.sum_all()?;
                 (sum * (temperature * temperature))?
             }
         };

@@ -1,5 +1,6 @@
 //! What is added to the loss. To add a term, write a file with a `TermKind` and list it here.
 
+mod agreement;
 mod alignment;
 mod distance;
 mod distill;
@@ -15,6 +16,7 @@ use crate::base::registry::Registry;
 pub static TERMS: Registry<dyn TermKind> = Registry {
     kind: "term",
     items: &[
+        &agreement::AgreementKind,
         &alignment::CONTRAST,
         &drawn_path::DrawnPathKind,
         &distance::EWC,

@@ -1,6 +1,7 @@
 //! What trains. To add a choice, write a file with a `TrainsKind` and list it here.
 
 mod adapter;
+mod block_prompts;
 mod conditional;
 mod context;
 mod learned;
@@ -16,6 +17,8 @@ pub static TRAINS: Registry<dyn TrainsKind> = Registry {
     kind: "choice of what trains",
     items: &[
         &adapter::AdapterKind,
+        &block_prompts::INDEPENDENT,
+        &block_prompts::COUPLED,
         &conditional::ConditionalKind,
         &context::ContextKind,
         &whole::FULL,

@@ -39,7 +39,7 @@ struct Average {
 }
 
 impl Update for Average {
-    fn prepare(&self, _: &Parameters) -> Result<Box<dyn Updating>> {
+    fn prepare(&self, _: &Parameters, _: usize) -> Result<Box<dyn Updating>> {
         Ok(Box::new(Working { from_step: self.from_step, mean: Tensors::new(), count: 0 }))
     }
 }

@@ -52,7 +52,7 @@ struct EarlyStop {
 }
 
 impl Update for EarlyStop {
-    fn prepare(&self, _: &Parameters) -> Result<Box<dyn Updating>> {
+    fn prepare(&self, _: &Parameters, _: usize) -> Result<Box<dyn Updating>> {
         Ok(Box::new(Working { settings: self.clone(), best: f64::INFINITY, since: 0, kept: Tensors::new() }))
     }
 }
@@ -130,14 +130,14 @@ mod tests {
     fn the_best_is_kept_and_patience_ends() {
         let parameters = Parameters::from([("w".to_owned(), Var::new(&[0.0f32], &Device::Cpu).unwrap())]);
         let settings = EarlyStop { by: By::Loss, every: 1, patience: Some(2) };
-        let mut working = settings.prepare(&parameters).unwrap();
+        let mut working = settings.prepare(&parameters, 10).unwrap();
         for (i, loss) in [3.0, 1.0 / 3.0, 2.0].into_iter().enumerate() {
             parameters["w"].set(&Tensor::new(&[i as f32], &Device::Cpu).unwrap()).unwrap();
             working.watched(Held { loss, accuracy: 0.0 }, &parameters).unwrap();
             assert!(!working.is_done());
         }
         // Another that goes on from its state ends in the same way.
-        let mut other = settings.prepare(&parameters).unwrap();
+        let mut other = settings.prepare(&parameters, 10).unwrap();
         other.restore(&working.state());
         for working in [&mut working, &mut other] {
             working.watched(Held { loss: 1.0 / 3.0, accuracy: 0.0 }, &parameters).unwrap();

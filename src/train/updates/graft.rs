@@ -39,7 +39,7 @@ impl UpdateKind for GraftKind {
 struct Graft(f64);
 
 impl Update for Graft {
-    fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>> {
+    fn prepare(&self, parameters: &Parameters, _: usize) -> Result<Box<dyn Updating>> {
         Ok(Box::new(Working { density: self.0, start: copies(parameters)? }))
     }
 }

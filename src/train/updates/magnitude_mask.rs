@@ -48,7 +48,7 @@ fn trains(start: &Tensor, frozen: f64) -> Result<Tensor> {
 }
 
 impl Update for MagnitudeMask {
-    fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>> {
+    fn prepare(&self, parameters: &Parameters, _: usize) -> Result<Box<dyn Updating>> {
         let start = copies(parameters)?;
         let masks = start.iter().map(|(n, t)| Ok((n.clone(), trains(t, self.0)?))).collect::<Result<_>>()?;
         Ok(Box::new(Working { start, masks }))

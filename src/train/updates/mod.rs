@@ -2,6 +2,7 @@
 
 mod average;
 mod early_stop;
+mod gaussian_average;
 mod graft;
 mod magnitude_mask;
 mod spider;
@@ -15,6 +16,7 @@ pub static UPDATES: Registry<dyn UpdateKind> = Registry {
     items: &[
         &average::AverageKind,
         &early_stop::EarlyStopKind,
+        &gaussian_average::GaussianAverageKind,
         &graft::GraftKind,
         &magnitude_mask::MagnitudeMaskKind,
         &spider::SpiderKind,

@@ -51,7 +51,7 @@ enum Mask {
 struct Spider(Mask);
 
 impl Update for Spider {
-    fn prepare(&self, parameters: &Parameters) -> Result<Box<dyn Updating>> {
+    fn prepare(&self, parameters: &Parameters, _: usize) -> Result<Box<dyn Updating>> {
         let start = copies(parameters)?;
         let importance = start.iter().map(|(n, t)| Ok((n.clone(), rank(t)?))).collect::<Result<_>>()?;
         Ok(Box::new(Working { mask: self.0, start, importance, gradients: BTreeMap::new() }))
