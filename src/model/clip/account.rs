@@ -64,7 +64,9 @@ fn learned_parts(weights: &StateDict, config: &ClipConfig) -> Result<BTreeMap<St
     let meta_net = MetaNet::expected(weights.entries().get(MetaNet::NAMES[0]), joint, width);
     let blocks = BlockAdapter::expected(config, stored);
     let projector = ImageProjector::expected(stored, joint);
+    let prompts = BlockPrompts::expected(config, CONTEXT, stored)?;
     for (part, what) in [
+        (&prompts, "a layer that makes prompts"),
         (&meta_net, "a part of CoCoOp's meta-net"),
         (&blocks, "a part of MMA's adapters"),
         (&projector, "a part of PromptKD's projector"),
@@ -76,7 +78,6 @@ fn learned_parts(weights: &StateDict, config: &ClipConfig) -> Result<BTreeMap<St
     if !meta_net.is_empty() && weights.entries().get(CONTEXT).is_none_or(|c| c.shape.len() != 2) {
         return Err("holds CoCoOp's meta-net without one context for all classes, which it shifts".to_owned());
     }
-    let prompts = BlockPrompts::expected(config, CONTEXT, stored)?;
     Ok([adapter, meta_net, blocks, projector, prompts].into_iter().flatten().collect())
 }
 

@@ -167,7 +167,9 @@ impl BlockPrompts {
 /// Where a MaPLe learner's context, one of all classes, is found: what its `proj` is made of enters the image tower.
 pub(super) fn share_context(all: &mut [Vec<(String, Share)>], context: &str) {
     let projection = BlockPrompts::projection_of(BlockPrompts::INPUT, "weight");
-    if all.iter().flatten().any(|(name, _)| *name == projection) {
+    let has = |wanted: &str| all.iter().flatten().any(|(name, _)| name == wanted);
+    // What was written here has it twice.
+    if has(&projection) && !has(BlockPrompts::INPUT) {
         for names in all.iter_mut().filter(|names| names.iter().any(|(name, _)| name == context)) {
             names.push((BlockPrompts::INPUT.to_owned(), Share::Whole));
         }

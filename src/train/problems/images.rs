@@ -22,8 +22,8 @@ use crate::base::rng::CounterRng;
 use crate::catalog::Catalog;
 use crate::checkpoint::{Tensors, Weights};
 use crate::model::clip::{
-    CONTEXT, CheckpointFolder, Classifier, ImageAdapter, MetaNet, TextTower, VisionTower, class_embeddings,
-    context_places, context_texts, prompts, zero_shot,
+    BlockPrompts, CONTEXT, CheckpointFolder, Classifier, ImageAdapter, MetaNet, TextTower, VisionTower,
+    class_embeddings, context_places, context_texts, prompts, zero_shot,
 };
 use crate::model::{Kernels, normalise_rows};
 use crate::train::backward::{self, Encode, SHARDS};
@@ -37,6 +37,8 @@ use crate::train::{Recipe, TrainError, TunedModel};
 pub(super) struct Images {
     folder: Arc<CheckpointFolder>,
     start: Tensors,
+    /// The same without prompts in blocks: what those that train are held to.
+    plain: Tensors,
     pool: Pool,
     examples: Examples,
     seed: u64,
@@ -62,7 +64,8 @@ impl Images {
         let pool = Pool::load(recipe, catalog, &folder.reader.0)?;
         let mut start = folder.weights.load_all()?;
         let scale = folder.weights.load("logit_scale")?.reshape(())?.exp()?.to_scalar::<f32>()?;
-        let embeddings = embeddings(&folder, &start, &pool)?;
+        let plain: Tensors = without_prompts(&start)?;
+        let embeddings = embeddings(&folder, &plain, &pool)?;
         insert_head(&mut start, &folder, &pool, || Ok((&embeddings * f64::from(scale))?))?;
         let tuned = match &recipe.finetuned {
             Some(path) => opened(path, &folder)?.stored_context()?,
@@ -83,6 +86,7 @@ impl Images {
             examples: Examples::new(&pool.parts),
             folder: Arc::new(folder),
             start,
+            plain,
             pool,
             texts: OnceLock::new(),
             scale: f64::from(scale),
@@ -97,7 +101,7 @@ impl Images {
             return Ok(known);
         }
         let wrap = candle_core::Error::wrap;
-        let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference).map_err(wrap)?;
+        let tower = VisionTower::new(&self.folder.config, &self.plain, Kernels::Inference).map_err(wrap)?;
         let tower = tower.without_adapter();
         let all: Vec<usize> = (0..self.pool.len()).collect();
         let parts: Vec<Tensor> =
@@ -147,7 +151,7 @@ impl Images {
     /// Features at the start, before its adapter, of the very images that a step sees.
     fn starting(&self, step: usize, examples: &[usize]) -> Result<Tensor> {
         if self.pool.is_drawn() {
-            let tower = VisionTower::new(&self.folder.config, &self.start, Kernels::Inference);
+            let tower = VisionTower::new(&self.folder.config, &self.plain, Kernels::Inference);
             let tower = tower.map_err(candle_core::Error::wrap)?.without_adapter();
             let parts: Vec<Tensor> = examples
                 .par_chunks(examples.len().div_ceil(SHARDS))
@@ -256,6 +260,10 @@ impl Images {
         });
         let texts_move = weights.iter().any(|(name, tensor)| tensor.track_op() && TextTower::owns(name));
         let context = weights.get(CONTEXT);
+        if weights.iter().any(|(name, tensor)| BlockPrompts::owns(name) && !tensor.track_op()) {
+            let what = "the checkpoint has prompts in its blocks, and something else would train here";
+            return Err(TrainError::Unfit(what.to_owned()));
+        }
         if self.aligns && !moves && !texts_move && context.is_none() {
             let what = "this method leaves the head behind, and nothing else would train";
             return Err(TrainError::Unfit(what.to_owned()));
@@ -310,6 +318,17 @@ fn captions(rows: &Tensor, of: &[u32], labels: &[u32]) -> Result<Tensor> {
     let place = |label: &u32| of.iter().position(|class| class == label).map(|place| place as u32);
     let places: Vec<u32> = labels.iter().filter_map(place).collect();
     rows.index_select(&Tensor::new(places, &Device::Cpu)?, 0)
+}
+
+/// Weights without prompts in blocks.
+fn without_prompts(weights: &Tensors) -> std::result::Result<Tensors, TrainError> {
+    let (prompts, plain): (Tensors, Tensors) =
+        weights.clone().into_iter().partition(|(name, _)| BlockPrompts::owns(name));
+    if !prompts.is_empty() && !weights.contains_key(CONTEXT) {
+        let what = "prompts of the image tower alone are evaluated and not tuned; there is no learned context beside them";
+        return Err(TrainError::Unfit(what.to_owned()));
+    }
+    Ok(plain)
 }
 
 /// Features of unit norm, with the adapter mixed in that is among some weights, if one is.
