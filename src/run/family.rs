@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{RunError, RunOptions};
-use crate::checkpoint::{Budget, Cached, With};
+use crate::checkpoint::{Budget, Cached, Weights as _, With};
 use crate::merge::{Beside, Ends, Groups, PATHS, PathMethod, TensorFilter};
-use crate::model::{Architecture, Model, Placement};
+use crate::model::{Architecture, Model, ModelError, Placement};
 use crate::plan::{Curve, Plan, VariantInputs};
 use crate::suite::HeadRule;
 
@@ -42,6 +42,13 @@ pub enum Origin {
         /// Which head is used.
         head: HeadRule,
     },
+    /// Two ends whose answers are combined, and not their weights: they need not hold the same tensors.
+    Ensemble {
+        /// The pretrained and the fine-tuned end, with their weights.
+        ends: [(Arc<dyn Architecture>, Arc<Cached>); 2],
+        /// How they are combined.
+        path: &'static dyn PathMethod,
+    },
 }
 
 /// Variants that are evaluated together.
@@ -58,7 +65,7 @@ impl Family {
     /// The curve's path, if what both ends answer is combined, and not their weights.
     pub fn of_outputs(&self) -> Option<&'static dyn PathMethod> {
         match &self.source {
-            Origin::Pair { path, .. } if path.of_outputs() => Some(*path),
+            Origin::Ensemble { path, .. } => Some(*path),
             _ => None,
         }
     }
@@ -66,7 +73,9 @@ impl Family {
     /// The architecture of all members.
     pub fn architecture(&self) -> &dyn Architecture {
         match &self.source {
-            Origin::Single { architecture, .. } | Origin::Pair { from: architecture, .. } => &**architecture,
+            Origin::Single { architecture, .. }
+            | Origin::Pair { from: architecture, .. }
+            | Origin::Ensemble { ends: [(architecture, _), _], .. } => &**architecture,
         }
     }
 
@@ -75,14 +84,11 @@ impl Family {
         let model = match &self.source {
             Origin::Single { architecture, weights } => architecture.build(&**weights, placement),
             Origin::Pair { from, ends, path, .. } => from.build(&ends.at(*path, member.alpha), placement),
+            Origin::Ensemble { .. } => {
+                Err(ModelError::Unlike("a member of an ensemble is no model".to_owned()))
+            }
         };
         Ok(model?)
-    }
-
-    /// The models of both ends.
-    fn both(&self, placement: &Placement) -> Result<Vec<Box<dyn Model>>, RunError> {
-        let end = |&alpha: &f64| self.model(&Member { variant: 0, alpha }, placement);
-        [0.0, 1.0].par_iter().map(end).collect()
     }
 
     /// Bytes that one member's own weights take.
@@ -91,6 +97,11 @@ impl Family {
             Origin::Single { .. } => 0,
             Origin::Pair { from, ends, .. } => {
                 ends.interpolated_values(|name| from.stage_of(name).is_some()) * placement.bytes()
+            }
+            Origin::Ensemble { ends: [_, (to, weights)], .. } => {
+                let own = |name: &&str| to.stage_of(name).is_some_and(|stage| stage >= self.shared);
+                let size = |name: &str| weights.info(name).map_or(0, |i| i.shape.iter().product::<usize>());
+                weights.floats().into_iter().filter(own).map(size).sum::<usize>() * placement.bytes()
             }
         }
     }
@@ -145,8 +156,12 @@ impl Loaded {
         let families = families(plan, &variants, options.share, &mut held)?;
         let at_once: Vec<usize> = families.iter().map(|f| f.fitting(placement, &budget)).collect();
         let models = families.iter().zip(at_once).map(|(family, at_once)| {
-            if family.of_outputs().is_some() {
-                return Ok(Models::Ensemble(family.both(placement)?));
+            if let Origin::Ensemble { ends, .. } = &family.source {
+                let end = |(architecture, weights): &(Arc<dyn Architecture>, Arc<Cached>)| {
+                    Ok(architecture.build(&**weights, placement)?)
+                };
+                let both: Result<_, RunError> = ends.par_iter().map(end).collect();
+                return Ok(Models::Ensemble(both?));
             }
             if at_once < family.members.len() {
                 return Ok(Models::AtOnce(at_once));
@@ -219,6 +234,15 @@ fn pair(
     let from = Arc::clone(&plan.checkpoints[&curve.from].architecture);
     let to = Arc::clone(&plan.checkpoints[&curve.to].architecture);
     let path = PATHS.get(&curve.merge).expect("the suite was validated");
+    if path.of_outputs() {
+        // Where both hold the same tensors, leading stages may be the same.
+        let ends = Ends::new(Arc::clone(&start), Arc::clone(&end), &filter, |name| from.is_head(name));
+        let same =
+            |stage: &usize| ends.as_ref().is_ok_and(|e| e.shares(|n| from.stage_of(n) == Some(*stage)));
+        let shared = if share { (0..from.stages()).take_while(same).count() } else { 0 };
+        let source = Origin::Ensemble { ends: [(from, start), (to, end)], path };
+        return Ok(Family { source, members, shared });
+    }
     let more = from.neutral(&*to)?;
     let start = match more.is_empty() {
         true => start,

@@ -51,13 +51,10 @@ fn made(
             let head = finish(architecture.head(&**weights, candidates, hear)?)?;
             Ok(vec![head; alphas.len()])
         }
+        Origin::Ensemble { ends, .. } => {
+            ends.iter().map(|(end, weights)| finish(end.head(&**weights, candidates, hear)?)).collect()
+        }
         Origin::Pair { from, to, ends, path, head } => {
-            if path.of_outputs() {
-                let mut end = |(end, alpha): (&Arc<dyn Architecture>, f64)| {
-                    finish(end.head(&ends.at(*path, alpha), candidates, hear)?)
-                };
-                return [(from, 0.0), (to, 1.0)].into_iter().map(&mut end).collect();
-            }
             let fixed = match head {
                 HeadRule::From => Some((from, 0.0)),
                 HeadRule::To => Some((to, 1.0)),

@@ -27,10 +27,12 @@ PROMPTS, LAYERS = 2, 3
 START, END = 798, 799
 
 
-def model(width, joint):
-    tower = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": LAYERS, "num_attention_heads": 2}
-    text = {**tower, "vocab_size": 800, "max_position_embeddings": 32, "bos_token_id": START, "eos_token_id": END}
-    vision = {**tower, "image_size": 32, "patch_size": 16}
+def model(width, joint, image_width=None):
+    def tower(width):
+        return {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": LAYERS, "num_attention_heads": 2}
+
+    text = {**tower(width), "vocab_size": 800, "max_position_embeddings": 32, "bos_token_id": START, "eos_token_id": END}
+    vision = {**tower(image_width or width), "image_size": 32, "patch_size": 16}
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=joint, logit_scale_init_value=1.0)
     clip = transformers.CLIPModel(config).eval()
     for name, p in clip.named_parameters():

@@ -12,14 +12,13 @@ held to that of the start (5). Temperature: that of the model, everywhere.
 import json
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 import torch
 import torch.nn.functional as F
 import transformers
-from PIL import Image
 from safetensors.torch import save_file
 
+from make_block_prompts import pixels
 from make_training import CLASSES, TEMPLATES, clip_model, train
 
 ROOT = Path(__file__).parent
@@ -56,10 +55,7 @@ def similarity(scale, images, captions, images0, captions0):
 def main():
     HERE.mkdir(exist_ok=True)
     tok = tokenizers.Tokenizer.from_file(str(ROOT / "training/clip/tokenizer.json"))
-    files = [f for name in CLASSES for f in sorted((ROOT / "training/images" / name).glob("*.png"))]
-    pixels = torch.tensor(np.stack([np.array(Image.open(f)) for f in files])).permute(0, 3, 1, 2).float() / 255
-    mean, std = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-    pixels = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    seen = pixels()
     labels = torch.arange(len(CLASSES)).repeat_interleave(4)
     n, expected = len(labels), {}
     for case, templates in [("one", TEMPLATES[:1]), ("printed", TEMPLATES[:1]), ("two", TEMPLATES), ("frozen-texts", TEMPLATES),
@@ -68,7 +64,7 @@ def main():
         ids = [[torch.tensor([tok.encode(t.replace("{}", c)).ids]) for t in templates] for c in CLASSES]
 
         def images():
-            return unit(model.visual_projection(model.vision_model(pixels).pooler_output))
+            return unit(model.visual_projection(model.vision_model(seen).pooler_output))
 
         def texts():
             each = [[unit(model.text_projection(model.text_model(one).pooler_output)[0]) for one in own] for own in ids]
@@ -100,7 +96,7 @@ def main():
             names = {name: p for name, p in model.named_parameters()} | body
 
             def forward():
-                return model.visual_projection(model.vision_model(pixels).pooler_output)
+                return model.visual_projection(model.vision_model(seen).pooler_output)
 
             class Towers(torch.nn.Module):
                 def __init__(self):

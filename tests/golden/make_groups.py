@@ -12,14 +12,13 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 import torch
 import torch.nn.functional as F
 import transformers
-from PIL import Image
 from safetensors.torch import save_file
 
+from make_block_prompts import pixels
 from make_training import CLASSES, DECAY, STEPS, TEMPLATES, TEXTS, clip_model, schedule
 
 ROOT = Path(__file__).parent
@@ -71,10 +70,7 @@ def main():
     HERE.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     tok = tokenizers.Tokenizer.from_file(str(ROOT / "training/clip/tokenizer.json"))
-    files = [f for name in CLASSES for f in sorted((ROOT / "training/images" / name).glob("*.png"))]
-    pixels = torch.tensor(np.stack([np.array(Image.open(f)) for f in files])).permute(0, 3, 1, 2).float() / 255
-    mean, std = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-    pixels = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    seen = pixels()
     labels = torch.arange(len(CLASSES)).repeat_interleave(4)
     expected, coefficients = {}, {}
 
@@ -87,7 +83,7 @@ def main():
         model = clip_model()
 
         def images():
-            return unit(model.visual_projection(model.vision_model(pixels).pooler_output))
+            return unit(model.visual_projection(model.vision_model(seen).pooler_output))
 
         def text(words):
             return unit(model.text_projection(model.text_model(torch.tensor([tok.encode(words).ids])).pooler_output)[0])

@@ -17,9 +17,9 @@ import tokenizers
 import torch
 import torch.nn.functional as F
 import transformers
-from PIL import Image
 from safetensors.torch import save_file
 
+from make_block_prompts import pixels
 from make_training import CLASSES, TEMPLATES, TEXTS, clip_model, train
 
 ROOT = Path(__file__).parent
@@ -80,10 +80,7 @@ def main():
 
     model = clip_model()
     tok = tokenizers.Tokenizer.from_file(str(ROOT / "training/clip/tokenizer.json"))
-    files = [f for name in CLASSES for f in sorted((ROOT / "training/images" / name).glob("*.png"))]
-    pixels = torch.tensor(np.stack([np.array(Image.open(f)) for f in files])).permute(0, 3, 1, 2).float() / 255
-    mean, std = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-    pixels = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    seen = pixels()
     labels = torch.arange(len(CLASSES)).repeat_interleave(4)
 
     def unit(x):
@@ -101,7 +98,7 @@ def main():
     parameters = {**factors, "classifier.weight": head, "classifier.bias": bias}
 
     def classes(_):
-        return F.cross_entropy(unit(model.visual_projection(model.vision_model(pixels).pooler_output)) @ head.T + bias, labels)
+        return F.cross_entropy(unit(model.visual_projection(model.vision_model(seen).pooler_output)) @ head.T + bias, labels)
 
     trained = train(parameters, classes, "lora")
     expected["clip/classifier.weight"] = trained["classifier.weight"]

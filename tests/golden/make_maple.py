@@ -24,20 +24,6 @@ HERE = ROOT / "maple"
 TEXT, IMAGE, JOINT = 16, 24, 12
 
 
-def model():
-    def tower(width):
-        return {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": LAYERS, "num_attention_heads": 2}
-
-    text = {**tower(TEXT), "vocab_size": 800, "max_position_embeddings": 32, "bos_token_id": blocks.START, "eos_token_id": blocks.END}
-    vision = {**tower(IMAGE), "image_size": 32, "patch_size": 16}
-    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=JOINT, logit_scale_init_value=1.0)
-    clip = transformers.CLIPModel(config).eval()
-    for name, p in clip.named_parameters():
-        if name != "logit_scale":
-            p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in name and name.endswith("weight") else 0.0))
-    return clip
-
-
 def learner():
     state = {"ctx": torch.randn(PROMPTS, TEXT), "proj.weight": torch.randn(IMAGE, TEXT) * 0.3, "proj.bias": torch.randn(IMAGE) * 0.3}
     for i in range(LAYERS - 2):
@@ -82,7 +68,7 @@ def main():
     shutil.rmtree(HERE, ignore_errors=True)
     HERE.mkdir()
     torch.manual_seed(21)
-    clip = model()
+    clip = blocks.model(TEXT, JOINT, IMAGE)
     clip.save_pretrained(HERE / "clip")
     golden = {"plain": logits(clip.logit_scale, images(clip), texts(clip, False))}
     both, heads = {name: learner() for name in ["first", "second"]}, {}

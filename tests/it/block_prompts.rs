@@ -1,7 +1,7 @@
 //! Prompts in the blocks of both towers (PromptSRC) and PromptKD's student with the head of its teacher's texts, through the program;
 //! `tests/golden/make_block_prompts.py` made the checkpoints, as the released codes store them, and their logits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use specbench::checkpoint::{StateDict, Tensors, Weights as _, write_safetensors};
 use specbench::store::Predictions;
@@ -62,6 +62,15 @@ fn refused(bench: &Bench, more: &str) -> String {
     let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     // As it stands in the messages, whatever their width.
     log.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What `inspect` says of a part on top of `base`.
+pub fn inspected(bench: &Bench, base: &Path, part: &Tensors) -> String {
+    let path = bench.out("part.safetensors");
+    write_safetensors(&path, part, candle_core::DType::F32).unwrap();
+    let assert = specbench().arg("inspect").arg(&path).arg("--base").arg(base).assert();
+    let output = assert.get_output();
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
 fn found(bench: &Bench, out: &str, variant: &str) -> Vec<[f32; 3]> {
@@ -125,13 +134,7 @@ fn a_head_that_does_not_fit_is_refused() {
 fn what_is_not_whole_is_said() {
     let bench = bench();
     let base = folder(&bench, "clip");
-    let inspect = |part: &Tensors| {
-        let path = bench.out("part.safetensors");
-        write_safetensors(&path, part, candle_core::DType::F32).unwrap();
-        let assert = specbench().arg("inspect").arg(&path).arg("--base").arg(&base).assert();
-        let output = assert.get_output();
-        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-    };
+    let inspect = |part: &Tensors| inspected(&bench, &base, part);
     let all = StateDict::open(&released("promptsrc.pth.tar")).unwrap().load_all().unwrap();
     let learned = |n: &str| n.contains("VPT") || n == "prompt_learner.ctx";
     let mut part: Tensors = all.into_iter().filter(|(n, _)| learned(n)).collect();

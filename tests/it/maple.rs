@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 
-use specbench::checkpoint::{StateDict, Tensors, Weights as _, write_safetensors};
+use specbench::checkpoint::{StateDict, Tensors, Weights as _};
 use specbench::store::Predictions;
 
+use crate::block_prompts::inspected;
 use crate::learned_parts::{expected, logits, off};
-use crate::support::{Bench, root, specbench};
+use crate::support::{Bench, root};
 use crate::training::{bench, golden};
 
 fn released(name: &str) -> PathBuf {
@@ -28,14 +29,14 @@ fn folder(bench: &Bench) -> PathBuf {
 }
 
 /// A suite of the model and both learners, with a sweep from one of them to the second.
-fn suite(bench: &Bench, from: &str) {
+fn suite(bench: &Bench, merge: &str, from: &str) {
     let learner = |id: &str| {
         let source = released(&format!("{id}.pth.tar"));
         format!("[[checkpoint]]\nid = \"{id}\"\nrole = \"finetuned\"\nsource = {source:?}\nbase = \"clip\"\n")
     };
     let text = format!(
         "[suite]\nname = \"maple\"\n[[checkpoint]]\nid = \"clip\"\nrole = \"pretrained\"\nsource = {:?}\n{}{}\
-         [[sweep]]\nmerge = \"wise-ft\"\nfrom = \"{from}\"\nto = [\"second\"]\nalphas = [0, 0.5, 1]\n\
+         [[sweep]]\nmerge = \"{merge}\"\nfrom = \"{from}\"\nto = [\"second\"]\nalphas = [0, 0.5, 1]\n\
          [[probe]]\nid = \"one\"\ndataset = \"shapes-one\"\nsplit = \"train\"\nrole = \"speciality\"\n[stats]\nresamples = 100\n",
         folder(bench),
         learner("first"),
@@ -47,7 +48,7 @@ fn suite(bench: &Bench, from: &str) {
 #[test]
 fn logits_are_the_released_codes_at_both_ends_and_between_them() {
     let bench = bench();
-    suite(&bench, "first");
+    suite(&bench, "wise-ft", "first");
     for batch in ["12", "5"] {
         let mut command = bench.run(batch, &["--batch", batch]);
         command.arg("--registry").arg(bench.out("datasets.toml")).assert().success();
@@ -67,22 +68,33 @@ fn logits_are_the_released_codes_at_both_ends_and_between_them() {
 }
 
 #[test]
+fn outputs_are_averaged_with_a_model_that_has_no_prompts() {
+    let bench = bench();
+    suite(&bench, "output-ensemble", "clip");
+    let mut command = bench.run("out", &[]);
+    command.arg("--registry").arg(bench.out("datasets.toml")).assert().success();
+    let found = |variant: &str| {
+        logits(&Predictions::read(&Predictions::path(&bench.out("out"), variant, "one")).unwrap())
+    };
+    let [plain, second] = ["plain", "second"].map(|name| expected(&released("golden.safetensors"), name));
+    let mean: Vec<[f32; 3]> =
+        plain.iter().zip(&second).map(|(a, b)| std::array::from_fn(|i| (a[i] + b[i]) / 2.0)).collect();
+    let half = found("second+output-ensemble@0.5");
+    assert!(off(&half, &mean) < 1e-4, "{}", off(&half, &mean));
+    assert!(off(&found("second"), &second) < 1e-4);
+}
+
+#[test]
 fn a_learner_that_is_not_whole_or_has_no_partner_is_refused() {
     let bench = bench();
-    suite(&bench, "clip");
+    suite(&bench, "wise-ft", "clip");
     let assert =
         bench.run("refused", &[]).arg("--registry").arg(bench.out("datasets.toml")).assert().failure();
     let log = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(log.contains("prompt"), "{log}");
 
     let base = folder(&bench);
-    let inspect = |part: &Tensors| {
-        let path = bench.out("part.safetensors");
-        write_safetensors(&path, part, candle_core::DType::F32).unwrap();
-        let assert = specbench().arg("inspect").arg(&path).arg("--base").arg(&base).assert();
-        let output = assert.get_output();
-        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-    };
+    let inspect = |part: &Tensors| inspected(&bench, &base, part);
     let all = StateDict::open(&released("second.pth.tar")).unwrap().load_all().unwrap();
     assert!(inspect(&all).contains("prompts in blocks"), "{}", inspect(&all));
     for (without, message) in [

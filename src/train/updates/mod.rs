@@ -2,7 +2,6 @@
 
 mod average;
 mod early_stop;
-mod gaussian_average;
 mod graft;
 mod magnitude_mask;
 mod spider;
@@ -14,9 +13,9 @@ use crate::base::registry::Registry;
 pub static UPDATES: Registry<dyn UpdateKind> = Registry {
     kind: "update",
     items: &[
-        &average::AverageKind,
+        &average::AVERAGE,
         &early_stop::EarlyStopKind,
-        &gaussian_average::GaussianAverageKind,
+        &average::GAUSSIAN,
         &graft::GraftKind,
         &magnitude_mask::MagnitudeMaskKind,
         &spider::SpiderKind,
