@@ -137,10 +137,17 @@ impl Rates {
         all
     }
 
-    /// Takes in how much each group's step alone changed what the model gives.
+    /// Takes in how much each group's step alone changed what the model gives. Towards the end of a schedule steps may become too small to
+    /// change anything: rates then stay as they are.
+    ///
+    /// # Errors
+    /// If a group's steps never changed anything.
     pub(super) fn measured(&mut self, changes: [f64; 2]) -> Result<(), TrainError> {
         let Some(balance) = self.groups.balance else { return Ok(()) };
         if let Some(still) = changes.iter().position(|&change| change <= 0.0) {
+            if self.shift != 0.0 {
+                return Ok(());
+            }
             return Err(TrainError::Unfit(format!(
                 "a step of group {} ({}) changes nothing of what the model gives, so that there is nothing to balance",
                 still + 1,
@@ -221,7 +228,11 @@ mod tests {
         let mut tight = Rates::new(&groups(Some(Balance { limit: 2.0, ..balance })), &parameters()).unwrap();
         (0..40).for_each(|_| tight.measured([1e-9, 1.0]).unwrap());
         assert!((tight.rate(0) - 1.0).abs() < 1e-6 && (tight.rate(1) - 4.0).abs() < 1e-6);
-        assert!(tight.measured([0.0, 1.0]).unwrap_err().to_string().contains("`tower.*`"));
+        // What has changed the output before may be too small to do so.
+        tight.measured([0.0, 1.0]).unwrap();
+        assert!((tight.rate(1) - 4.0).abs() < 1e-6);
+        let mut never = Rates::new(&groups(Some(balance)), &parameters()).unwrap();
+        assert!(never.measured([0.0, 1.0]).unwrap_err().to_string().contains("`tower.*`"));
     }
 
     #[test]
