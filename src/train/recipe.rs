@@ -215,16 +215,19 @@ struct Parts {
     trains: Arc<dyn Trains>,
     terms: Vec<Term>,
     updates: Vec<Arc<dyn Update>>,
+    groups: Groups,
 }
 
-fn parts(root: &Section<'_>, train: &Section<'_>, method: &Preset) -> Option<Parts> {
+/// All that can be read of them, even where the method is not known.
+fn parts(root: &Section<'_>, train: &Section<'_>, method: Option<&Preset>) -> Option<Parts> {
     let trains = match train.text("trains") {
-        Some(name) => train.known(&name, &TRAINS)?,
-        None => TRAINS.get(method.trains)?,
+        Some(name) => train.known(&name, &TRAINS),
+        None => method.and_then(|m| TRAINS.get(m.trains)),
     };
-    let mut terms: Vec<Term> = method.terms.iter().filter_map(|name| TERMS.get(name)?.read(train)).collect();
+    let (own_terms, own_updates) = method.map_or((&[][..], &[][..]), |m| (m.terms, m.updates));
+    let mut terms: Vec<Term> = own_terms.iter().filter_map(|name| TERMS.get(name)?.read(train)).collect();
     let mut updates: Vec<Arc<dyn Update>> =
-        method.updates.iter().filter_map(|name| Some(UPDATES.get(name)?.read(train))).collect();
+        own_updates.iter().filter_map(|name| Some(UPDATES.get(name)?.read(train))).collect();
     for section in root.sections("term") {
         let kind = section.required_text("kind").and_then(|name| section.known(&name, &TERMS));
         terms.extend(kind.and_then(|k| k.read(&section)));
@@ -235,7 +238,8 @@ fn parts(root: &Section<'_>, train: &Section<'_>, method: &Preset) -> Option<Par
         updates.extend(kind.map(|k| k.read(&section)));
         section.finish();
     }
-    Some(Parts { trains: trains.read(train), terms, updates })
+    let groups = groups::read(root, train);
+    Some(Parts { trains: trains?.read(train), terms, updates, groups })
 }
 
 fn optimiser(train: &Section<'_>) -> Optimiser {
@@ -298,9 +302,9 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
     let store = head.choice("store", &StoredType::CHOICES).map_or(StoredType::F32, |c| c.value);
     head.finish();
     let count = |key| train.count(key).map(|c| c.value as usize);
-    let parts = method.and_then(|m| parts(root, &train, m));
+    let parts = parts(root, &train, method);
     let tau = tau(&train, finetuned.is_some());
-    let Parts { trains, terms, updates } = parts?;
+    let Parts { trains, terms, updates, groups } = parts?;
     let recipe = Recipe {
         trains,
         terms,
@@ -313,7 +317,7 @@ fn read(root: &Section<'_>, text: &str, home: &Path) -> Option<Recipe> {
         crop: crop(&train),
         schedule: train.choice("schedule", &Schedule::CHOICES).map_or(Schedule::Cosine, |c| c.value),
         optimiser: optimiser(&train),
-        groups: groups::read(root, &train),
+        groups,
         save_every: count("save_every").unwrap_or(200).max(1),
         save_fisher: count("save_fisher").unwrap_or(0),
         save_gram: count("save_gram").unwrap_or(0),

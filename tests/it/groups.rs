@@ -124,3 +124,16 @@ fn groups_that_do_not_fit_are_said() {
         assert!(log.contains(message), "{method} {train}: {log}");
     }
 }
+
+#[test]
+fn parts_are_read_where_the_method_is_not_known() {
+    let bench = bench();
+    let text = recipe(&bench, "clip", "fulll", "", "")
+        + "[[group]]\ntensors = [\"a\"]\nrte = 2.0\n[[term]]\nkind = \"l3\"\n";
+    let output = command(&bench, &text, "none").assert().code(2);
+    let log = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    for message in ["unknown method `fulll`", "unknown key `rte`", "unknown term `l3`"] {
+        assert!(log.contains(message), "{message}: {log}");
+    }
+    assert!(!log.contains("unknown key `group`") && !log.contains("unknown key `term`"), "{log}");
+}
