@@ -1,5 +1,5 @@
 //! Learned tokens in the blocks of both towers (independent prompts, Khattak et al. 2023, arXiv:2307.06948; coupled ones, MaPLe, Khattak
-//! et al. 2023, arXiv:2210.03117): what is trained elsewhere is evaluated here.
+//! et al. 2023, arXiv:2210.03117), whether they were trained elsewhere or here.
 //!
 //! As in muzairkhattak/PromptSRC, `clip/model.py`. The image tower gets tokens behind its own, after positions were added to those;
 //! a block with prompts puts them in the place of what became of them. In the text tower learned context takes the places after
